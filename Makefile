@@ -1,0 +1,42 @@
+# Every target sets up what it needs. On a bare Debian with Rust, git and make nothing else is asked for.
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test lint fmt bench clean
+
+help: ## this list
+	@echo "Daybook: orders, stock and money as one append-only log"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## install what this machine misses (Debian packages, Kafka's jars); says what, asks nothing
+	@scripts/setup run
+
+# The release profile: the figures a person sees on the first day should be the real ones, and the debug
+# build decides several times slower.
+up: setup ## build Daybook and start it with a Postgres and a Kafka of its own: http://127.0.0.1:7400
+	cargo build --release --locked -p daybook
+	@exec target/release/daybook serve $(ARGS)
+
+demo: setup ## start Daybook, import a real shop's history, print a few queries with their answers
+	cargo build --release --locked -p daybook
+	@scripts/demo
+
+test: setup ## every test, against a private Postgres and a private Apache Kafka
+	@scripts/test-servers run cargo test --workspace --locked
+	cargo check -p event-store --no-default-features --locked
+
+lint: ## formatting, clippy without a warning, licences and banned crates, shellcheck
+	@scripts/setup lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	.tools/bin/cargo-deny --log-level warn check bans licenses sources
+	shellcheck scripts/* .ci/run
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: setup ## the figures, with the machine they were taken on
+	cargo run --release --locked --manifest-path bench/Cargo.toml
+
+clean: ## delete what was built and the test servers; .daybook, your data, stays
+	@scripts/test-servers stop
+	cargo clean
