@@ -1,0 +1,6 @@
+mod code;
+mod country;
+mod pence;
+pub mod plan;
+mod reader;
+mod reject;
