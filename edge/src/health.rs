@@ -1,0 +1,76 @@
+//! Whether the process lives, whether it can do its work, and what it has done.
+
+use crate::{Problem, metrics};
+use axum::{Json, Router, extract::State, routing::get};
+use http::header;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The components that this process needs to be ready. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+
+/// One of them, held by whoever knows how it is.
+#[derive(Clone, Debug)]
+pub struct Component {
+    health: Health,
+    name: String,
+}
+
+impl Health {
+    /// A new component, which is missing until it says otherwise.
+    pub fn component(&self, name: impl Into<String>) -> Component {
+        let component = Component { health: self.clone(), name: name.into() };
+        component.missing("starting");
+        component
+    }
+
+    /// The components that are missing, each with the reason.
+    pub fn missing(&self) -> BTreeMap<String, String> {
+        let components = self.components();
+        let missing = components.iter().filter_map(|(name, reason)| Some((name, reason.as_ref()?)));
+        missing.map(|(name, reason)| (name.clone(), reason.clone())).collect()
+    }
+
+    fn components(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
+        // One insert at a time: nothing is half done in a map whose holder panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Component {
+    pub fn ready(&self) {
+        self.health.components().insert(self.name.clone(), None);
+    }
+
+    /// The reason is shown to whoever asks: no secrets in it.
+    pub fn missing(&self, reason: impl Into<String>) {
+        self.health.components().insert(self.name.clone(), Some(reason.into()));
+    }
+}
+
+/// `/health/live`, `/health/ready` and `/metrics`.
+pub fn routes(health: Health) -> Router {
+    metrics::install();
+    Router::new()
+        .route("/health/live", get(async || Json(serde_json::json!({"status": "live"}))))
+        .route("/health/ready", get(ready).with_state(health))
+        .route("/metrics", get(metrics_text))
+}
+
+async fn ready(State(health): State<Health>) -> Result<Json<serde_json::Value>, Problem> {
+    let missing = health.missing();
+    if missing.is_empty() {
+        return Ok(Json(serde_json::json!({"status": "ready"})));
+    }
+    let named: Vec<_> = missing.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
+    let detail = format!("Missing: {}.", named.join(", "));
+    Err(Problem::unavailable("not-ready", 1).caused_by(&detail).detail(detail))
+}
+
+async fn metrics_text() -> ([(header::HeaderName, &'static str); 1], String) {
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], metrics::text())
+}

@@ -1,0 +1,36 @@
+//! What every HTTP service of Daybook shares: the clock and the ids, problems, bodies and parameters
+//! that are read field by field, limits, the request log, health, metrics and an orderly end.
+//!
+//! An endpoint takes a [`JsonBody`] or [`Params`], reads what it needs with [`Fields`], and answers a
+//! response or a [`Problem`]. [`layered`] puts the rest around the finished router, and [`run`] serves it.
+
+pub mod clock;
+pub mod ids;
+pub mod conditional;
+pub mod health;
+pub mod metrics;
+pub mod telemetry;
+mod problem;
+mod strict_json;
+mod fields;
+mod json_body;
+mod params;
+mod target;
+mod idempotency_key;
+mod request_context;
+mod request_log;
+mod limits;
+mod layers;
+mod serve;
+
+pub use fields::Fields;
+pub use health::{Component, Health};
+pub use idempotency_key::IdempotencyKey;
+pub use json_body::JsonBody;
+pub use layers::layered;
+pub use limits::Limits;
+pub use params::{ParamFields, Params};
+pub use problem::{FieldError, PROBLEM_JSON, PROBLEM_URN, Problem};
+pub use request_context::RequestContext;
+pub use serve::{Unfinished, run};
+pub use target::Target;

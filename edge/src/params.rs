@@ -1,0 +1,92 @@
+use crate::{FieldError, Problem};
+use axum::extract::{FromRequestParts, Query};
+use http::request::Parts;
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// A request's query parameters.
+#[derive(Debug)]
+pub struct Params(BTreeMap<String, String>);
+
+/// Query parameters that are taken out one by one, as [`crate::Fields`] takes the fields of a body.
+pub struct ParamFields {
+    params: BTreeMap<String, String>,
+    errors: Vec<FieldError>,
+}
+
+impl Params {
+    /// Takes the parameters, or answers 400 with everything that is wrong with them. What nobody took
+    /// is an unknown parameter.
+    pub fn read<T>(self, read: impl FnOnce(&mut ParamFields) -> Option<T>) -> Result<T, Problem> {
+        let mut fields = ParamFields { params: self.0, errors: Vec::new() };
+        let read = read(&mut fields);
+        for (name, _) in std::mem::take(&mut fields.params) {
+            fields.refuse(&name, "is not a parameter that is known here");
+        }
+        match read {
+            Some(value) if fields.errors.is_empty() => Ok(value),
+            Some(_) | None => Err(invalid(fields.errors)),
+        }
+    }
+}
+
+impl ParamFields {
+    /// A parameter that must be there.
+    pub fn required<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let value = self.optional(name)?;
+        if value.is_none() {
+            self.refuse(name, "is missing");
+        }
+        value
+    }
+
+    /// A parameter that may be absent.
+    pub fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<Option<T>> {
+        let Some(text) = self.params.remove(name) else { return Some(None) };
+        match text.parse() {
+            Ok(value) if !text.contains('\0') => Some(Some(value)),
+            Ok(_) => {
+                self.refuse(name, "must not contain the character U+0000");
+                None
+            }
+            Err(error) => {
+                self.refuse(name, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Notes that a parameter cannot be accepted, for a reason that its type does not know.
+    pub fn refuse(&mut self, name: &str, detail: impl Into<String>) {
+        let parameter = Some(name.chars().take(100).collect());
+        self.errors.push(FieldError { detail: detail.into(), pointer: None, parameter });
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| Problem::bad_request("invalid-parameters", error.body_text()))?;
+        let mut params = BTreeMap::new();
+        for (name, value) in pairs {
+            if params.insert(name.clone(), value).is_some() {
+                let detail = "stands twice".to_owned();
+                return Err(invalid(vec![FieldError {
+                    detail,
+                    pointer: None,
+                    parameter: Some(name),
+                }]));
+            }
+        }
+        Ok(Params(params))
+    }
+}
+
+fn invalid(errors: Vec<FieldError>) -> Problem {
+    Problem::bad_request(
+        "invalid-parameters",
+        "Some query parameters cannot be accepted; errors says which and why.",
+    )
+    .errors(errors)
+}

@@ -1,0 +1,86 @@
+use crate::metrics;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{pin::pin, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A connection on which no request's headers are complete for this long is closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
+/// After a failed accept (no file descriptors left, mostly) nothing is accepted for this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+
+/// The deadline passed with connections still open; they were cut.
+#[derive(Debug, thiserror::Error)]
+#[error("{connections} connections were cut at the deadline")]
+pub struct Unfinished {
+    pub connections: usize,
+}
+
+/// Serves the router until `shutdown`; then accepts nothing new, finishes what is in flight, and returns by
+/// the deadline.
+///
+/// This is `axum::serve` with three things that it lacks: a limit on slow and idle connections, answers
+/// that are not held back by Nagle's algorithm, and an end to what outlives the deadline.
+pub async fn run(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+    deadline: Duration,
+) -> Result<(), Unfinished> {
+    let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
+    let mut tidy = interval(TIDY_EVERY);
+    tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            _ = tidy.tick() => metrics::tidy(),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let serving = serve(stream, router.clone(), shutdown.clone());
+                    connections.spawn(cut.clone().run_until_cancelled_owned(serving));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    connections.close();
+    if timeout(deadline, connections.wait()).await.is_ok() {
+        return Ok(());
+    }
+    let unfinished = Unfinished { connections: connections.len() };
+    cut.cancel();
+    Err(unfinished)
+}
+
+async fn serve(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection stays with Nagle's algorithm");
+    }
+    let mut protocol = http1::Builder::new();
+    protocol.timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
