@@ -1,0 +1,53 @@
+//! Three pure shapes carry all behaviour: [`Decider`] turns commands into events, [`Owes`] says what
+//! is still owed to the world, and a reaction (a plain function) turns another service's event into a command. Each has one
+//! runner elsewhere that makes it real; nothing here reads a clock, mints an id or waits.
+
+mod owes;
+#[cfg(feature = "kit")]
+pub mod kit;
+
+pub use owes::{Due, Owes};
+
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+
+/// A past-tense fact, and the form in which it is stored.
+///
+/// Its serde form is *externally tagged by its type*: `{"stock.reserved": {"order": …, "quantity": 3}}`,
+/// so every variant is a struct variant (or a newtype of a struct) with
+/// `#[serde(rename = "stock.reserved")]`. The log stores the tag as the event's type and the rest as its
+/// payload. Variants are added and never edited; what is stored is pinned by a test.
+pub trait Event: Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static {
+    /// Every type that this binary can read, with the schema version in which it writes it.
+    const TYPES: &'static [(&'static str, i32)];
+}
+
+/// What decides: a pure function from a state and a command to events.
+pub trait Decider: Send + Sync + 'static {
+    /// The first word of the names of its streams: `stock` in `stock-85123A`.
+    const CATEGORY: &'static str;
+    /// An enum of life stages that holds only what decisions read; the default is the state before
+    /// any event.
+    type State: Default + Clone + fmt::Debug + Send + Sync + 'static;
+    /// One intention, complete: ids, times and prices are in it.
+    type Command: Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static;
+    type Event: Event;
+    type Rejection: std::error::Error + Clone + Send + Sync + 'static;
+
+    /// Done already is `Ok(vec![])`, not allowed is `Err`, and when somebody must react it is an event.
+    fn decide(
+        state: &Self::State,
+        command: &Self::Command,
+    ) -> Result<Vec<Self::Event>, Self::Rejection>;
+
+    /// Total: never fails and never decides.
+    fn evolve(state: Self::State, event: &Self::Event) -> Self::State;
+
+    /// Folds events into a state.
+    fn fold<'a>(
+        state: Self::State,
+        events: impl IntoIterator<Item = &'a Self::Event>,
+    ) -> Self::State {
+        events.into_iter().fold(state, Self::evolve)
+    }
+}

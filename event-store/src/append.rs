@@ -1,0 +1,286 @@
+//! What a writer hands to the log, and the one call that a lane makes of it.
+
+use crate::{AppendError, Metadata};
+use chrono::{DateTime, Utc};
+use postgres_types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use std::collections::BTreeMap;
+use std::error::Error;
+use tokio_postgres::{Client, Row, Statement};
+use uuid::Uuid;
+
+/// The commands of one stream that stand or fall together.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    pub stream: String,
+    /// The version that the stream must have; 0 is a stream without events.
+    pub expected: i64,
+    pub entries: Vec<Entry>,
+}
+
+/// One command of a chain. Without events it is a version check.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub command_id: Uuid,
+    pub events: Vec<EventEntry>,
+}
+
+#[derive(Clone, Debug)]
+pub struct EventEntry {
+    pub event_id: Uuid,
+    pub event_type: &'static str,
+    pub schema_version: i32,
+    pub payload: String,
+    pub metadata: StoredMetadata,
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// The metadata column: what every reader sees, and the fingerprint for the write side.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct StoredMetadata {
+    #[serde(flatten)]
+    pub metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+/// What became of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Appended; `version` and `offset` are its first ones, or nothing was to be appended.
+    Ok { version: i64, offset: i64 },
+    /// In the log before: its first version and offset, the number of its events, its fingerprint.
+    Already { version: i64, offset: i64, events: i32, fingerprint: Option<String> },
+    /// Fell with its chain beside an `Already`: decide it again.
+    Again,
+    /// The stream's actual version is another.
+    Conflict { actual: i64 },
+}
+
+#[derive(Clone, Debug)]
+pub struct ChainOutcome {
+    pub partition: i32,
+    pub epoch: i32,
+    /// One for each entry of the chain, in its order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Chain {
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        self.entries.iter().map(|entry| entry.events.len()).sum()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.iter().flat_map(|e| &e.events).map(|e| e.payload.len() + 256).sum()
+    }
+
+    pub(crate) fn check_sizes(&self, limit: usize) -> Result<(), AppendError> {
+        let largest = self.entries.iter().flat_map(|e| &e.events).map(|e| e.payload.len()).max();
+        match largest {
+            Some(size) if size > limit => Err(AppendError::TooLarge { size, limit }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// JSON text in a `json` column, byte for byte.
+#[derive(Debug)]
+pub(crate) struct JsonText<T>(pub(crate) T);
+
+impl<T: AsRef<str> + std::fmt::Debug> ToSql for JsonText<T> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_ref().as_bytes());
+        Ok(IsNull::No)
+    }
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
+    }
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for JsonText<&'a str> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(JsonText(std::str::from_utf8(raw)?))
+    }
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
+    }
+}
+
+/// The arguments of one call of the append function. `_entry`, `_event_stream`, `_event_command`,
+/// `_event_part`, `_version` and `_ordinal` are left out where every command has one event.
+#[derive(Default)]
+pub(crate) struct Call<'a> {
+    parts: Vec<i32>,
+    epochs: Vec<i32>,
+    stream: Vec<&'a str>,
+    expected: Vec<Option<i64>>,
+    command: Vec<Uuid>,
+    part: Vec<i32>,
+    entry: Vec<i32>,
+    event_stream: Vec<&'a str>,
+    event_command: Vec<Uuid>,
+    event_part: Vec<i32>,
+    version: Vec<i64>,
+    ordinal: Vec<i32>,
+    rank: Vec<i64>,
+    event_id: Vec<Uuid>,
+    event_type: Vec<&'static str>,
+    schema_version: Vec<i32>,
+    payload: Vec<JsonText<&'a str>>,
+    metadata: Vec<JsonText<String>>,
+    occurred_at: Vec<DateTime<Utc>>,
+}
+
+impl<'a> Call<'a> {
+    /// `chains` with their partitions; `epochs` by partition.
+    pub(crate) fn new(chains: &[(i32, &'a Chain)], epochs: &[i32]) -> Self {
+        let mut call = Call::default();
+        let mut parts: BTreeMap<i32, i64> = chains.iter().map(|(p, _)| (*p, 0)).collect();
+        call.parts = parts.keys().copied().collect();
+        call.epochs = call.parts.iter().map(|p| epochs[index(*p)]).collect();
+        for (partition, chain) in chains {
+            let part = call.parts.partition_point(|p| p < partition);
+            let part = i32::try_from(part + 1).expect("a log has few partitions");
+            let next_rank = parts.entry(*partition).or_default();
+            call.add(chain, part, next_rank);
+        }
+        call
+    }
+
+    fn add(&mut self, chain: &'a Chain, part: i32, next_rank: &mut i64) {
+        let mut version = chain.expected;
+        for (place, entry) in chain.entries.iter().enumerate() {
+            self.stream.push(&chain.stream);
+            self.expected.push((place == 0).then_some(chain.expected));
+            self.command.push(entry.command_id);
+            self.part.push(part);
+            let number = i32::try_from(self.command.len()).expect("a batch is bounded");
+            for (event, ordinal) in entry.events.iter().zip(0..) {
+                version += 1;
+                self.entry.push(number);
+                self.event_stream.push(&chain.stream);
+                self.event_command.push(entry.command_id);
+                self.event_part.push(part);
+                self.version.push(version);
+                self.ordinal.push(ordinal);
+                self.rank.push(*next_rank);
+                *next_rank += 1;
+                self.event_id.push(event.event_id);
+                self.event_type.push(event.event_type);
+                self.schema_version.push(event.schema_version);
+                self.payload.push(JsonText(&event.payload));
+                let metadata = serde_json::to_string(&event.metadata);
+                self.metadata.push(JsonText(metadata.expect("metadata is text and ids")));
+                self.occurred_at.push(event.occurred_at);
+            }
+        }
+    }
+
+    /// Whether every command has exactly one event and none is chained: the short form of the call.
+    fn is_plain(&self) -> bool {
+        self.entry.len() == self.command.len()
+            && self.entry.iter().zip(1..).all(|(entry, i)| *entry == i)
+            && self.expected.iter().all(Option::is_some)
+    }
+
+    pub(crate) async fn run(
+        &self,
+        client: &Client,
+        append: &Statement,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let long = !self.is_plain();
+        let entry = long.then_some(&self.entry);
+        let event_stream = long.then_some(&self.event_stream);
+        let event_command = long.then_some(&self.event_command);
+        let event_part = long.then_some(&self.event_part);
+        let version = long.then_some(&self.version);
+        let ordinal = long.then_some(&self.ordinal);
+        client
+            .query(
+                append,
+                &[
+                    &self.parts,
+                    &self.epochs,
+                    &self.stream,
+                    &self.expected,
+                    &self.command,
+                    &self.part,
+                    &entry,
+                    &event_stream,
+                    &event_command,
+                    &event_part,
+                    &version,
+                    &ordinal,
+                    &self.rank,
+                    &self.event_id,
+                    &self.event_type,
+                    &self.schema_version,
+                    &self.payload,
+                    &self.metadata,
+                    &self.occurred_at,
+                ],
+            )
+            .await
+    }
+
+    /// Reads the answer of [`run`](Self::run): the outcome of each chain, in the order sent.
+    pub(crate) fn outcomes(&self, chains: &[(i32, &Chain)], rows: &[Row]) -> Vec<ChainOutcome> {
+        let all_passed = rows.first().is_some_and(|row| row.get::<_, i32>("entry") == 0);
+        let bases: Vec<i64> = match rows.first() {
+            Some(row) if all_passed => row.get::<_, Option<_>>("bases").unwrap_or_default(),
+            Some(_) | None => Vec::new(),
+        };
+        let mut command = 0;
+        let mut event = 0;
+        chains
+            .iter()
+            .map(|(partition, chain)| {
+                let part = self.parts.partition_point(|p| p < partition);
+                let mut version = chain.expected + 1;
+                let verdicts = chain
+                    .entries
+                    .iter()
+                    .map(|entry| {
+                        let verdict = if all_passed {
+                            let rank = self.rank.get(event).copied().unwrap_or_default();
+                            let base = bases.get(part).copied().unwrap_or_default();
+                            Verdict::Ok { version, offset: base + rank }
+                        } else {
+                            verdict(&rows[command])
+                        };
+                        command += 1;
+                        event += entry.events.len();
+                        version += i64::try_from(entry.events.len()).expect("a batch is bounded");
+                        verdict
+                    })
+                    .collect();
+                ChainOutcome { partition: *partition, epoch: self.epochs[part], verdicts }
+            })
+            .collect()
+    }
+}
+
+fn verdict(row: &Row) -> Verdict {
+    let version = || row.get::<_, Option<i64>>("version").unwrap_or_default();
+    let offset = || row.get::<_, Option<i64>>("first_offset").unwrap_or_default();
+    match row.get("verdict") {
+        "ok" => Verdict::Ok { version: version(), offset: offset() },
+        "already" => Verdict::Already {
+            version: version(),
+            offset: offset(),
+            events: row.get("events"),
+            fingerprint: row.get("fingerprint"),
+        },
+        "again" => Verdict::Again,
+        _ => Verdict::Conflict { actual: version() },
+    }
+}
+
+pub(crate) fn index(partition: i32) -> usize {
+    usize::try_from(partition).expect("a partition's number is not negative")
+}

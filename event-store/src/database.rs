@@ -1,0 +1,78 @@
+use crate::StoreError;
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use std::time::Duration;
+use tokio_postgres::{Client, Config, NoTls};
+
+/// How a service reaches its database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub config: Config,
+    /// Becomes the session's role at connection, so that one login can serve several services and each
+    /// session may still do no more than its service.
+    pub role: Option<String>,
+}
+
+impl Database {
+    /// # Errors
+    /// If `url` is not a connection string of Postgres.
+    pub fn parse(url: &str) -> Result<Self, tokio_postgres::Error> {
+        Ok(Database { config: url.parse()?, role: None })
+    }
+
+    /// The same database as the role of a service.
+    #[must_use]
+    pub fn of_service(&self, service: &str) -> Self {
+        Database { config: self.config.clone(), role: Some(format!("{service}_service")) }
+    }
+
+    /// The same database with one more setting for every session, `name=value`.
+    #[must_use]
+    pub fn with_option(&self, setting: &str) -> Self {
+        let mut database = self.clone();
+        let before = self.config.get_options().unwrap_or_default();
+        database.config.options(format!("{before} -c {setting}").trim());
+        database
+    }
+
+    fn session(&self, application: &str) -> Config {
+        let mut config = match &self.role {
+            Some(role) => self.with_option(&format!("role={role}")).config,
+            None => self.config.clone(),
+        };
+        config
+            .application_name(application)
+            .connect_timeout(Duration::from_secs(5))
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(Duration::from_secs(30));
+        config
+    }
+
+    /// A connection of its own; the task that drives it ends with the client.
+    ///
+    /// # Errors
+    /// If Postgres cannot be reached or refuses the session.
+    pub async fn connect(&self, application: &str) -> Result<Client, StoreError> {
+        let (client, connection) = self.session(application).connect(NoTls).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to postgres ended");
+            }
+        });
+        Ok(client)
+    }
+
+    /// At most `size` connections, made when needed.
+    ///
+    /// # Errors
+    /// If the pool's settings are refused.
+    pub fn pool(&self, application: &str, size: usize) -> Result<Pool, StoreError> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(self.session(application), NoTls, recycling);
+        Pool::builder(manager)
+            .max_size(size)
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .wait_timeout(Some(Duration::from_secs(10)))
+            .build()
+            .map_err(|error| StoreError::Other(format!("the pool cannot be built: {error}")))
+    }
+}

@@ -1,0 +1,113 @@
+//! Anything that reads logs and keeps a checkpoint: a projection remembers, a reactor acts. One runner
+//! serves both. A follower reads the log from its checkpoint to the head, then takes what Kafka brings;
+//! without Kafka it is woken by the lanes of its process and by a poll of the heads.
+
+mod checkpoint;
+mod feed;
+mod locks;
+mod runner;
+mod worker;
+
+pub use checkpoint::{Checkpoint, Posted, Start, has_posted, post, wait_until_posted};
+pub use feed::{Feed, Transport};
+pub use locks::{Lock, Locks};
+pub use runner::{Runner, Stopped};
+pub use worker::{Outcome, PartitionWorker};
+
+use crate::{Database, DecodeError, Recorded, StoreError};
+use async_trait::async_trait;
+use deadpool_postgres::{Pool, Transaction};
+use std::sync::Arc;
+
+/// What follows logs.
+#[async_trait]
+pub trait Follower: Send + Sync + 'static {
+    /// Names its checkpoints; unique in its read schema.
+    fn name(&self) -> &str;
+
+    /// The services whose logs it follows.
+    fn logs(&self) -> Vec<String>;
+
+    /// Where it starts when it has no checkpoint.
+    fn start(&self) -> Start {
+        Start::Beginning
+    }
+
+    /// Posts events, in order, all of one partition. Rows go through `tx`, in which the runner also
+    /// writes the checkpoint; what is done elsewhere may be done again after a crash.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError>;
+
+    /// Called after the commit: a place to wake somebody.
+    fn committed(&self) {}
+}
+
+/// Why a batch was not posted.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A connection, a lock, a resource: the same batch is tried again for as long as it takes.
+    #[error("{0}")]
+    Transient(String),
+    /// The event itself is the reason, and it will be next time too.
+    #[error("{0}")]
+    Poison(String),
+    /// A newer binary wrote the event: this one must not go on, and loses nothing by waiting.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl From<tokio_postgres::Error> for ApplyError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let text = crate::lane::chain_of(&error);
+        if crate::error::transient(&error) {
+            ApplyError::Transient(text)
+        } else {
+            ApplyError::Poison(text)
+        }
+    }
+}
+
+impl From<StoreError> for ApplyError {
+    fn from(error: StoreError) -> Self {
+        let text = crate::lane::chain_of(&error);
+        if error.is_transient() { ApplyError::Transient(text) } else { ApplyError::Poison(text) }
+    }
+}
+
+impl From<DecodeError> for ApplyError {
+    fn from(error: DecodeError) -> Self {
+        let text = crate::lane::chain_of(&error);
+        match error {
+            DecodeError::Unknown { .. } => ApplyError::Unknown(text),
+            DecodeError::Malformed { .. } => ApplyError::Poison(text),
+        }
+    }
+}
+
+/// Where a service's followers keep their rows, checkpoints and locks: its schema `<service>_read`.
+#[derive(Clone)]
+pub struct ReadSide {
+    pub service: Arc<str>,
+    pub schema: Arc<str>,
+    pub pool: Pool,
+    pub locks: Locks,
+}
+
+impl ReadSide {
+    /// `size` connections. Their commits do not wait for the disk: rows and checkpoint are lost together
+    /// or not at all, and are posted again.
+    ///
+    /// # Errors
+    /// If the pool's settings are refused.
+    pub fn open(database: &Database, service: &str, size: usize) -> Result<Self, StoreError> {
+        let lazy = database.with_option("synchronous_commit=off");
+        Ok(ReadSide {
+            service: service.into(),
+            schema: format!("{service}_read").into(),
+            pool: lazy.pool(&format!("daybook follow {service}"), size)?,
+            locks: Locks::new(database.clone()),
+        })
+    }
+}

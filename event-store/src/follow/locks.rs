@@ -1,0 +1,84 @@
+use crate::{Database, StoreError};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio_postgres::Client;
+
+/// Advisory locks of one process, all held by one session: they go with it.
+#[derive(Clone)]
+pub struct Locks(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    session: Mutex<Option<Arc<Client>>>,
+}
+
+/// A lock that is held while its session lives. Dropped, it is given back in the background.
+pub struct Lock {
+    session: Arc<Client>,
+    name: String,
+    released: bool,
+}
+
+const KEY: &str = "hashtextextended($1, 0)";
+
+impl Locks {
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Locks(Arc::new(Inner { database, session: Mutex::default() }))
+    }
+
+    /// Takes the lock if nobody else's session holds it. In one process a name is asked for by one task
+    /// only: the session would be given it twice.
+    ///
+    /// # Errors
+    /// If the database is out of reach.
+    pub async fn try_lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
+        let session = self.session().await?;
+        let sql = format!("select pg_try_advisory_lock({KEY})");
+        let held: bool = session.query_one(&sql, &[&name]).await?.get(0);
+        Ok(held.then(|| Lock { session, name: name.to_owned(), released: false }))
+    }
+
+    async fn session(&self) -> Result<Arc<Client>, StoreError> {
+        let mut session = self.0.session.lock().await;
+        if let Some(client) = session.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(client.clone());
+        }
+        let client = Arc::new(self.0.database.connect("daybook locks").await?);
+        *session = Some(client.clone());
+        Ok(client)
+    }
+}
+
+impl Lock {
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        !self.session.is_closed()
+    }
+
+    /// Gives the lock back, and returns when that is done.
+    pub async fn release(mut self) {
+        self.released = true;
+        unlock(&self.session, &self.name).await;
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.released || self.session.is_closed() {
+            return;
+        }
+        let (session, name) = (self.session.clone(), std::mem::take(&mut self.name));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { unlock(&session, &name).await });
+        }
+    }
+}
+
+async fn unlock(session: &Client, name: &str) {
+    let sql = format!("select pg_advisory_unlock({KEY})");
+    if let Err(error) = session.query_one(&sql, &[&name]).await {
+        // The session is gone, and the lock with it.
+        tracing::debug!(%error, name, "a lock was not given back");
+    }
+}

@@ -1,0 +1,270 @@
+//! A lane: one connection that appends for its share of the partitions. It takes the connection, then
+//! whatever queued while its last batch committed, and sends it as one call: group commit without a timer.
+
+use crate::append::{Call, ChainOutcome};
+use crate::error::transient;
+use crate::log::{Heads, LogSettings};
+use crate::{AppendError, Chain, Database, StoreError, Verdict};
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::{Client, Statement};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Job {
+    pub(crate) partition: i32,
+    pub(crate) chain: Chain,
+    pub(crate) answer: oneshot::Sender<Result<ChainOutcome, AppendError>>,
+}
+
+pub(crate) struct LaneSettings {
+    service: String,
+    database: Database,
+    batch: usize,
+    batch_bytes: usize,
+    call_timeout: Duration,
+}
+
+impl LaneSettings {
+    pub(crate) fn of(log: &LogSettings) -> Self {
+        LaneSettings {
+            service: log.service.clone(),
+            database: log.database.clone(),
+            batch: log.batch.max(1),
+            batch_bytes: log.batch_bytes,
+            call_timeout: log.call_timeout,
+        }
+    }
+}
+
+pub(crate) struct Lane {
+    settings: LaneSettings,
+    heads: Heads,
+    receive: mpsc::Receiver<Job>,
+    /// Second chains of a stream in a batch, and what was too much for it: first in the next one.
+    held: VecDeque<Job>,
+    stop: CancellationToken,
+    session: Option<Session>,
+}
+
+struct Session {
+    client: Client,
+    append: Statement,
+    epochs: Vec<i32>,
+}
+
+/// How a call ended that did not answer.
+enum Failure {
+    /// Whether it committed is unknown, or it will pass later: send the same again.
+    Resend,
+    Epoch,
+    Data(String),
+    Statement(String),
+}
+
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_MOST: Duration = Duration::from_secs(1);
+
+impl Lane {
+    pub(crate) fn new(
+        settings: LaneSettings,
+        heads: Heads,
+        receive: mpsc::Receiver<Job>,
+        stop: CancellationToken,
+    ) -> Self {
+        Lane { settings, heads, receive, held: VecDeque::new(), stop, session: None }
+    }
+
+    pub(crate) async fn run(mut self) {
+        while let Some(batch) = self.next_batch().await {
+            metrics::histogram!("daybook_append_batch_chains").record(batch.len() as f64);
+            self.append(batch).await;
+        }
+    }
+
+    /// Whatever is queued, up to the batch's limits, each stream once. None: closed and empty.
+    async fn next_batch(&mut self) -> Option<Vec<Job>> {
+        let mut arrived = Vec::new();
+        let room = self.settings.batch.saturating_sub(self.held.len());
+        if self.held.is_empty() {
+            tokio::select! {
+                biased;
+                taken = self.receive.recv_many(&mut arrived, room) => if taken == 0 { return None },
+                () = self.stop.cancelled() => {
+                    self.receive.close();
+                    if self.receive.recv_many(&mut arrived, room).await == 0 { return None }
+                }
+            }
+        } else {
+            while arrived.len() < room {
+                let Ok(job) = self.receive.try_recv() else { break };
+                arrived.push(job);
+            }
+        }
+        self.held.extend(arrived);
+        let mut streams = HashSet::new();
+        let mut bytes = 0;
+        let mut batch = Vec::with_capacity(self.held.len());
+        let mut later = VecDeque::new();
+        for job in std::mem::take(&mut self.held) {
+            let fits = batch.is_empty() || bytes + job.chain.bytes() <= self.settings.batch_bytes;
+            if fits && streams.insert(job.chain.stream.clone()) {
+                bytes += job.chain.bytes();
+                batch.push(job);
+            } else {
+                // A later chain of the same stream must not overtake this one.
+                streams.insert(job.chain.stream.clone());
+                later.push_back(job);
+            }
+        }
+        self.held = later;
+        Some(batch)
+    }
+
+    /// Appends a batch. What Postgres refuses for its data is halved until the culprit is alone.
+    async fn append(&mut self, batch: Vec<Job>) {
+        let mut rest = vec![batch];
+        while let Some(mut jobs) = rest.pop() {
+            match self.call(&jobs).await {
+                Ok(outcomes) => self.answer(jobs, outcomes),
+                Err(Failure::Data(_)) if jobs.len() > 1 => {
+                    let half = jobs.split_off(jobs.len() / 2);
+                    rest.push(half);
+                    rest.push(jobs);
+                }
+                Err(Failure::Data(why)) => refuse(jobs, &AppendError::Data(why)),
+                Err(Failure::Statement(why)) => refuse(jobs, &AppendError::Statement(why)),
+                Err(Failure::Epoch) => {
+                    self.session = None;
+                    refuse(jobs, &AppendError::Epoch);
+                }
+                Err(Failure::Resend) => unreachable!("call resends by itself"),
+            }
+        }
+    }
+
+    /// Sends the batch until it is answered. A lost connection leaves the outcome unknown, and the lost
+    /// call may still wait for its lock and commit later: so the identical batch is sent again, and its
+    /// command ids tell what is in the log already.
+    async fn call(&mut self, jobs: &[Job]) -> Result<Vec<ChainOutcome>, Failure> {
+        let chains: Vec<_> = jobs.iter().map(|job| (job.partition, &job.chain)).collect();
+        let mut pause = RETRY_FIRST;
+        loop {
+            match self.try_call(&chains).await {
+                Err(Failure::Resend) => {
+                    metrics::counter!("daybook_append_resent_total").increment(1);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MOST);
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn try_call(&mut self, chains: &[(i32, &Chain)]) -> Result<Vec<ChainOutcome>, Failure> {
+        let session = match self.session.take() {
+            Some(session) if !session.client.is_closed() => session,
+            Some(_) | None => connect(&self.settings).await.map_err(|error| {
+                tracing::warn!(service = self.settings.service, error = %chain_of(&error),
+                    "a lane cannot reach its log; what is queued waits");
+                Failure::Resend
+            })?,
+        };
+        let call = Call::new(chains, &session.epochs);
+        let running = call.run(&session.client, &session.append);
+        let answer = tokio::time::timeout(self.settings.call_timeout, running).await;
+        match answer {
+            Ok(Ok(rows)) => {
+                self.session = Some(session);
+                Ok(call.outcomes(chains, &rows))
+            }
+            Ok(Err(error)) => {
+                let failure = failure_of(&error);
+                if !error.is_closed() {
+                    self.session = Some(session);
+                }
+                if matches!(failure, Failure::Resend) {
+                    tracing::warn!(service = self.settings.service, error = %chain_of(&error),
+                        "an append was not answered; the same is sent again");
+                }
+                Err(failure)
+            }
+            // The session is dropped with the call on it.
+            Err(_elapsed) => Err(Failure::Resend),
+        }
+    }
+
+    fn answer(&self, jobs: Vec<Job>, outcomes: Vec<ChainOutcome>) {
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            let ends = job.chain.entries.iter().zip(&outcome.verdicts).filter_map(|(entry, v)| {
+                let events = i64::try_from(entry.events.len()).unwrap_or(i64::MAX);
+                match v {
+                    Verdict::Ok { offset, .. } if events > 0 => Some(offset + events),
+                    Verdict::Ok { .. }
+                    | Verdict::Already { .. }
+                    | Verdict::Again
+                    | Verdict::Conflict { .. } => None,
+                }
+            });
+            if let Some(next) = ends.max() {
+                self.heads.raise(job.partition, next);
+            }
+            // A caller that went away is not told; its chain is in the log all the same.
+            let _ = job.answer.send(Ok(outcome));
+        }
+    }
+}
+
+async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
+    let client = settings.database.connect(&format!("daybook lane {}", settings.service)).await?;
+    client
+        .batch_execute(
+            "set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '10s'; \
+             set default_transaction_isolation = 'read committed'",
+        )
+        .await?;
+    let service = &settings.service;
+    let epochs = client
+        .query(&format!("select epoch from {service}.writer_epochs() order by partition"), &[])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let arguments: Vec<_> = (1..=19).map(|i| format!("${i}")).collect();
+    let append = client
+        .prepare(&format!("select * from {service}.append({})", arguments.join(", ")))
+        .await?;
+    Ok(Session { client, append, epochs })
+}
+
+fn failure_of(error: &tokio_postgres::Error) -> Failure {
+    let Some(state) = error.code() else { return Failure::Resend };
+    let code = state.code();
+    if code == "DB002" {
+        Failure::Epoch
+    } else if code.starts_with("22") || code.starts_with("23") {
+        Failure::Data(chain_of(error))
+    } else if transient(error) {
+        Failure::Resend
+    } else {
+        Failure::Statement(chain_of(error))
+    }
+}
+
+fn refuse(jobs: Vec<Job>, error: &AppendError) {
+    for job in jobs {
+        let _ = job.answer.send(Err(error.clone()));
+    }
+}
+
+/// An error with all its causes, for the log.
+pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,31 @@
+//! The log of one service in Postgres, and everything that follows it. Knows no shop.
+//!
+//! [`migrate`] lays the tables of a service, [`Log`] appends and reads, [`Transactor`] is the one write
+//! path of a decider, [`follow`] posts read models and reacts, [`dues`] does what a decider owes, and
+//! `relay` (feature `kafka`) copies the log to Kafka.
+
+mod append;
+mod codec;
+mod database;
+pub mod dues;
+mod error;
+pub mod follow;
+mod lane;
+mod log;
+mod migrate;
+mod partitioner;
+mod position;
+mod read;
+mod recorded;
+mod transact;
+
+pub use append::{Chain, ChainOutcome, Entry, EventEntry, Verdict};
+pub use codec::{DecodeError, encode};
+pub use database::Database;
+pub use error::{AppendError, StoreError};
+pub use log::{Log, LogSettings};
+pub use migrate::migrate;
+pub use partitioner::partition_of;
+pub use position::{BadPosition, Position};
+pub use recorded::{Metadata, Recorded};
+pub use transact::{Done, Envelope, TransactError, TransactLimits, Transactor, event_id};

@@ -1,0 +1,187 @@
+use crate::append::index;
+use crate::lane::{Job, Lane, LaneSettings};
+use crate::{AppendError, Chain, ChainOutcome, Database, StoreError, migrate, partition_of};
+use deadpool_postgres::Pool;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How a process opens a log.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    pub service: String,
+    pub partitions: u32,
+    pub database: Database,
+    /// Connections that append; each has its share of the partitions.
+    pub lanes: usize,
+    /// Connections that read.
+    pub readers: usize,
+    /// Chains that may wait for a lane; more are refused.
+    pub queue: usize,
+    /// Chains in one call.
+    pub batch: usize,
+    /// Bytes of payload in one call.
+    pub batch_bytes: usize,
+    /// Bytes of the largest payload; below what the topic takes.
+    pub event_bytes: usize,
+    /// A call without an answer for so long is given up, and sent again on a new connection.
+    pub call_timeout: Duration,
+}
+
+impl LogSettings {
+    #[must_use]
+    pub fn new(service: &str, partitions: u32, database: Database) -> Self {
+        LogSettings {
+            service: service.to_owned(),
+            partitions,
+            database,
+            lanes: 2,
+            readers: 4,
+            queue: 10_000,
+            batch: 500,
+            batch_bytes: 4 << 20,
+            event_bytes: 900_000,
+            call_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The log of one service, as one process sees it.
+#[derive(Clone)]
+pub struct Log(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) service: Arc<str>,
+    pub(crate) partitions: u32,
+    pub(crate) readers: Pool,
+    pub(crate) database: Database,
+    pub(crate) sql: crate::read::Sql,
+    event_bytes: usize,
+    lanes: Vec<mpsc::Sender<Job>>,
+    heads: Heads,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// The next offset of each partition, as far as this process knows.
+#[derive(Clone)]
+pub(crate) struct Heads(Arc<[watch::Sender<i64>]>);
+
+impl Heads {
+    fn new(partitions: u32) -> Self {
+        Heads((0..partitions).map(|_| watch::Sender::new(0)).collect())
+    }
+
+    pub(crate) fn raise(&self, partition: i32, next: i64) {
+        self.0[index(partition)].send_if_modified(|head| {
+            let raised = *head < next;
+            *head = next.max(*head);
+            raised
+        });
+    }
+}
+
+impl Log {
+    /// Opens the log for appending and reading.
+    ///
+    /// # Errors
+    /// If the database is out of reach, or the log has another number of partitions.
+    pub async fn open(settings: LogSettings) -> Result<Log, StoreError> {
+        let client = settings.database.connect("daybook open").await?;
+        migrate::check_partitions(&client, &settings.service, settings.partitions).await?;
+        let heads = Heads::new(settings.partitions);
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let lanes = (0..settings.lanes.max(1))
+            .map(|_| {
+                let (send, receive) = mpsc::channel(settings.queue);
+                let lane =
+                    Lane::new(LaneSettings::of(&settings), heads.clone(), receive, stop.clone());
+                tasks.spawn(lane.run());
+                send
+            })
+            .collect();
+        let log = Log(Arc::new(Inner {
+            service: settings.service.as_str().into(),
+            partitions: settings.partitions,
+            readers: settings.database.pool("daybook read", settings.readers)?,
+            sql: crate::read::Sql::of(&settings.service),
+            database: settings.database,
+            event_bytes: settings.event_bytes,
+            lanes,
+            heads,
+            stop,
+            tasks,
+        }));
+        log.refresh_heads().await?;
+        Ok(log)
+    }
+
+    #[must_use]
+    pub fn service(&self) -> &Arc<str> {
+        &self.0.service
+    }
+
+    #[must_use]
+    pub fn partitions(&self) -> i32 {
+        i32::try_from(self.0.partitions).expect("a log has few partitions")
+    }
+
+    #[must_use]
+    pub fn partition_of(&self, stream: &str) -> i32 {
+        partition_of(stream, self.0.partitions)
+    }
+
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    /// The next offset of a partition as this process knows it: told at once by the lanes of this
+    /// process, by [`refresh_heads`](Self::refresh_heads) for what other processes append.
+    #[must_use]
+    pub fn head(&self, partition: i32) -> watch::Receiver<i64> {
+        self.0.heads.0[index(partition)].subscribe()
+    }
+
+    /// Reads the heads from the log and tells those who wait for them.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn refresh_heads(&self) -> Result<(), StoreError> {
+        let heads = self.heads().await?;
+        for (head, partition) in heads.into_iter().zip(0..) {
+            self.0.heads.raise(partition, head);
+        }
+        Ok(())
+    }
+
+    /// Appends a chain; the answer comes after its commit. Once queued it is appended even if the
+    /// caller goes away.
+    ///
+    /// # Errors
+    /// See [`AppendError`]. Only `Closed` leaves the outcome unknown.
+    pub async fn append(&self, chain: Chain) -> Result<ChainOutcome, AppendError> {
+        chain.check_sizes(self.0.event_bytes)?;
+        if chain.entries.is_empty() {
+            return Err(AppendError::Statement("a chain needs a command".into()));
+        }
+        let partition = self.partition_of(&chain.stream);
+        let lane = &self.0.lanes[index(partition) % self.0.lanes.len()];
+        let (answer, receive) = oneshot::channel();
+        lane.try_send(Job { partition, chain, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => AppendError::Full,
+            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+        })?;
+        receive.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Takes no more chains, appends what is queued, and returns when that is done.
+    pub async fn close(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}

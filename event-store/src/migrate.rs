@@ -1,0 +1,80 @@
+use crate::{Database, StoreError};
+use refinery::{Migration, Runner};
+use tokio_postgres::Client;
+
+/// Lays or updates everything a service needs in its database: the schemas `<service>` and
+/// `<service>_read`, the role `<service>_service`, tables and functions. Safe to call from several
+/// processes at once and at every start.
+///
+/// # Errors
+/// If the name cannot name a service, the database is out of reach or refuses, or the log was laid
+/// with another number of partitions.
+pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result<(), StoreError> {
+    check_name(service)?;
+    let mut client = admin.connect("daybook migrate").await?;
+    // One migration at a time in a database; the lock goes with the session.
+    client.execute("select pg_advisory_lock(hashtext('daybook migrate'))", &[]).await?;
+    let fill = |sql: &str| {
+        sql.replace("{service}", service).replace("{partitions}", &partitions.to_string())
+    };
+    client.batch_execute(&fill(include_str!("../migrations/role.sql"))).await?;
+    run(
+        &mut client,
+        service,
+        service,
+        &[
+            ("V1__log", fill(include_str!("../migrations/log.sql"))),
+            ("V2__append", fill(include_str!("../migrations/append.sql"))),
+        ],
+    )
+    .await?;
+    client.batch_execute(&format!("set role {service}_service")).await?;
+    let read = format!("{service}_read");
+    run(&mut client, service, &read, &[("V1__read", fill(include_str!("../migrations/read.sql")))])
+        .await?;
+    client.batch_execute("reset role").await?;
+    check_partitions(&client, service, partitions).await
+}
+
+async fn run(
+    client: &mut Client,
+    service: &str,
+    schema: &str,
+    steps: &[(&str, String)],
+) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Migration { service: service.to_owned(), source };
+    let migrations = steps
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    let mut runner = Runner::new(&migrations).set_grouped(false);
+    runner.set_migration_table_name(format!("{schema}.migration"));
+    runner.run_async(client).await.map_err(failed)?;
+    Ok(())
+}
+
+fn check_name(service: &str) -> Result<(), StoreError> {
+    let mut letters = service.chars();
+    let first = letters.next().is_some_and(|c| c.is_ascii_lowercase());
+    let rest = letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if first && rest && service.len() <= 30 {
+        Ok(())
+    } else {
+        Err(StoreError::ServiceName(service.to_owned()))
+    }
+}
+
+/// The number of partitions is fixed for a log's life: another one would send streams elsewhere.
+pub(crate) async fn check_partitions(
+    client: &Client,
+    service: &str,
+    partitions: u32,
+) -> Result<(), StoreError> {
+    let sql = format!("select count(*) from {service}.log_partition");
+    let stored: i64 = client.query_one(&sql, &[]).await?.get(0);
+    if stored == i64::from(partitions) {
+        return Ok(());
+    }
+    Err(StoreError::Partitions { service: service.to_owned(), stored, configured: partitions })
+}

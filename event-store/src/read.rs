@@ -1,0 +1,147 @@
+//! Reading streams and partitions.
+
+use crate::append::JsonText;
+use crate::{Log, Metadata, Recorded, StoreError};
+use postgres_types::ToSql;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+pub(crate) struct Sql {
+    partition: String,
+    stream: String,
+    command: String,
+    heads: String,
+    epochs: String,
+}
+
+const COLUMNS: &str = "partition, log_offset, stream, version, event_id, command_id, ordinal, type, \
+     schema_version, payload, metadata, occurred_at, recorded_at";
+
+impl Sql {
+    pub(crate) fn of(service: &str) -> Self {
+        Sql {
+            partition: format!(
+                "select {COLUMNS} from {service}.event \
+                 where partition = $1 and log_offset >= $2 order by log_offset limit $3"
+            ),
+            stream: format!(
+                "select {COLUMNS} from {service}.event \
+                 where stream = $1 and version > $2 order by version limit $3"
+            ),
+            command: format!(
+                "select version, metadata ->> 'fingerprint' from {service}.event \
+                 where stream = $1 and command_id = $2 and ordinal = 0"
+            ),
+            heads: format!(
+                "select coalesce((select e.log_offset + 1 from {service}.event e \
+                   where e.partition = p.partition order by e.log_offset desc limit 1), 0) \
+                 from {service}.log_partition p order by p.partition"
+            ),
+            epochs: format!(
+                "select partition, epoch, first_offset from {service}.log_epoch order by 1, 2"
+            ),
+        }
+    }
+}
+
+/// The epochs of a log, to say in which one an offset lies.
+struct Epochs(Vec<(i32, i32, i64)>);
+
+impl Epochs {
+    fn of(&self, partition: i32, offset: i64) -> i32 {
+        let holds = |(p, _, first): &&(i32, i32, i64)| *p == partition && *first <= offset;
+        self.0.iter().rev().find(holds).map_or(1, |(_, epoch, _)| *epoch)
+    }
+}
+
+impl Log {
+    /// The events of a partition from an offset on, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn read_partition(
+        &self,
+        partition: i32,
+        from_offset: i64,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let client = self.0.readers.get().await?;
+        self.read(&client, &self.0.sql.partition, &[&partition, &from_offset, &limit]).await
+    }
+
+    /// The events of a stream after a version, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn read_stream(
+        &self,
+        stream: &str,
+        after_version: i64,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let client = self.0.readers.get().await?;
+        self.read(&client, &self.0.sql.stream, &[&stream, &after_version, &limit]).await
+    }
+
+    /// The next offset of each partition, read from the log.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn heads(&self) -> Result<Vec<i64>, StoreError> {
+        let client = self.0.readers.get().await?;
+        let statement = client.prepare_cached(&self.0.sql.heads).await?;
+        Ok(client.query(&statement, &[]).await?.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// The first version and the fingerprint of a command of a stream, if it is in the log.
+    pub(crate) async fn find_command(
+        &self,
+        stream: &str,
+        command_id: Uuid,
+    ) -> Result<Option<(i64, Option<String>)>, StoreError> {
+        let client = self.0.readers.get().await?;
+        let statement = client.prepare_cached(&self.0.sql.command).await?;
+        let row = client.query_opt(&statement, &[&stream, &command_id]).await?;
+        Ok(row.map(|row| (row.get(0), row.get(1))))
+    }
+
+    /// Rows first and epochs second, in one round trip: an epoch is never older than the rows.
+    async fn read(
+        &self,
+        client: &deadpool_postgres::Client,
+        sql: &str,
+        arguments: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let page = client.prepare_cached(sql).await?;
+        let epochs = client.prepare_cached(&self.0.sql.epochs).await?;
+        let (rows, epochs) =
+            futures_util::join!(client.query(&page, arguments), client.query(&epochs, &[]));
+        let epochs = epochs?.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        let epochs = Epochs(epochs);
+        rows?.iter().map(|row| self.recorded(row, &epochs)).collect()
+    }
+
+    fn recorded(&self, row: &Row, epochs: &Epochs) -> Result<Recorded, StoreError> {
+        let partition = row.try_get("partition")?;
+        let offset = row.try_get("log_offset")?;
+        let payload: JsonText<&str> = row.try_get("payload")?;
+        let metadata: JsonText<&str> = row.try_get("metadata")?;
+        Ok(Recorded {
+            service: self.0.service.clone(),
+            partition,
+            epoch: epochs.of(partition, offset),
+            offset,
+            stream: row.try_get("stream")?,
+            version: row.try_get("version")?,
+            event_id: row.try_get("event_id")?,
+            command_id: row.try_get("command_id")?,
+            ordinal: row.try_get("ordinal")?,
+            event_type: row.try_get("type")?,
+            schema_version: row.try_get("schema_version")?,
+            payload: payload.0.to_owned(),
+            metadata: serde_json::from_str::<Metadata>(metadata.0)?,
+            occurred_at: row.try_get("occurred_at")?,
+            recorded_at: row.try_get("recorded_at")?,
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! The task that works off a stream's queue while there is one.
+
+use super::decide::{Distinct, answers, decide};
+use super::{Answer, Done, Inner, TransactError, Waiting, unreadable};
+use crate::{AppendError, Log, Position, StoreError, Verdict};
+use decider::Decider;
+use quick_cache::Weighter;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A state, the version it is folded to, and where the stream's last event lies.
+pub(super) struct Folded<D: Decider> {
+    pub(super) state: D::State,
+    pub(super) version: i64,
+    pub(super) position: Option<Position>,
+    /// Bytes of the payloads folded: an upper bound of what the state holds.
+    pub(super) bytes: usize,
+}
+
+impl<D: Decider> Clone for Folded<D> {
+    fn clone(&self) -> Self {
+        Folded {
+            state: self.state.clone(),
+            version: self.version,
+            position: self.position.clone(),
+            bytes: self.bytes,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Weight;
+
+impl<D: Decider> Weighter<String, Folded<D>> for Weight {
+    fn weight(&self, stream: &String, folded: &Folded<D>) -> u64 {
+        (stream.len() + folded.bytes + 256) as u64
+    }
+}
+
+const PAGE: i64 = 1_000;
+
+/// Folds a stream from the log.
+pub(super) async fn load<D: Decider>(log: &Log, stream: &str) -> Result<Folded<D>, StoreError> {
+    let mut folded =
+        Folded::<D> { state: D::State::default(), version: 0, position: None, bytes: 0 };
+    loop {
+        let page = log.read_stream(stream, folded.version, PAGE).await?;
+        for recorded in &page {
+            let event = recorded.decode::<D::Event>().map_err(|source| {
+                let stream = stream.to_owned();
+                StoreError::Undecodable { stream, event: recorded.event_id, source }
+            })?;
+            folded.state = D::evolve(folded.state, &event);
+            folded.version = recorded.version;
+            folded.bytes += recorded.payload.len();
+        }
+        folded.position = page.last().map(crate::Recorded::position).or(folded.position);
+        if (page.len() as i64) < PAGE {
+            return Ok(folded);
+        }
+    }
+}
+
+/// Works off the queue of a stream, and takes it away when it is empty.
+pub(super) async fn drive<D: Decider>(inner: Arc<Inner<D>>, stream: String) {
+    let mut cached = inner.cache.remove(&stream).map(|(_, folded)| folded);
+    loop {
+        let taken = inner.take(&stream);
+        if taken.is_empty() {
+            if let Some(folded) = cached.take() {
+                inner.cache.insert(stream.clone(), folded);
+            }
+            // A command may have come after the last look: then the queue is still there.
+            if inner.leave(&stream) {
+                return;
+            }
+            cached = inner.cache.remove(&stream).map(|(_, folded)| folded);
+            continue;
+        }
+        let count = taken.len();
+        cached = inner.settle(&stream, cached, taken).await;
+        inner.queued.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl<D: Decider> Inner<D> {
+    fn take(&self, stream: &str) -> Vec<Waiting<D>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.get_mut(stream).map_or_else(Vec::new, |queue| {
+            let count = queue.len().min(self.limits.chain);
+            queue.drain(..count).collect()
+        })
+    }
+
+    /// Takes the queue away if it is empty.
+    fn leave(&self, stream: &str) -> bool {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let empty = queues.get(stream).is_none_or(std::collections::VecDeque::is_empty);
+        if empty {
+            queues.remove(stream);
+        }
+        empty
+    }
+
+    /// Answers every command of a batch; returns the state it leaves, where that is known.
+    async fn settle(
+        &self,
+        stream: &str,
+        mut cached: Option<Folded<D>>,
+        taken: Vec<Waiting<D>>,
+    ) -> Option<Folded<D>> {
+        let mut batches = vec![Distinct::of(taken)];
+        let mut conflicts = 0;
+        while let Some(batch) = batches.pop() {
+            let folded = match cached.take() {
+                Some(folded) => folded,
+                None => match load::<D>(&self.log, stream).await {
+                    Ok(folded) => folded,
+                    Err(error) => {
+                        answer_all(batch, &Err(unreadable(error)));
+                        continue;
+                    }
+                },
+            };
+            let before = (folded.version, folded.position.clone());
+            let (chain, decided, mut after) = decide(stream, folded, &batch);
+            match self.log.append(chain).await {
+                Ok(outcome) if outcome.verdicts.iter().all(|v| matches!(v, Verdict::Ok { .. })) => {
+                    let (answers, last) =
+                        answers::<D>(&self.log, stream, &outcome, decided, before);
+                    for (distinct, answer) in batch.into_iter().zip(answers) {
+                        distinct.answer(&answer);
+                    }
+                    after.position = last;
+                    cached = Some(after);
+                }
+                Ok(outcome) => {
+                    let again = self.answer_already(stream, batch, &outcome.verdicts).await;
+                    let fell =
+                        outcome.verdicts.iter().any(|v| matches!(v, Verdict::Conflict { .. }));
+                    if fell {
+                        conflicts += 1;
+                        metrics::counter!("daybook_transact_conflicts_total").increment(1);
+                    }
+                    if conflicts > self.limits.conflicts {
+                        answer_all(again, &Err(TransactError::Busy));
+                    } else if !again.is_empty() {
+                        pause(conflicts, stream).await;
+                        batches.push(again);
+                    }
+                }
+                // The lost append can never commit; what it decided on may be gone. Decide afresh.
+                Err(AppendError::Epoch) if conflicts <= self.limits.conflicts => {
+                    conflicts += 1;
+                    pause(conflicts, stream).await;
+                    batches.push(batch);
+                }
+                // One command of the chain is to blame: each alone, in their order.
+                Err(AppendError::Data(_) | AppendError::TooLarge { .. }) if batch.len() > 1 => {
+                    batches.extend(batch.into_iter().rev().map(|one| vec![one]));
+                }
+                Err(error) => answer_all(batch, &Err(error.into())),
+            }
+        }
+        cached
+    }
+
+    /// Answers those commands that are in the log already; returns the others.
+    async fn answer_already(
+        &self,
+        stream: &str,
+        batch: Vec<Distinct<D>>,
+        verdicts: &[Verdict],
+    ) -> Vec<Distinct<D>> {
+        let mut again = Vec::new();
+        for (distinct, verdict) in batch.into_iter().zip(verdicts) {
+            if let Verdict::Already { version, fingerprint, .. } = verdict {
+                let id = distinct.command_id();
+                let asked = distinct.first.envelope.fingerprint.clone();
+                let answer = self
+                    .receipt(stream, id, *version, fingerprint.as_deref(), asked.as_deref())
+                    .await;
+                distinct.answer(&answer);
+            } else {
+                again.push(distinct);
+            }
+        }
+        again
+    }
+
+    /// The first answer to a command, rebuilt from its events.
+    pub(super) async fn receipt(
+        &self,
+        stream: &str,
+        command_id: Uuid,
+        version: i64,
+        stored: Option<&str>,
+        asked: Option<&str>,
+    ) -> Answer<D> {
+        if stored != asked {
+            return Err(TransactError::OtherBody);
+        }
+        let mut done =
+            Done { stream: stream.to_owned(), version, events: Vec::new(), position: None };
+        let mut after = version - 1;
+        loop {
+            let page = self.log.read_stream(stream, after, 16).await.map_err(unreadable)?;
+            for event in &page {
+                if event.command_id != command_id {
+                    return Ok(done);
+                }
+                done.version = event.version;
+                done.position = Some(event.position());
+                done.events.push(event.event_type.clone());
+                after = event.version;
+            }
+            if page.len() < 16 {
+                return Ok(done);
+            }
+        }
+    }
+}
+
+fn answer_all<D: Decider>(batch: Vec<Distinct<D>>, answer: &Answer<D>) {
+    for distinct in batch {
+        distinct.answer(answer);
+    }
+}
+
+/// Grows with each conflict, and differs between the processes that fight for a stream.
+async fn pause(conflicts: u32, stream: &str) {
+    if conflicts == 0 {
+        return;
+    }
+    let most = 1u64 << conflicts.min(6);
+    let jitter = u64::from(std::process::id()).wrapping_mul(2_654_435_761)
+        ^ (stream.len() as u64).wrapping_mul(u64::from(conflicts) * 40_503);
+    tokio::time::sleep(Duration::from_millis(jitter % most + most / 2)).await;
+}

@@ -1,0 +1,1 @@
+//! What remembers: read models, query endpoints, rebuild.

@@ -1,0 +1,3 @@
+//! What acts: reactors, requests to other services, the payment provider's client.
+
+pub mod sandbox;
