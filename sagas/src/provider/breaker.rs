@@ -1,0 +1,149 @@
+//! A circuit breaker: when the provider fails several times in a row, it is left alone for a pause that
+//! doubles, and then one call goes through to see.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerSettings {
+    /// How many calls in a row may fail.
+    pub failures: u32,
+    pub first_pause: Duration,
+    pub longest_pause: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            failures: 10,
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(15),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Breaker {
+    settings: BreakerSettings,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Instant, pause: Duration },
+    /// One call is out to see.
+    Trying { pause: Duration },
+}
+
+/// Leave to make one call. Dropped without a word, it counts as a failure.
+pub(super) struct Permit {
+    breaker: Breaker,
+    succeeded: bool,
+}
+
+impl Permit {
+    pub(super) fn succeeded(mut self) {
+        self.succeeded = true;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.breaker.report(self.succeeded);
+    }
+}
+
+impl Breaker {
+    pub(super) fn new(settings: BreakerSettings) -> Self {
+        Self { settings, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
+    }
+
+    /// `None` while the provider is left alone.
+    pub(super) fn permit(&self) -> Option<Permit> {
+        let mut state = self.lock();
+        match *state {
+            State::Closed { .. } => {}
+            State::Open { until, pause } if Instant::now() >= until => {
+                *state = State::Trying { pause };
+            }
+            State::Open { .. } | State::Trying { .. } => return None,
+        }
+        Some(Permit { breaker: self.clone(), succeeded: false })
+    }
+
+    fn report(&self, succeeded: bool) {
+        let mut state = self.lock();
+        *state = match (*state, succeeded) {
+            (_, true) => State::Closed { failures: 0 },
+            (State::Closed { failures }, false) if failures + 1 < self.settings.failures => {
+                State::Closed { failures: failures + 1 }
+            }
+            (State::Closed { .. }, false) => self.open(self.settings.first_pause),
+            (State::Trying { pause }, false) => {
+                self.open((pause * 2).min(self.settings.longest_pause))
+            }
+            // A call from before it opened.
+            (open @ State::Open { .. }, false) => open,
+        };
+        let open = !matches!(*state, State::Closed { .. });
+        metrics::gauge!("daybook_provider_breaker_open").set(if open { 1.0 } else { 0.0 });
+    }
+
+    fn open(&self, pause: Duration) -> State {
+        tracing::warn!(pause_ms = pause.as_millis() as u64, "the payment provider is left alone");
+        State::Open { until: Instant::now() + pause, pause }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn breaker() -> Breaker {
+        Breaker::new(BreakerSettings {
+            failures: 2,
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(3),
+        })
+    }
+
+    fn fail(breaker: &Breaker) {
+        drop(breaker.permit().unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_after_failures_in_a_row_and_lets_one_call_see() {
+        let breaker = breaker();
+        fail(&breaker);
+        breaker.permit().unwrap().succeeded();
+        fail(&breaker);
+        fail(&breaker);
+        assert!(breaker.permit().is_none());
+
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let trial = breaker.permit().unwrap();
+        assert!(breaker.permit().is_none(), "one call is enough to see");
+        trial.succeeded();
+        assert!(breaker.permit().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pause_doubles_up_to_its_limit() {
+        let breaker = breaker();
+        fail(&breaker);
+        fail(&breaker);
+        for pause in [1, 2, 3, 3] {
+            tokio::time::advance(Duration::from_millis(pause * 1_000 - 1)).await;
+            assert!(breaker.permit().is_none());
+            tokio::time::advance(Duration::from_millis(1)).await;
+            fail(&breaker);
+        }
+    }
+}
