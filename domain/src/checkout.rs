@@ -1,0 +1,3 @@
+//! The saga that carries an order across stock and payment.
+
+pub mod checkout;

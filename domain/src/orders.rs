@@ -1,0 +1,3 @@
+//! What a customer ordered; the order stream arbitrates between shop and customer.
+
+pub mod order;

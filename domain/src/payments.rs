@@ -1,0 +1,3 @@
+//! Money held, taken and given back at the payment provider.
+
+pub mod payment;

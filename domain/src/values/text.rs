@@ -1,0 +1,133 @@
+use super::Invalid;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A newtype of a string with one rule: the function gives the text to keep, or nothing.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $keep:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                let keep: fn(String) -> Option<String> = $keep;
+                keep(text).map(Self).ok_or(Invalid::new($rule))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: &str) -> Result<Self, Invalid> {
+                text.to_owned().try_into()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                text.try_into()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(
+    /// A stock keeping unit, the shop's own code of a product: `85123A`. Upper and lower case are
+    /// different SKUs.
+    Sku,
+    "a SKU is 1 to 64 letters, digits, '.', '_' or '-', and starts with a letter or a digit",
+    |text| {
+        let fits = within(&text, 64, |b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            && text.as_bytes()[0].is_ascii_alphanumeric();
+        fits.then_some(text)
+    }
+);
+
+text!(
+    /// How the shop knows a customer: a number or a code, never a name or an address.
+    CustomerRef,
+    "a customer reference is 1 to 64 printable ASCII characters without spaces",
+    |text| within(&text, 64, |b| b.is_ascii_graphic()).then_some(text)
+);
+
+text!(
+    /// The payment provider's name for a way to pay: `pm_card_visa`.
+    PaymentMethod,
+    "a payment method is 1 to 64 letters, digits or '_'",
+    |text| within(&text, 64, |b| b.is_ascii_alphanumeric() || b == b'_').then_some(text)
+);
+
+text!(
+    /// The name of a product as people read it. Space at its ends is dropped.
+    ProductName,
+    "a product name has 1 to 200 characters, and no control characters",
+    |text| {
+        let trimmed = text.trim();
+        let fits = (1..=200).contains(&trimmed.chars().count())
+            && !trimmed.chars().any(char::is_control);
+        fits.then(|| trimmed.to_owned())
+    }
+);
+
+text!(
+    /// Why something happened, as a word for programs: `out-of-stock`.
+    Reason,
+    "a reason is 1 to 40 lower-case letters, digits or '-'",
+    |text| {
+        within(&text, 40, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            .then_some(text)
+    }
+);
+
+impl Reason {
+    /// The nearest reason to another system's word: `insufficient_funds` becomes
+    /// `insufficient-funds`, and a word of which nothing is left becomes `unknown`.
+    pub fn from_foreign(word: &str) -> Self {
+        let slug: String = word
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .take(40)
+            .collect();
+        let slug = slug.trim_matches('-');
+        Self(if slug.is_empty() { "unknown" } else { slug }.to_owned())
+    }
+
+    /// For the reasons that are written in this crate, which a test of each covers.
+    pub(crate) fn known(slug: &'static str) -> Self {
+        Self(slug.to_owned())
+    }
+}
+
+fn within(text: &str, longest: usize, allowed: impl Fn(u8) -> bool) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(allowed)
+}
