@@ -1,1 +1,53 @@
+//! What a decider owes the world. [`DueFollower`] follows the decider's own log and keeps one row for
+//! each due that is pending; [`DueWorker`] claims what has come due and asks for it, again and again with
+//! the same command id, for as long as the row is there. The next event of the stream settles it.
 
+mod follower;
+mod worker;
+
+pub use follower::DueFollower;
+pub use worker::{Asked, Claimed, DueLimits, DueWorker, Settle};
+
+use crate::StoreError;
+use crate::follow::ReadSide;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// The command id of a due's request: the same at each try.
+#[must_use]
+pub fn request_id(stream: &str, key: &str) -> Uuid {
+    const DUES: Uuid = Uuid::from_u128(0x6461_7962_6f6f_6b00_8000_6475_6573_0001);
+    Uuid::new_v5(&DUES, format!("{stream}#{key}").as_bytes())
+}
+
+/// A due that should have been settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    pub stream: String,
+    pub key: String,
+    pub due_at: DateTime<Utc>,
+    pub tries: i32,
+    pub last_error: Option<String>,
+}
+
+/// The dues that have been pending for `grace_s` seconds since they came due, the oldest first.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn late(read: &ReadSide, grace_s: f64, limit: i64) -> Result<Vec<Late>, StoreError> {
+    let client = read.pool.get().await?;
+    let sql = format!(
+        "select stream, key, due_at, tries, last_error from {}.due \
+         where due_at < clock_timestamp() - make_interval(secs => $1) order by due_at limit $2",
+        read.schema
+    );
+    let rows = client.query(&sql, &[&grace_s, &limit]).await?;
+    let late = |row: &tokio_postgres::Row| Late {
+        stream: row.get(0),
+        key: row.get(1),
+        due_at: row.get(2),
+        tries: row.get(3),
+        last_error: row.get(4),
+    };
+    Ok(rows.iter().map(late).collect())
+}

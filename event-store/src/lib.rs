@@ -19,7 +19,7 @@ mod read;
 mod recorded;
 mod transact;
 
-pub use append::{Chain, ChainOutcome, Entry, EventEntry, Verdict};
+pub use append::{Chain, ChainOutcome, Entry, EventEntry, StoredMetadata, Verdict};
 pub use codec::{DecodeError, encode};
 pub use database::Database;
 pub use error::{AppendError, StoreError};

@@ -1,0 +1,175 @@
+use crate::append::JsonText;
+use crate::follow::{ApplyError, Follower, ReadSide};
+use crate::{Log, Recorded, StoreError};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use decider::{Due, Owes};
+use quick_cache::sync::Cache;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Folds a decider's own log event by event, and posts what is pending after each.
+pub struct DueFollower<D: Owes> {
+    name: String,
+    log: Log,
+    read: ReadSide,
+    /// States of its own, each with its version; never those of the write side, which may be ahead.
+    states: Cache<String, (i64, D::State)>,
+    posted: Arc<Notify>,
+}
+
+/// Streams whose states are kept between batches.
+const STATES: usize = 20_000;
+
+const DELETE: &str = "delete from {schema}.due d \
+     using (select unnest($1::text[]) as stream, unnest($2::text[]) as key) gone \
+     where d.stream = gone.stream and d.key = gone.key";
+const INSERT: &str = "insert into {schema}.due (stream, key, request, correlation, causation, due_at) \
+     select unnest($1::text[]), unnest($2::text[]), unnest($3::json[]), unnest($4::text[]), \
+            unnest($5::uuid[]), unnest($6::timestamptz[]) on conflict do nothing";
+
+/// What a batch leaves of a key.
+enum Change {
+    Settled,
+    Owed { request: String, correlation: String, causation: Uuid, due_at: DateTime<Utc> },
+}
+
+type Changes = BTreeMap<(String, String), Change>;
+
+impl<D: Owes> DueFollower<D> {
+    #[must_use]
+    pub fn new(log: Log, read: ReadSide) -> Self {
+        let name = format!("{}-dues", D::CATEGORY);
+        let states = Cache::new(STATES);
+        DueFollower { name, log, read, states, posted: Arc::default() }
+    }
+
+    /// Told after each commit: what a [`DueWorker`](super::DueWorker) waits for.
+    #[must_use]
+    pub fn posted(&self) -> Arc<Notify> {
+        self.posted.clone()
+    }
+
+    /// The state before an event: kept from the last batch, or folded from the log.
+    async fn before(&self, event: &Recorded) -> Result<D::State, ApplyError> {
+        let before = event.version - 1;
+        if before == 0 {
+            return Ok(D::State::default());
+        }
+        if let Some((version, state)) = self.states.remove(&event.stream).map(|(_, kept)| kept)
+            && version == before
+        {
+            return Ok(state);
+        }
+        let mut state = D::State::default();
+        let mut version = 0;
+        while version < before {
+            let page = self.log.read_stream(&event.stream, version, (before - version).min(1_000));
+            for earlier in page.await? {
+                state = D::evolve(state, &earlier.decode::<D::Event>()?);
+                version = earlier.version;
+            }
+        }
+        Ok(state)
+    }
+
+    async fn changes(&self, batch: &[Arc<Recorded>]) -> Result<Changes, ApplyError> {
+        let mut changes = Changes::new();
+        let mut states: HashMap<&str, D::State> = HashMap::new();
+        let mut versions: HashMap<&str, i64> = HashMap::new();
+        let ours = |event: &&Arc<Recorded>| {
+            event.stream.strip_prefix(D::CATEGORY).is_some_and(|rest| rest.starts_with('-'))
+        };
+        for event in batch.iter().filter(ours) {
+            let state = match states.remove(event.stream.as_str()) {
+                Some(state) => state,
+                None => self.before(event).await?,
+            };
+            let before = D::pending(&state);
+            let state = D::evolve(state, &event.decode::<D::Event>()?);
+            note(&mut changes, event, &before, &D::pending(&state))?;
+            states.insert(&event.stream, state);
+            versions.insert(&event.stream, event.version);
+        }
+        for (stream, state) in states {
+            let version = versions.get(stream).copied().unwrap_or_default();
+            self.states.insert(stream.to_owned(), (version, state));
+        }
+        Ok(changes)
+    }
+}
+
+/// What one event adds to what is owed, and what it settles.
+fn note<R: serde::Serialize>(
+    changes: &mut Changes,
+    event: &Recorded,
+    before: &[Due<R>],
+    after: &[Due<R>],
+) -> Result<(), ApplyError> {
+    for gone in before.iter().filter(|due| after.iter().all(|still| still.key != due.key)) {
+        changes.insert((event.stream.clone(), gone.key.clone()), Change::Settled);
+    }
+    for due in after.iter().filter(|due| before.iter().all(|known| known.key != due.key)) {
+        let owed = Change::Owed {
+            request: serde_json::to_string(&due.request).map_err(StoreError::from)?,
+            correlation: event.metadata.correlation.clone(),
+            causation: event.event_id,
+            due_at: event.recorded_at
+                + chrono::Duration::from_std(due.delay).unwrap_or(chrono::Duration::MAX),
+        };
+        changes.insert((event.stream.clone(), due.key.clone()), owed);
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<D: Owes> Follower for DueFollower<D> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn logs(&self) -> Vec<String> {
+        vec![self.log.service().to_string()]
+    }
+
+    async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
+        let changes = self.changes(batch).await?;
+        let (mut gone_stream, mut gone_key) = (Vec::new(), Vec::new());
+        let (mut stream, mut key, mut json) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut correlations, mut causations, mut due_ats) = (Vec::new(), Vec::new(), Vec::new());
+        for ((of, name), change) in &changes {
+            match change {
+                Change::Settled => {
+                    gone_stream.push(of.as_str());
+                    gone_key.push(name.as_str());
+                }
+                Change::Owed { request, correlation, causation, due_at } => {
+                    stream.push(of.as_str());
+                    key.push(name.as_str());
+                    json.push(JsonText(request.as_str()));
+                    correlations.push(correlation.as_str());
+                    causations.push(*causation);
+                    due_ats.push(*due_at);
+                }
+            }
+        }
+        let sql = |text: &str| text.replace("{schema}", &self.read.schema);
+        if !gone_key.is_empty() {
+            let delete = tx.prepare_cached(&sql(DELETE)).await?;
+            tx.execute(&delete, &[&gone_stream, &gone_key]).await?;
+        }
+        if !key.is_empty() {
+            let insert = tx.prepare_cached(&sql(INSERT)).await?;
+            tx.execute(&insert, &[&stream, &key, &json, &correlations, &causations, &due_ats])
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn committed(&self) {
+        self.posted.notify_one();
+    }
+}

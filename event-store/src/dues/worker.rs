@@ -1,0 +1,199 @@
+use super::request_id;
+use crate::append::JsonText;
+use crate::follow::ReadSide;
+use crate::lane::chain_of;
+use crate::{Metadata, StoreError};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use decider::Owes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_postgres::Row;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A due that this worker is to do now.
+#[derive(Clone, Debug)]
+pub struct Claimed<R> {
+    pub stream: String,
+    pub key: String,
+    pub request: R,
+    /// The id of the command that the request becomes; the same at each try.
+    pub command_id: Uuid,
+    /// For what the request causes: the correlation of the stream, the event that made it owed.
+    pub metadata: Metadata,
+    pub due_at: DateTime<Utc>,
+    /// Counts the tries from 1.
+    pub tries: i32,
+}
+
+/// What came of a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Whoever is asked has it; the event that follows from it settles the due.
+    Yes,
+    /// Unknown, unreachable or too busy: ask again later.
+    Again(String),
+}
+
+/// Does what is owed, outside any transaction.
+#[async_trait]
+pub trait Settle<D: Owes>: Send + Sync + 'static {
+    async fn settle(&self, due: Claimed<D::Request>) -> Asked;
+}
+
+/// Bounds of a [`DueWorker`].
+#[derive(Clone, Debug)]
+pub struct DueLimits {
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// How long a claim lasts; past it another worker may try.
+    pub lease: Duration,
+    /// The pause after the first failure; it doubles up to `retry_most`.
+    pub retry_first: Duration,
+    pub retry_most: Duration,
+    /// How often to look for what has come due, besides being told.
+    pub poll: Duration,
+}
+
+impl Default for DueLimits {
+    fn default() -> Self {
+        DueLimits {
+            concurrency: 64,
+            lease: Duration::from_secs(30),
+            retry_first: Duration::from_millis(200),
+            retry_most: Duration::from_secs(30),
+            poll: Duration::from_millis(200),
+        }
+    }
+}
+
+/// Claims what has come due and asks for it. Any number of them share the rows.
+pub struct DueWorker<D: Owes> {
+    read: ReadSide,
+    settle: Arc<dyn Settle<D>>,
+    posted: Arc<Notify>,
+    limits: DueLimits,
+    running: JoinSet<()>,
+}
+
+const CLAIM: &str = "update {schema}.due d set tries = d.tries + 1, \
+       lease_until = clock_timestamp() + make_interval(secs => $2) \
+     from (select stream, key from {schema}.due \
+            where due_at <= clock_timestamp() and lease_until <= clock_timestamp() \
+            order by due_at limit $1 for update skip locked) mine \
+     where d.stream = mine.stream and d.key = mine.key \
+     returning d.stream, d.key, d.request, d.correlation, d.causation, d.due_at, d.tries";
+const PUT_OFF: &str = "update {schema}.due set last_error = $3, \
+       lease_until = clock_timestamp() + make_interval(secs => $4) \
+     where stream = $1 and key = $2";
+
+impl<D: Owes> DueWorker<D> {
+    #[must_use]
+    pub fn new(
+        read: ReadSide,
+        settle: Arc<dyn Settle<D>>,
+        posted: Arc<Notify>,
+        limits: DueLimits,
+    ) -> Self {
+        DueWorker { read, settle, posted, limits, running: JoinSet::new() }
+    }
+
+    /// Works until stopped, then lets what is under way finish.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let claimed = match self.try_step().await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    let category = D::CATEGORY;
+                    tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
+                    0
+                }
+            };
+            if claimed > 0 && self.running.len() < self.limits.concurrency {
+                continue;
+            }
+            let full = self.running.len() >= self.limits.concurrency;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = self.running.join_next(), if full => {}
+                () = self.posted.notified(), if !full => {}
+                () = tokio::time::sleep(self.limits.poll), if !full => {}
+            }
+        }
+        while self.running.join_next().await.is_some() {}
+    }
+
+    /// Claims what is due, as much as there is room for, and starts on it.
+    ///
+    /// # Errors
+    /// If the database is out of reach.
+    pub async fn try_step(&mut self) -> Result<usize, StoreError> {
+        while self.running.try_join_next().is_some() {}
+        let room = self.limits.concurrency.saturating_sub(self.running.len());
+        if room == 0 {
+            return Ok(0);
+        }
+        let client = self.read.pool.get().await?;
+        let claim = client.prepare_cached(&self.sql(CLAIM)).await?;
+        let room = i64::try_from(room).unwrap_or(i64::MAX);
+        let rows = client.query(&claim, &[&room, &self.limits.lease.as_secs_f64()]).await?;
+        drop(client);
+        let count = rows.len();
+        for row in rows {
+            self.start(&row)?;
+        }
+        Ok(count)
+    }
+
+    fn start(&mut self, row: &Row) -> Result<(), StoreError> {
+        let stream: String = row.try_get(0)?;
+        let key: String = row.try_get(1)?;
+        let request: JsonText<&str> = row.try_get(2)?;
+        let metadata = Metadata {
+            correlation: row.try_get(3)?,
+            causation: Some(row.try_get(4)?),
+            actor: format!("{}-saga", D::CATEGORY),
+            traceparent: None,
+        };
+        let due = Claimed {
+            command_id: request_id(&stream, &key),
+            request: serde_json::from_str(request.0)?,
+            due_at: row.try_get(5)?,
+            tries: row.try_get(6)?,
+            stream,
+            key,
+            metadata,
+        };
+        let (settle, read, limits) = (self.settle.clone(), self.read.clone(), self.limits.clone());
+        let put_off = self.sql(PUT_OFF);
+        self.running.spawn(async move {
+            let (stream, key, tries) = (due.stream.clone(), due.key.clone(), due.tries);
+            let Asked::Again(why) = settle.settle(due).await else { return };
+            tracing::info!(stream, key, tries, why, "a due is asked for again later");
+            metrics::counter!("daybook_due_retries_total", "category" => D::CATEGORY).increment(1);
+            let pause = backoff(&limits, tries).as_secs_f64();
+            let noted = async {
+                let client = read.pool.get().await?;
+                client.execute(&put_off, &[&stream, &key, &why, &pause]).await?;
+                Ok::<(), StoreError>(())
+            };
+            if let Err(error) = noted.await {
+                // The lease still ends by itself.
+                tracing::debug!(stream, key, error = %chain_of(&error), "a retry was not noted");
+            }
+        });
+        Ok(())
+    }
+
+    fn sql(&self, text: &str) -> String {
+        text.replace("{schema}", &self.read.schema)
+    }
+}
+
+fn backoff(limits: &DueLimits, tries: i32) -> Duration {
+    let doublings = u32::try_from(tries.clamp(1, 20) - 1).unwrap_or_default();
+    limits.retry_first.saturating_mul(1 << doublings).min(limits.retry_most)
+}

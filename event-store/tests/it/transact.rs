@@ -1,0 +1,146 @@
+use crate::support::{InTill, NotEnough, Till, TillCommand, envelope, fresh_database, id, open};
+use event_store::{Log, TransactError, TransactLimits, Transactor};
+use std::sync::Arc;
+
+fn till(log: &Log) -> Transactor<Till> {
+    Transactor::new(log.clone(), TransactLimits::default())
+}
+
+#[tokio::test]
+async fn a_command_is_decided_appended_and_answered() {
+    let till = till(&open(&fresh_database().await).await);
+    let done =
+        till.transact("till-1", TillCommand::Put { amount: 5 }, envelope(id(1))).await.unwrap();
+    assert_eq!((done.version, done.events), (1, vec!["till.filled".to_owned()]));
+    let refused = till.transact("till-1", TillCommand::Take { amount: 6 }, envelope(id(2))).await;
+    let Err(TransactError::Rejected { rejection, position }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((rejection, position), (NotEnough(5), done.position.clone()));
+    let nothing =
+        till.transact("till-1", TillCommand::Take { amount: 0 }, envelope(id(3))).await.unwrap();
+    assert_eq!((nothing.version, nothing.events, nothing.position), (1, vec![], done.position));
+}
+
+#[tokio::test]
+async fn a_command_sent_twice_happens_once_and_gets_the_first_answer() {
+    let log = open(&fresh_database().await).await;
+    let (here, elsewhere) = (till(&log), till(&log));
+    let put = || TillCommand::Put { amount: 5 };
+    let first = here.transact("till-1", put(), envelope(id(1))).await.unwrap();
+    here.transact("till-1", put(), envelope(id(2))).await.unwrap();
+    assert_eq!(here.transact("till-1", put(), envelope(id(1))).await.unwrap(), first);
+    assert_eq!(elsewhere.transact("till-1", put(), envelope(id(1))).await.unwrap(), first);
+    assert_eq!(here.answered("till-1", id(1), None).await.unwrap(), Some(first));
+    assert_eq!(here.answered("till-1", id(9), None).await.unwrap(), None);
+    let (InTill { amount, .. }, version) = here.state("till-1").await.unwrap();
+    assert_eq!((amount, version), (10, 2));
+}
+
+#[tokio::test]
+async fn the_same_command_with_another_body_is_refused() {
+    let till = till(&open(&fresh_database().await).await);
+    let with = |fingerprint: &str| {
+        let mut envelope = envelope(id(1));
+        envelope.fingerprint = Some(fingerprint.into());
+        envelope
+    };
+    till.transact("till-1", TillCommand::Put { amount: 5 }, with("a")).await.unwrap();
+    let other = till.transact("till-1", TillCommand::Put { amount: 6 }, with("b")).await;
+    assert!(matches!(other, Err(TransactError::OtherBody)), "{other:?}");
+    let answered = till.answered("till-1", id(1), Some("b")).await;
+    assert!(matches!(answered, Err(TransactError::OtherBody)));
+}
+
+#[tokio::test]
+async fn a_version_asked_for_is_checked() {
+    let till = till(&open(&fresh_database().await).await);
+    till.transact("till-1", TillCommand::Put { amount: 5 }, envelope(id(1))).await.unwrap();
+    let at = |version, command| {
+        let mut envelope = envelope(id(command));
+        envelope.expected_version = Some(version);
+        envelope
+    };
+    let wrong = till.transact("till-1", TillCommand::Put { amount: 5 }, at(3, 2)).await;
+    assert!(matches!(wrong, Err(TransactError::WrongVersion { actual: 1 })), "{wrong:?}");
+    till.transact("till-1", TillCommand::Put { amount: 5 }, at(1, 2)).await.unwrap();
+    // The retry of what passed is answered as it was.
+    till.transact("till-1", TillCommand::Put { amount: 5 }, at(1, 2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hot_stream_is_decided_right_by_many_callers_in_two_processes() {
+    let database = fresh_database().await;
+    // Two logs and two transactors: they share nothing but the database.
+    let tills = [till(&open(&database).await), till(&open(&database).await)];
+    tills[0].transact("till-1", TillCommand::Put { amount: 100 }, envelope(id(1))).await.unwrap();
+    let mut takers = tokio::task::JoinSet::new();
+    for taker in 0..200_u128 {
+        let till = tills[usize::try_from(taker % 2).unwrap()].clone();
+        takers.spawn(async move {
+            loop {
+                let take = TillCommand::Take { amount: 1 };
+                match till.transact("till-1", take, envelope(id(1_000 + taker))).await {
+                    Err(TransactError::Busy) => {}
+                    Ok(_) => return true,
+                    Err(TransactError::Rejected { rejection: NotEnough(0), .. }) => return false,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        });
+    }
+    let mut taken = 0;
+    while let Some(ended) = takers.join_next().await {
+        taken += i32::from(ended.unwrap());
+    }
+    assert_eq!(taken, 100);
+    assert_eq!(tills[0].state("till-1").await.unwrap().0.amount, 0);
+}
+
+#[tokio::test]
+async fn one_command_sent_by_many_at_once_is_one_command() {
+    let database = fresh_database().await;
+    let tills = [till(&open(&database).await), till(&open(&database).await)];
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..50 {
+        let till = tills[caller % 2].clone();
+        callers.spawn(async move {
+            till.transact("till-1", TillCommand::Put { amount: 7 }, envelope(id(1))).await.unwrap()
+        });
+    }
+    let mut answers = Vec::new();
+    while let Some(ended) = callers.join_next().await {
+        answers.push(ended.unwrap());
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(tills[0].state("till-1").await.unwrap().1, 1);
+}
+
+#[tokio::test]
+async fn a_rejection_is_never_decided_on_a_state_that_another_process_has_changed() {
+    let database = fresh_database().await;
+    let [here, elsewhere] = [till(&open(&database).await), till(&open(&database).await)];
+    let take = || TillCommand::Take { amount: 1 };
+    let put = || TillCommand::Put { amount: 1 };
+    here.transact("till-1", put(), envelope(id(1))).await.unwrap();
+    here.transact("till-1", take(), envelope(id(2))).await.unwrap();
+    // `here` has an empty till in its cache; money comes in behind its back.
+    elsewhere.transact("till-1", put(), envelope(id(3))).await.unwrap();
+    here.transact("till-1", take(), envelope(id(4))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_queue_is_refused_at_once() {
+    let log = open(&fresh_database().await).await;
+    let limits = TransactLimits { stream_queue: 3, ..TransactLimits::default() };
+    let till: Arc<Transactor<Till>> = Arc::new(Transactor::new(log, limits));
+    let all = (0..50_u128).map(|i| {
+        let till = till.clone();
+        async move { till.transact("till-1", TillCommand::Put { amount: 1 }, envelope(id(i))).await }
+    });
+    let answers = futures_util::future::join_all(all).await;
+    let accepted = i64::try_from(answers.iter().filter(|answer| answer.is_ok()).count()).unwrap();
+    let busy = answers.iter().filter(|a| matches!(a, Err(TransactError::Busy))).count();
+    assert!(busy > 0 && accepted > 0);
+    assert_eq!(till.state("till-1").await.unwrap().1, accepted);
+}
