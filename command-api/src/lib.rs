@@ -1,1 +1,21 @@
-//! The write side: command endpoints.
+//! The write side: command endpoints, and the price list that orders agree prices from.
+//!
+//! An endpoint is one file, and all of them are in the table of [`router`]. Each parses a request into a
+//! command, hands it to the one write path of its decider, and answers what was appended. What a handler
+//! looks up (a price) goes into the command; only `decide` refuses, so a repeated request gets its
+//! first answer whatever has changed since.
+
+mod router;
+mod api;
+mod command_request;
+mod amounts;
+mod answer;
+mod refusal;
+mod products;
+mod stock;
+mod orders;
+mod payments;
+pub mod prices;
+
+pub use api::{CommandApi, Settings};
+pub use router::router;

@@ -1,0 +1,35 @@
+mod draft;
+mod agree;
+
+use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use agree::agree;
+use axum::{extract::State, response::Response};
+use domain::{ids::OrderId, orders::order};
+use draft::Draft;
+use edge::{Problem, conditional::min_positions};
+use http::HeaderMap;
+
+/// `POST /v1/orders`. The command's id is the order's, so a repeated request cannot place two.
+pub(crate) async fn place(
+    State(api): State<CommandApi>,
+    headers: HeaderMap,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let min = min_positions(&headers)?;
+    let (draft, envelope) = request.parse(Draft::read)?;
+    let order = OrderId(envelope.command_id);
+    let stream = order::stream(order);
+    let done = match agree(&api, &draft, &min).await {
+        Ok(lines) => {
+            let command = draft.agreed(order, lines);
+            api.orders.transact(&stream, command, envelope).await.map_err(refused)?
+        }
+        // What has changed since cannot take back an order that was accepted.
+        Err(disagreement) => {
+            let fingerprint = envelope.fingerprint.as_deref();
+            let first = api.orders.answered(&stream, envelope.command_id, fingerprint).await;
+            first.map_err(refused)?.ok_or(disagreement)?
+        }
+    };
+    Ok(answer::created(&done, &format!("/v1/orders/{order}")))
+}

@@ -1,0 +1,77 @@
+use crate::amounts::money;
+use domain::{
+    ids::OrderId,
+    orders::order::{Command, Line},
+    values::{Country, CustomerRef, Money, PaymentMethod, Quantity, Sku, TaxRate},
+};
+use edge::Fields;
+
+/// An order as its customer sends it: prices are yet to be agreed.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) lines: Vec<DraftLine>,
+    shipping: Option<Money>,
+    discount: Option<Money>,
+    customer: Option<CustomerRef>,
+    country: Country,
+    payment_method: PaymentMethod,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftLine {
+    pub(super) sku: Sku,
+    quantity: Quantity,
+    /// The price that the customer was shown.
+    pub(super) unit_price: Option<Money>,
+    tax_rate: Option<TaxRate>,
+}
+
+impl Draft {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let lines = fields.list("lines", DraftLine::read);
+        let shipping = fields.optional_object("shipping", money);
+        let discount = fields.optional_object("discount", money);
+        let (customer, country) = (fields.optional("customer"), fields.required("country"));
+        let payment_method = fields.required("payment_method");
+        Some(Draft {
+            lines: lines?,
+            shipping: shipping?,
+            discount: discount?,
+            customer: customer?,
+            country: country?,
+            payment_method: payment_method?,
+        })
+    }
+
+    pub(super) fn agreed(self, order: OrderId, unit_prices: Vec<Money>) -> Command {
+        let lines = self.lines.into_iter().zip(unit_prices).map(|(line, unit_price)| Line {
+            sku: line.sku,
+            quantity: line.quantity,
+            unit_price,
+            tax_rate: line.tax_rate.unwrap_or_default(),
+        });
+        Command::Place {
+            order,
+            lines: lines.collect(),
+            shipping: self.shipping,
+            discount: self.discount,
+            customer: self.customer,
+            country: self.country,
+            payment_method: self.payment_method,
+        }
+    }
+}
+
+impl DraftLine {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (sku, quantity) = (fields.required("sku"), fields.required("quantity"));
+        let unit_price = fields.optional_object("unit_price", money);
+        let tax_rate = fields.optional("tax_rate");
+        Some(DraftLine {
+            sku: sku?,
+            quantity: quantity?,
+            unit_price: unit_price?,
+            tax_rate: tax_rate?,
+        })
+    }
+}

@@ -1,0 +1,3 @@
+mod refund;
+
+pub(crate) use refund::refund;

@@ -1,0 +1,176 @@
+use super::PriceFollower;
+use deadpool_postgres::{Client, Pool};
+use domain::values::{Money, Sku};
+use event_store::{Log, Position, StoreError};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::types::ToSql;
+
+/// How long a command waits for the price list to come to its `Daybook-Min-Position`.
+const MIN_POSITION_WAIT: Duration = Duration::from_secs(2);
+const MIN_POSITION_POLL: Duration = Duration::from_millis(10);
+
+/// The price list, to look prices up in. Clones share it.
+#[derive(Clone)]
+pub struct Prices(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    /// The catalogue's heads at this process's start: before the list has passed them, it may be older
+    /// than what this shop has long told its customers.
+    heads: Vec<i64>,
+    passed_heads: AtomicBool,
+}
+
+/// What the catalogue asks for a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    pub amount: Money,
+    pub discontinued: bool,
+}
+
+/// Why no price can be given just now. All of it passes.
+#[derive(Debug, thiserror::Error)]
+pub enum PricesUnavailable {
+    #[error("the price list has not passed the catalogue's heads of this process's start")]
+    Starting,
+    #[error("the price list has not come to the position that was asked for")]
+    Behind,
+    #[error("the price list cannot be read")]
+    Database(#[source] StoreError),
+}
+
+impl PricesUnavailable {
+    /// The whole chain, for the log.
+    pub(crate) fn cause(&self) -> String {
+        let sources =
+            std::iter::successors(std::error::Error::source(self), |error| error.source());
+        sources.fold(self.to_string(), |text, source| format!("{text}: {source}"))
+    }
+}
+
+impl From<StoreError> for PricesUnavailable {
+    fn from(error: StoreError) -> Self {
+        PricesUnavailable::Database(error)
+    }
+}
+
+/// Partition to epoch and next offset.
+type Checkpoints = HashMap<i32, (i32, i64)>;
+
+impl Prices {
+    /// Lays the table if it is not there, and notes the catalogue's heads. Connections are the service's. Follow
+    /// the catalogue with [`PriceFollower`] on the read side of `orders`, else no price is ever found.
+    ///
+    /// # Errors
+    /// If the database of `orders` or the log of the catalogue is out of reach.
+    pub async fn open(orders: Pool, catalogue: &Log) -> Result<Self, StoreError> {
+        lay_table(&orders).await?;
+        let (pool, heads) = (orders, catalogue.heads().await?);
+        Ok(Prices(Arc::new(Inner { pool, heads, passed_heads: AtomicBool::new(false) })))
+    }
+
+    /// The prices of those products that have one, not older than `min`; positions of other logs are
+    /// ignored.
+    ///
+    /// # Errors
+    /// See [`PricesUnavailable`].
+    pub async fn lookup(
+        &self,
+        skus: &[&str],
+        min: &[Position],
+    ) -> Result<HashMap<Sku, Price>, PricesUnavailable> {
+        if !self.is_ready().await? {
+            return Err(PricesUnavailable::Starting);
+        }
+        self.wait_for(min).await?;
+        let client = self.client().await?;
+        let find = client.prepare_cached(include_str!("find.sql")).await.map_err(postgres)?;
+        let rows = client.query(&find, &[&skus]).await.map_err(postgres)?;
+        rows.iter().map(price).collect()
+    }
+
+    /// Whether prices can be looked up: the list has passed the heads once.
+    ///
+    /// # Errors
+    /// If the database is out of reach.
+    pub async fn is_ready(&self) -> Result<bool, PricesUnavailable> {
+        if self.0.passed_heads.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let checkpoints = self.checkpoints().await?;
+        let passed = self.0.heads.iter().zip(0..).all(|(head, partition)| {
+            *head == 0 || checkpoints.get(&partition).is_some_and(|(_, next)| next >= head)
+        });
+        self.0.passed_heads.store(passed, Ordering::Relaxed);
+        Ok(passed)
+    }
+
+    /// Waits until the list has posted every one of the positions that are the catalogue's.
+    async fn wait_for(&self, min: &[Position]) -> Result<(), PricesUnavailable> {
+        let ours: Vec<_> = min.iter().filter(|it| it.service == "catalogue").collect();
+        let deadline = Instant::now() + MIN_POSITION_WAIT;
+        while !ours.is_empty() {
+            let checkpoints = self.checkpoints().await?;
+            let posted = |position: &&Position| {
+                let checkpoint = checkpoints.get(&position.partition);
+                checkpoint.is_some_and(|(epoch, next)| {
+                    *epoch >= position.epoch && *next > position.offset
+                })
+            };
+            if ours.iter().all(posted) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(PricesUnavailable::Behind);
+            }
+            sleep(MIN_POSITION_POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn checkpoints(&self) -> Result<Checkpoints, PricesUnavailable> {
+        let client = self.client().await?;
+        let find = client.prepare_cached(include_str!("checkpoint.sql")).await.map_err(postgres)?;
+        let follower: [&(dyn ToSql + Sync); 2] = [&PriceFollower::NAME, &PriceFollower::GENERATION];
+        let rows = client.query(&find, &follower).await.map_err(postgres)?;
+        Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
+    }
+
+    /// For one statement; who waits holds none.
+    async fn client(&self) -> Result<Client, PricesUnavailable> {
+        Ok(self.0.pool.get().await.map_err(StoreError::from)?)
+    }
+}
+
+fn price(row: &tokio_postgres::Row) -> Result<(Sku, Price), PricesUnavailable> {
+    let (sku, amount, currency) = (row.get::<_, &str>(0), row.get(1), row.get::<_, &str>(2));
+    let read = || {
+        let amount = Money::new(amount, currency.parse()?)?;
+        Ok((sku.parse()?, Price { amount, discontinued: row.get(3) }))
+    };
+    read().map_err(|error: domain::values::Invalid| {
+        StoreError::Other(format!("the price of {sku}: {error}")).into()
+    })
+}
+
+async fn lay_table(pool: &Pool) -> Result<(), StoreError> {
+    let mut client = pool.get().await?;
+    let tx = client.transaction().await?;
+    // Two processes that start together would both find it missing.
+    tx.execute("select pg_advisory_xact_lock(hashtext('daybook orders_read.price'))", &[]).await?;
+    tx.batch_execute(include_str!("table.sql")).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn postgres(error: tokio_postgres::Error) -> PricesUnavailable {
+    StoreError::from(error).into()
+}

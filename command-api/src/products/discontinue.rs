@@ -1,0 +1,18 @@
+use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use axum::{extract::State, response::Response};
+use domain::{
+    catalogue::product::{Command, stream},
+    values::Sku,
+};
+use edge::{Problem, Target};
+
+/// `POST /v1/products/{sku}/discontinue`
+pub(crate) async fn discontinue(
+    State(api): State<CommandApi>,
+    Target(sku): Target<Sku>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let (command, envelope) = request.parse(|_| Some(Command::Discontinue {}))?;
+    let done = api.products.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
+    Ok(answer::done(&done))
+}

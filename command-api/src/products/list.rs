@@ -1,0 +1,28 @@
+use crate::{
+    CommandApi, amounts::money, answer, command_request::CommandRequest, refusal::refused,
+};
+use axum::{extract::State, response::Response};
+use domain::{
+    catalogue::product::{self, Command},
+    values::Sku,
+};
+use edge::Problem;
+use uuid::Uuid;
+
+/// `POST /v1/products {"sku": …, "name": …, "price": {…}}`
+pub(crate) async fn list(
+    State(api): State<CommandApi>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let ((sku, name, price), mut envelope) = request.parse(|fields| {
+        let (sku, name) = (fields.required::<Sku>("sku"), fields.required("name"));
+        let price = fields.object("price", money);
+        Some((sku?, name?, price?))
+    })?;
+    // The target of this command is the SKU, though it stands in the body and not in the path.
+    envelope.command_id = Uuid::new_v5(&envelope.command_id, sku.as_str().as_bytes());
+    let (stream, location) = (product::stream(&sku), format!("/v1/products/{sku}"));
+    let command = Command::List { sku, name, price };
+    let done = api.products.transact(&stream, command, envelope).await.map_err(refused)?;
+    Ok(answer::created(&done, &location))
+}

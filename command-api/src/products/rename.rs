@@ -1,0 +1,21 @@
+use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use axum::{extract::State, response::Response};
+use domain::{
+    catalogue::product::{Command, stream},
+    values::Sku,
+};
+use edge::{Problem, Target};
+
+/// `POST /v1/products/{sku}/rename {"name": …}`
+pub(crate) async fn rename(
+    State(api): State<CommandApi>,
+    Target(sku): Target<Sku>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let (command, envelope) = request.parse(|fields| {
+        let name = fields.required("name")?;
+        Some(Command::Rename { name })
+    })?;
+    let done = api.products.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
+    Ok(answer::done(&done))
+}

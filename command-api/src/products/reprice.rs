@@ -1,0 +1,23 @@
+use crate::{
+    CommandApi, amounts::money, answer, command_request::CommandRequest, refusal::refused,
+};
+use axum::{extract::State, response::Response};
+use domain::{
+    catalogue::product::{Command, stream},
+    values::Sku,
+};
+use edge::{Problem, Target};
+
+/// `POST /v1/products/{sku}/reprice {"price": {…}}`
+pub(crate) async fn reprice(
+    State(api): State<CommandApi>,
+    Target(sku): Target<Sku>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let (command, envelope) = request.parse(|fields| {
+        let price = fields.object("price", money)?;
+        Some(Command::Reprice { price })
+    })?;
+    let done = api.products.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
+    Ok(answer::done(&done))
+}

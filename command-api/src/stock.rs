@@ -1,0 +1,5 @@
+mod receive;
+mod adjust;
+
+pub(crate) use adjust::adjust;
+pub(crate) use receive::receive;
