@@ -45,11 +45,5 @@ create trigger event_row before update or delete on {service}.event
 create trigger event_table before truncate on {service}.event
   for each statement execute function {service}.refuse();
 
-insert into {service}.log_partition select p, 1 from generate_series(0, {partitions} - 1) p;
-insert into {service}.log_epoch
-  select p, 1, 0, (select system_identifier from pg_control_system()),
-         substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
-    from generate_series(0, {partitions} - 1) p;
-
 alter table {service}.event set (
   autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_freeze_min_age = 0);

@@ -28,6 +28,7 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
         ],
     )
     .await?;
+    client.batch_execute(&fill(include_str!("../migrations/partitions.sql"))).await?;
     client.batch_execute(&format!("set role {service}_service")).await?;
     let read = format!("{service}_read");
     run(&mut client, service, &read, &[("V1__read", fill(include_str!("../migrations/read.sql")))])

@@ -37,8 +37,13 @@ const ADVANCE: &str = "update {schema}.checkpoint \
      set next_offset = $5, epoch = $6, last_event_id = $7, updated_at = clock_timestamp() \
      where follower = $1 and generation = $2 and service = $3 and partition = $4 \
        and next_offset = $8 and epoch = $9 and last_event_id is not distinct from $10";
-const PENDING: &str = "select count(*), count(*) filter (where next_offset <= $3) \
-     from {schema}.checkpoint where service = $1 and partition = $2";
+/// A generation that is being built, was replaced, or serves an older version is nobody's to wait for.
+const PENDING: &str = "select count(*), count(*) filter (where c.next_offset <= $3) \
+     from {schema}.checkpoint c \
+     left join {schema}.generation g on g.projection = c.follower and g.generation = c.generation \
+     where c.service = $1 and c.partition = $2 and (g.projection is null or g.state = 'live' \
+       and g.version = (select max(n.version) from {schema}.generation n \
+                         where n.projection = g.projection and n.state = 'live'))";
 
 fn sql(text: &str, read: &ReadSide) -> String {
     text.replace("{schema}", &read.schema)
@@ -125,7 +130,8 @@ impl Checkpoint {
 }
 
 /// Posts a batch that begins at the checkpoint: rows and checkpoint in one transaction, the checkpoint
-/// by compare-and-set, which is the fence against another instance.
+/// by compare-and-set, which is the fence against another instance. It moves first, so that whoever is
+/// overtaken writes no row, and no row of his can be mistaken for a broken event.
 ///
 /// # Errors
 /// What the follower says, or the database.
@@ -140,7 +146,6 @@ pub async fn post(
     let to = Checkpoint::after(last);
     let mut client = read.pool.get().await.map_err(StoreError::from)?;
     let tx = client.transaction().await?;
-    follower.apply(&tx, batch).await?;
     let advance = tx.prepare_cached(&sql(ADVANCE, read)).await?;
     let moved = tx
         .execute(
@@ -163,6 +168,7 @@ pub async fn post(
         tx.rollback().await?;
         return Ok(Posted::Overtaken);
     }
+    follower.apply(&tx, batch).await?;
     tx.commit().await?;
     follower.committed();
     Ok(Posted::At(to))

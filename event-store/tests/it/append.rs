@@ -223,7 +223,7 @@ async fn migrating_again_and_by_several_processes_at_once_changes_nothing() {
     let database = fresh_database().await;
     let all = (0..4).map(|_| migrate(&database, "shop", PARTITIONS));
     for migrated in futures_util::future::join_all(all).await {
-        migrated.unwrap();
+        migrated.map_err(|error| format!("{error:?}")).unwrap();
     }
     let other = migrate(&database, "shop", PARTITIONS + 1).await.unwrap_err();
     assert!(other.to_string().contains("set it back to 4"), "{other}");

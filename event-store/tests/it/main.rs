@@ -1,5 +1,7 @@
 //! The log against a real Postgres and a real Kafka; `make test` starts them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 mod append;
 mod dues;
 mod support;
