@@ -1,3 +1,4 @@
 //! What acts: reactors, requests to other services, the payment provider's client.
 
+pub mod provider;
 pub mod sandbox;

@@ -1,6 +1,6 @@
 //! The payment provider's client. It speaks Stripe's wire format, to Stripe or to the sandbox.
 //!
-//! Every operation ends in an [`Answer`] that is final, or in [`Unknown`], which says nothing about
+//! Every operation ends in an [`Outcome`] that is final, or in [`Unknown`], which says nothing about
 //! what happened and is never taken for a decline: the same call is made again, under the same
 //! idempotency key, until there is an answer. The key is payment + operation + attempt.
 //!
@@ -17,20 +17,12 @@ pub use breaker::BreakerSettings;
 use std::time::Duration;
 
 use domain::ids::OrderId;
+use domain::payments::payment::{self, Outcome};
 use domain::values::{Money, PaymentMethod, Reason};
 
 use amount::wire_amount;
 use http::{Http, Trouble};
 use wire::{Intent, List, Refund};
-
-/// A final answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// `reference` is the provider's id of what was made: the intent, or the refund.
-    Succeeded { reference: String },
-    Declined { reason: Reason },
-    Failed { reason: Reason },
-}
 
 /// Nobody knows yet whether it happened.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +77,7 @@ pub struct Reference {
 
 impl Reference {
     fn key(&self, operation: &str) -> String {
-        let stream = domain::payments::payment::stream(self.order);
+        let stream = payment::stream(self.order);
         format!("{stream}:{operation}:{}", self.attempt)
     }
 }
@@ -116,7 +108,7 @@ impl Provider {
         what: Reference,
         amount: Money,
         method: &PaymentMethod,
-    ) -> Result<Answer, Unknown> {
+    ) -> Result<Outcome, Unknown> {
         let Some(units) = wire_amount(amount) else { return Ok(failed("amount-not-payable")) };
         let form = [
             ("amount", units.to_string()),
@@ -140,7 +132,7 @@ impl Provider {
 
     /// Looks an authorisation up by its order and attempt. `None` is no proof that there is none:
     /// Stripe's search is up to an hour behind.
-    pub async fn find(&self, what: Reference) -> Result<Option<Answer>, Unknown> {
+    pub async fn find(&self, what: Reference) -> Result<Option<Outcome>, Unknown> {
         let Reference { order, attempt } = what;
         let query = format!("metadata['order']:'{order}' AND metadata['attempt']:'{attempt}'");
         let path = "/v1/payment_intents/search";
@@ -159,7 +151,7 @@ impl Provider {
         what: Reference,
         intent: &str,
         amount: Money,
-    ) -> Result<Answer, Unknown> {
+    ) -> Result<Outcome, Unknown> {
         let Some(units) = wire_amount(amount) else { return Ok(failed("amount-not-payable")) };
         let path = format!("/v1/payment_intents/{intent}/capture");
         let form = [("amount_to_capture", units.to_string())];
@@ -167,7 +159,7 @@ impl Provider {
     }
 
     /// Lets go of what is held.
-    pub async fn void(&self, what: Reference, intent: &str) -> Result<Answer, Unknown> {
+    pub async fn void(&self, what: Reference, intent: &str) -> Result<Outcome, Unknown> {
         let path = format!("/v1/payment_intents/{intent}/cancel");
         self.settle(&path, &what.key("void"), &[], intent, Intent::void).await
     }
@@ -178,7 +170,7 @@ impl Provider {
         what: Reference,
         intent: &str,
         amount: Money,
-    ) -> Result<Answer, Unknown> {
+    ) -> Result<Outcome, Unknown> {
         let Some(units) = wire_amount(amount) else { return Ok(failed("amount-not-payable")) };
         let form = [
             ("payment_intent", intent.to_owned()),
@@ -193,9 +185,7 @@ impl Provider {
                 Some(done) => Ok(done),
                 None => Ok(refused.failure()),
             },
-            Err(Trouble::KeySpent(unknown)) => {
-                self.find_refund(what, intent).await?.ok_or(unknown)
-            }
+            Err(Trouble::KeySpent(unknown)) => self.find_refund(what, intent).await?.ok_or(unknown),
             Err(Trouble::Unknown(unknown)) => Err(unknown),
         }
     }
@@ -209,8 +199,8 @@ impl Provider {
         key: &str,
         form: &[(&str, String)],
         intent: &str,
-        outcome: impl Fn(&Intent) -> Option<Answer>,
-    ) -> Result<Answer, Unknown> {
+        outcome: impl Fn(&Intent) -> Option<Outcome>,
+    ) -> Result<Outcome, Unknown> {
         let trouble = match self.http.post::<Intent>(path, Some(key), form).await {
             Ok(now) => return outcome(&now).ok_or(Unknown::Processing),
             Err(Trouble::Unknown(unknown)) => return Err(unknown),
@@ -235,11 +225,7 @@ impl Provider {
         self.http.get_or_none(&format!("/v1/payment_intents/{intent}")).await
     }
 
-    async fn find_refund(
-        &self,
-        what: Reference,
-        intent: &str,
-    ) -> Result<Option<Answer>, Unknown> {
+    async fn find_refund(&self, what: Reference, intent: &str) -> Result<Option<Outcome>, Unknown> {
         let query = [("payment_intent", intent.to_owned()), ("limit", "100".to_owned())];
         let found: List<Refund> = self.http.get("/v1/refunds", &query).await?;
         let ours = found.data.iter().find(|refund| refund.attempt() == Some(what.attempt));
@@ -247,6 +233,6 @@ impl Provider {
     }
 }
 
-fn failed(reason: &str) -> Answer {
-    Answer::Failed { reason: Reason::from_foreign(reason) }
+fn failed(reason: &str) -> Outcome {
+    Outcome::Failed { reason: Reason::from_foreign(reason) }
 }

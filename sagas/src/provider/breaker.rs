@@ -32,10 +32,17 @@ pub(super) struct Breaker {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, pause: Duration },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        pause: Duration,
+    },
     /// One call is out to see.
-    Trying { pause: Duration },
+    Trying {
+        pause: Duration,
+    },
 }
 
 /// Leave to make one call. Dropped without a word, it counts as a failure.

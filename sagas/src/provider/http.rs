@@ -2,6 +2,7 @@
 //!
 //! Source: <https://docs.stripe.com/error-low-level>.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use domain::values::Reason;
@@ -54,13 +55,18 @@ impl Http {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(ProviderError::Settings);
         }
-        let mut authorisation = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| ProviderError::Settings)?;
+        let mut authorisation =
+            HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| ProviderError::Settings)?;
         authorisation.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorisation);
         headers.insert("stripe-version", HeaderValue::from_static(STRIPE_VERSION));
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder();
+        if is_here(&url) {
+            // A proxy from the environment cannot reach this machine's own loopback.
+            client = client.no_proxy();
+        }
+        let client = client
             .default_headers(headers)
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.answer)
@@ -131,6 +137,14 @@ impl Http {
             permit.succeeded();
         }
         sorted
+    }
+}
+
+fn is_here(url: &reqwest::Url) -> bool {
+    let address = url.host_str().map(|host| host.trim_matches(['[', ']']).parse::<IpAddr>());
+    match address {
+        Some(Ok(address)) => address.is_loopback(),
+        Some(Err(_)) | None => url.host_str() == Some("localhost"),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use domain::payments::payment::Outcome;
 use domain::values::Reason;
 use serde::Deserialize;
 
 use super::http::Refused;
-use super::{Answer, Unknown, failed};
+use super::{Unknown, failed};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Intent {
@@ -46,17 +47,17 @@ pub(super) struct StripeError {
 
 impl Intent {
     /// What became of the authorisation.
-    pub(super) fn authorisation(&self) -> Result<Answer, Unknown> {
+    pub(super) fn authorisation(&self) -> Result<Outcome, Unknown> {
         match self.status.as_str() {
             "requires_capture" | "succeeded" => {
-                Ok(Answer::Succeeded { reference: self.id.clone() })
+                Ok(Outcome::Succeeded { reference: self.id.clone() })
             }
             "requires_payment_method" => {
                 let error = self.last_payment_error.clone().unwrap_or_default();
-                Ok(Answer::Declined { reason: error.reason() })
+                Ok(Outcome::Declined { reason: error.reason() })
             }
             "requires_action" | "requires_confirmation" => {
-                Ok(Answer::Declined { reason: Reason::from_foreign("authentication_required") })
+                Ok(Outcome::Declined { reason: Reason::from_foreign("authentication_required") })
             }
             "canceled" => Ok(failed("canceled")),
             "processing" => Err(Unknown::Processing),
@@ -65,10 +66,10 @@ impl Intent {
     }
 
     /// What became of a capture of `units`; `None` if nothing has yet.
-    pub(super) fn capture(&self, units: i64) -> Option<Answer> {
+    pub(super) fn capture(&self, units: i64) -> Option<Outcome> {
         match self.status.as_str() {
             "succeeded" if self.amount_received == units => {
-                Some(Answer::Succeeded { reference: self.id.clone() })
+                Some(Outcome::Succeeded { reference: self.id.clone() })
             }
             "succeeded" => Some(failed("captured-other-amount")),
             _ => None,
@@ -76,9 +77,9 @@ impl Intent {
     }
 
     /// What became of a void; `None` if nothing has yet.
-    pub(super) fn void(&self) -> Option<Answer> {
+    pub(super) fn void(&self) -> Option<Outcome> {
         match self.status.as_str() {
-            "canceled" => Some(Answer::Succeeded { reference: self.id.clone() }),
+            "canceled" => Some(Outcome::Succeeded { reference: self.id.clone() }),
             "succeeded" => Some(failed("already-captured")),
             _ => None,
         }
@@ -91,9 +92,9 @@ impl Intent {
 
 impl Refund {
     /// A refund that is pending is on its way; banks take days over it.
-    pub(super) fn answer(&self) -> Result<Answer, Unknown> {
+    pub(super) fn answer(&self) -> Result<Outcome, Unknown> {
         match self.status.as_str() {
-            "succeeded" | "pending" => Ok(Answer::Succeeded { reference: self.id.clone() }),
+            "succeeded" | "pending" => Ok(Outcome::Succeeded { reference: self.id.clone() }),
             "failed" => Ok(failed("refund-failed")),
             "canceled" => Ok(failed("refund-canceled")),
             other => Err(Unknown::NotUnderstood(format!("refund status {other}"))),
@@ -122,15 +123,15 @@ impl From<StripeError> for Refused {
 
 impl Refused {
     /// What a refused authorisation comes to.
-    pub(super) fn answer(self) -> Answer {
+    pub(super) fn answer(self) -> Outcome {
         match self.card {
-            true => Answer::Declined { reason: self.reason },
+            true => Outcome::Declined { reason: self.reason },
             false => self.failure(),
         }
     }
 
     /// What anything else that was refused comes to: only cards are declined.
-    pub(super) fn failure(self) -> Answer {
-        Answer::Failed { reason: self.reason }
+    pub(super) fn failure(self) -> Outcome {
+        Outcome::Failed { reason: self.reason }
     }
 }

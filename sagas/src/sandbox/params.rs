@@ -21,10 +21,10 @@ impl Params {
     }
 
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Fault> {
-        let unknown = self.0.keys().find(|name| {
-            !known.contains(&name.as_str())
-                && !(name.starts_with("metadata[") && name.ends_with(']'))
-        });
+        let is_known = |name: &str| {
+            known.contains(&name) || name.starts_with("metadata[") && name.ends_with(']')
+        };
+        let unknown = self.0.keys().find(|name| !is_known(name));
         match unknown {
             Some(name) => Err(Fault::parameter("parameter_unknown", name, "is unknown")),
             None => Ok(()),

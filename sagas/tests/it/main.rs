@@ -5,3 +5,4 @@
 mod support;
 mod sandbox;
 mod book;
+mod provider;
