@@ -3,110 +3,77 @@ use crate::values::Money;
 
 /// An event that cannot happen in a state keeps the state.
 pub(super) fn evolve(state: State, event: &Event) -> State {
-    match event {
-        Event::AuthorisationRequested { attempt, amount, method } => {
-            State::Authorising { attempt: *attempt, amount: *amount, method: method.clone() }
+    match (state, event) {
+        (
+            State::Unrequested | State::NotAuthorised { .. },
+            Event::AuthorisationRequested { attempt, amount, method },
+        ) => State::Authorising { attempt: *attempt, amount: *amount, method: method.clone() },
+        (State::Authorising { .. }, Event::Authorised { amount, reference, .. }) => {
+            State::Authorised(Held::fresh(*amount, reference.clone()))
         }
-        Event::Authorised { amount, reference, .. } => State::Authorised(Held {
-            authorised: *amount,
-            reference: reference.clone(),
-            captures: 0,
-            voids: 0,
-        }),
-        Event::Declined { .. } | Event::AuthorisationFailed { .. } => not_authorised(state),
-        Event::CaptureRequested { attempt, amount } => match held(state) {
-            Ok(held) => State::Capturing {
-                held: Held { captures: *attempt, ..held },
-                attempt: *attempt,
-                amount: *amount,
-            },
-            Err(same) => same,
-        },
-        Event::Captured { amount, .. } => match held(state) {
-            Ok(held) => State::Captured(Taken {
-                authorised: held.authorised,
-                captured: *amount,
-                refunded: Money::zero(amount.currency()),
-                reference: held.reference,
-                refunds: 0,
-            }),
-            Err(same) => same,
-        },
-        Event::VoidRequested { attempt } => match held(state) {
-            Ok(held) => {
-                State::Voiding { held: Held { voids: *attempt, ..held }, attempt: *attempt }
-            }
-            Err(same) => same,
-        },
-        Event::Voided { .. } => match held(state) {
-            Ok(_gone) => State::Voided,
-            Err(same) => same,
-        },
-        Event::CaptureFailed { .. } | Event::VoidFailed { .. } => match held(state) {
-            Ok(held) => State::Authorised(held),
-            Err(same) => same,
-        },
-        Event::RefundRequested { attempt, amount } => match taken(state) {
-            Ok(taken) => State::Refunding {
-                taken: Taken { refunds: *attempt, ..taken },
-                attempt: *attempt,
-                amount: *amount,
-            },
-            Err(same) => same,
-        },
-        Event::Refunded { amount, .. } => match taken(state) {
-            Ok(taken) => State::Captured(Taken {
-                refunded: taken.refunded.checked_add(*amount).unwrap_or(taken.refunded),
-                ..taken
-            }),
-            Err(same) => same,
-        },
-        Event::RefundFailed { .. } => match taken(state) {
-            Ok(taken) => State::Captured(taken),
-            Err(same) => same,
-        },
-    }
-}
+        (
+            State::Authorising { amount, method, .. },
+            Event::Declined { .. } | Event::AuthorisationFailed { .. },
+        ) => State::NotAuthorised { amount, method },
 
-fn not_authorised(state: State) -> State {
-    match state {
-        State::Authorising { amount, method, .. } => State::NotAuthorised { amount, method },
-        same @ (State::Unrequested
-        | State::NotAuthorised { .. }
-        | State::Authorised(_)
-        | State::Capturing { .. }
-        | State::Voiding { .. }
-        | State::Voided
-        | State::Captured(_)
-        | State::Refunding { .. }) => same,
-    }
-}
-
-/// What is held, or the state as it was.
-fn held(state: State) -> Result<Held, State> {
-    match state {
-        State::Authorised(held) | State::Capturing { held, .. } | State::Voiding { held, .. } => {
-            Ok(held)
+        (State::Authorised(held), Event::CaptureRequested { attempt, amount }) => {
+            let held = Held { captures: *attempt, ..held };
+            State::Capturing { held, attempt: *attempt, amount: *amount }
         }
-        same @ (State::Unrequested
-        | State::Authorising { .. }
-        | State::NotAuthorised { .. }
-        | State::Voided
-        | State::Captured(_)
-        | State::Refunding { .. }) => Err(same),
+        (State::Capturing { held, .. }, Event::Captured { amount, .. }) => {
+            State::Captured(Taken::from(held, *amount))
+        }
+        (State::Capturing { held, .. }, Event::CaptureFailed { .. }) => State::Authorised(held),
+
+        (State::Authorised(held), Event::VoidRequested { attempt }) => {
+            State::Voiding { held: Held { voids: *attempt, ..held }, attempt: *attempt }
+        }
+        (State::Voiding { .. }, Event::Voided { .. }) => State::Voided,
+        (State::Voiding { held, .. }, Event::VoidFailed { .. }) => State::Authorised(held),
+
+        (State::Captured(taken), Event::RefundRequested { attempt, amount }) => {
+            let taken = Taken { refunds: *attempt, ..taken };
+            State::Refunding { taken, attempt: *attempt, amount: *amount }
+        }
+        (State::Refunding { taken, .. }, Event::Refunded { amount, .. }) => {
+            let refunded = taken.refunded.checked_add(*amount).unwrap_or(taken.captured);
+            State::Captured(Taken { refunded, ..taken })
+        }
+        (State::Refunding { taken, .. }, Event::RefundFailed { .. }) => State::Captured(taken),
+
+        (
+            same,
+            Event::AuthorisationRequested { .. }
+            | Event::Authorised { .. }
+            | Event::Declined { .. }
+            | Event::AuthorisationFailed { .. }
+            | Event::CaptureRequested { .. }
+            | Event::Captured { .. }
+            | Event::CaptureFailed { .. }
+            | Event::VoidRequested { .. }
+            | Event::Voided { .. }
+            | Event::VoidFailed { .. }
+            | Event::RefundRequested { .. }
+            | Event::Refunded { .. }
+            | Event::RefundFailed { .. },
+        ) => same,
     }
 }
 
-/// What was taken, or the state as it was.
-fn taken(state: State) -> Result<Taken, State> {
-    match state {
-        State::Captured(taken) | State::Refunding { taken, .. } => Ok(taken),
-        same @ (State::Unrequested
-        | State::Authorising { .. }
-        | State::NotAuthorised { .. }
-        | State::Authorised(_)
-        | State::Capturing { .. }
-        | State::Voiding { .. }
-        | State::Voided) => Err(same),
+impl Held {
+    fn fresh(authorised: Money, reference: String) -> Self {
+        Self { authorised, reference, captures: 0, voids: 0 }
+    }
+}
+
+impl Taken {
+    fn from(held: Held, captured: Money) -> Self {
+        Self {
+            authorised: held.authorised,
+            captured,
+            refunded: Money::zero(captured.currency()),
+            reference: held.reference,
+            refunds: 0,
+        }
     }
 }
