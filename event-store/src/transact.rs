@@ -29,6 +29,16 @@ pub struct Envelope {
     pub expected_version: Option<i64>,
 }
 
+impl Envelope {
+    /// Of a command that nothing else set in motion: its id is its correlation.
+    #[must_use]
+    pub fn new(command_id: Uuid, occurred_at: DateTime<Utc>) -> Self {
+        let correlation = command_id.to_string();
+        let metadata = Metadata { correlation, ..Metadata::default() };
+        Envelope { command_id, fingerprint: None, occurred_at, metadata, expected_version: None }
+    }
+}
+
 /// The answer to a command: what it appended, the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {

@@ -4,5 +4,6 @@
 
 mod append;
 mod dues;
+mod example;
 mod support;
 mod transact;
