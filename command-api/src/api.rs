@@ -4,6 +4,7 @@ use domain::{
     payments::payment::Payment,
 };
 use event_store::Transactor;
+use std::time::Duration;
 
 /// Everything that the command endpoints work with.
 #[derive(Clone)]
@@ -16,9 +17,17 @@ pub struct CommandApi {
     pub prices: Prices,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Lets callers say when a command occurred, and take what prices they like: for the import of a
     /// shop's history, and for nothing else.
     pub accept_history: bool,
+    /// How long an order waits for the price list to come to its `Daybook-Min-Position`.
+    pub min_position_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { accept_history: false, min_position_wait: Duration::from_secs(2) }
+    }
 }

@@ -1,6 +1,9 @@
 //! The process's log, on standard error.
 
-use std::io;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io,
+};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -31,5 +34,19 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
-    registry.try_init().map_err(TelemetryError::Started)
+    registry.try_init().map_err(TelemetryError::Started)?;
+    log_panics();
+    Ok(())
+}
+
+/// A panic is a line of the log like any other, not loose text between lines that machines read.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+        let backtrace = backtrace.map(|backtrace| backtrace.to_string());
+        tracing::error!(target: "panic", location, message, backtrace);
+    }));
 }

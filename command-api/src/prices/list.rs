@@ -13,8 +13,6 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::ToSql;
 
-/// How long a command waits for the price list to come to its `Daybook-Min-Position`.
-const MIN_POSITION_WAIT: Duration = Duration::from_secs(2);
 const MIN_POSITION_POLL: Duration = Duration::from_millis(10);
 
 /// The price list, to look prices up in. Clones share it.
@@ -77,8 +75,8 @@ impl Prices {
         Ok(Prices(Arc::new(Inner { pool, heads, passed_heads: AtomicBool::new(false) })))
     }
 
-    /// The prices of those products that have one, not older than `min`; positions of other logs are
-    /// ignored.
+    /// The prices of those products that have one, not older than `min`, which the list may take `wait` to
+    /// come to; positions of other logs are ignored.
     ///
     /// # Errors
     /// See [`PricesUnavailable`].
@@ -86,11 +84,12 @@ impl Prices {
         &self,
         skus: &[&str],
         min: &[Position],
+        wait: Duration,
     ) -> Result<HashMap<Sku, Price>, PricesUnavailable> {
         if !self.is_ready().await? {
             return Err(PricesUnavailable::Starting);
         }
-        self.wait_for(min).await?;
+        self.wait_for(min, wait).await?;
         let client = self.client().await?;
         let find = client.prepare_cached(include_str!("find.sql")).await.map_err(postgres)?;
         let rows = client.query(&find, &[&skus]).await.map_err(postgres)?;
@@ -114,9 +113,9 @@ impl Prices {
     }
 
     /// Waits until the list has posted every one of the positions that are the catalogue's.
-    async fn wait_for(&self, min: &[Position]) -> Result<(), PricesUnavailable> {
+    async fn wait_for(&self, min: &[Position], wait: Duration) -> Result<(), PricesUnavailable> {
         let ours: Vec<_> = min.iter().filter(|it| it.service == "catalogue").collect();
-        let deadline = Instant::now() + MIN_POSITION_WAIT;
+        let deadline = Instant::now() + wait;
         while !ours.is_empty() {
             let checkpoints = self.checkpoints().await?;
             let posted = |position: &&Position| {

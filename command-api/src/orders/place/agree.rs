@@ -23,7 +23,7 @@ pub(super) async fn agree(
         HashMap::new()
     } else {
         let skus: Vec<_> = unknown.iter().map(|line| line.sku.as_str()).collect();
-        api.prices.lookup(&skus, min).await?
+        api.prices.lookup(&skus, min, api.settings.min_position_wait).await?
     };
     let mut disagreements = Disagreements::default();
     let prices = draft.lines.iter().enumerate().map(|(index, line)| match own(line) {
