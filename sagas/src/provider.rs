@@ -225,7 +225,12 @@ impl Provider {
         self.http.get_or_none(&format!("/v1/payment_intents/{intent}")).await
     }
 
-    async fn find_refund(&self, what: Reference, intent: &str) -> Result<Option<Outcome>, Unknown> {
+    /// Looks a refund up by its attempt, among those of its intent.
+    pub async fn find_refund(
+        &self,
+        what: Reference,
+        intent: &str,
+    ) -> Result<Option<Outcome>, Unknown> {
         let query = [("payment_intent", intent.to_owned()), ("limit", "100".to_owned())];
         let found: List<Refund> = self.http.get("/v1/refunds", &query).await?;
         let ours = found.data.iter().find(|refund| refund.attempt() == Some(what.attempt));

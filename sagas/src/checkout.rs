@@ -1,0 +1,57 @@
+//! The checkout in motion. Its [`Reactor`] tells it what happened to order, stock and payment; its
+//! requests ask their owners for what it owes.
+
+mod reactor;
+mod orders;
+mod inventory;
+mod payments;
+mod requests;
+
+use std::sync::Arc;
+
+use domain::checkout::checkout::{Checkout, Patience};
+use domain::inventory::stock::Stock;
+use domain::orders::order::Order;
+use domain::payments::payment::Payment;
+use event_store::Transactor;
+use event_store::dues::DueLimits;
+use event_store::follow::ReadSide;
+
+use crate::Saga;
+pub use reactor::Reactor;
+
+/// The write paths of those whom the checkout asks: the port to other services.
+#[derive(Clone)]
+pub struct Services {
+    pub stock: Transactor<Stock>,
+    pub order: Transactor<Order>,
+    pub payment: Transactor<Payment>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub patience: Patience,
+    pub limits: DueLimits,
+}
+
+impl Default for Settings {
+    /// Fifteen minutes to settle, a day to finish.
+    fn default() -> Self {
+        let patience = Patience { settle_s: 15 * 60, finish_s: 24 * 60 * 60 };
+        Self { patience, limits: DueLimits::default() }
+    }
+}
+
+/// The saga of the `checkout` service.
+#[must_use]
+pub fn saga(
+    checkout: Transactor<Checkout>,
+    services: Services,
+    read: &ReadSide,
+    settings: Settings,
+) -> Saga<Checkout> {
+    let requests = requests::Requests { services, checkout: checkout.clone() };
+    let mut saga = Saga::new(checkout.log().clone(), read, requests, settings.limits);
+    saga.followers.push(Arc::new(Reactor::new(checkout, settings.patience)));
+    saga
+}

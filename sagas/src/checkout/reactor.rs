@@ -1,0 +1,89 @@
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use domain::checkout::checkout::{Checkout, Command, Patience};
+use event_store::follow::{ApplyError, Follower};
+use event_store::{Envelope, Recorded, TransactError, Transactor};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{inventory, orders, payments};
+use crate::envelope;
+
+/// Checkouts that are told something at once, out of one batch.
+const AT_ONCE: usize = 256;
+const NAME: &str = "checkout-reactor";
+
+/// Follows orders, stock and payments, and tells each checkout what concerns it. An event read twice
+/// is told under the same command id, so it is heard once.
+pub struct Reactor {
+    checkout: Transactor<Checkout>,
+    patience: Patience,
+}
+
+/// What a checkout is told: by its stream, and the event that says so.
+pub(super) type Told = Option<(String, Command)>;
+
+impl Reactor {
+    #[must_use]
+    pub fn new(checkout: Transactor<Checkout>, patience: Patience) -> Self {
+        Self { checkout, patience }
+    }
+
+    fn react(&self, event: &Recorded) -> Result<Told, ApplyError> {
+        match &*event.service {
+            "orders" => orders::react(event, self.patience),
+            "inventory" => inventory::react(event),
+            "payments" => payments::react(event),
+            other => Err(ApplyError::Poison(format!("the checkout does not follow {other}"))),
+        }
+    }
+
+    /// What one checkout is told, in order; the first failure ends it.
+    async fn tell(
+        &self,
+        checkout: String,
+        told: Vec<(Command, Envelope)>,
+    ) -> Result<(), ApplyError> {
+        for (command, envelope) in told {
+            self.checkout.transact(&checkout, command, envelope).await.map_err(|error| {
+                let why = format!("{checkout}: {error}");
+                match error {
+                    TransactError::Rejected { rejection, .. } => match rejection {},
+                    TransactError::Busy
+                    | TransactError::OutcomeUnknown
+                    | TransactError::Store(_) => ApplyError::Transient(why),
+                    TransactError::OtherBody
+                    | TransactError::WrongVersion { .. }
+                    | TransactError::TooLarge { .. }
+                    | TransactError::Data(_) => ApplyError::Poison(why),
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Follower for Reactor {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn logs(&self) -> Vec<String> {
+        ["orders", "inventory", "payments"].map(str::to_owned).to_vec()
+    }
+
+    /// Writes no rows of its own: the commands are appended first, then the runner moves the checkpoint.
+    async fn apply(&self, _: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
+        let mut by_checkout: HashMap<String, Vec<(Command, Envelope)>> = HashMap::new();
+        for event in batch {
+            if let Some((checkout, command)) = self.react(event)? {
+                let envelope = envelope::of_reaction(event, NAME);
+                by_checkout.entry(checkout).or_default().push((command, envelope));
+            }
+        }
+        let telling = by_checkout.into_iter().map(|(checkout, told)| self.tell(checkout, told));
+        stream::iter(telling).buffer_unordered(AT_ONCE).try_collect().await
+    }
+}
