@@ -108,16 +108,15 @@ fn about_payment(work: &Work) -> Option<Request> {
         (Pay::Asked, Fate::Keep | Fate::GiveBack | Fate::HandOver) => {
             Some(Request::Authorise { amount: work.total, method: work.payment_method.clone() })
         }
-        (Pay::Authorised, Fate::GiveBack) => Some(Request::Void {}),
+        (Pay::Authorised | Pay::CaptureFailed, Fate::GiveBack) => Some(Request::Void {}),
         (Pay::Authorised, Fate::HandOver) => Some(Request::Capture { amount: work.total }),
         (Pay::Captured, Fate::GiveBack) => Some(Request::Refund { amount: work.total }),
         (Pay::Authorised, Fate::Keep)
-        | (Pay::Captured, Fate::Keep | Fate::HandOver)
+        | (Pay::Captured | Pay::CaptureFailed, Fate::Keep | Fate::HandOver)
         | (
             Pay::NotNeeded
             | Pay::NotAsked
             | Pay::Refused
-            | Pay::CaptureFailed
             | Pay::Voided
             | Pay::VoidFailed
             | Pay::Refunded

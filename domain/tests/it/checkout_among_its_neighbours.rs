@@ -1,0 +1,93 @@
+//! Whatever happens in whatever order, a checkout ends well or a person is told. What *well* means,
+//! and what must hold at every moment, is in `world/check.rs`.
+
+use crate::world::{Shop, World};
+use proptest::prelude::*;
+use std::collections::HashSet;
+
+/// Makes every move that is possible, from every world that can be reached, and counts the worlds.
+fn explore(shop: &Shop) -> usize {
+    let beginning = shop.open();
+    let mut seen = HashSet::from([beginning.fingerprint()]);
+    let mut open = vec![beginning];
+    while let Some(world) = open.pop() {
+        let mut is_end = true;
+        for next in world.moves() {
+            let mut after = world.clone();
+            after.make(&next);
+            let fingerprint = after.fingerprint();
+            is_end &= fingerprint == world.fingerprint();
+            if seen.insert(fingerprint) {
+                open.push(after);
+            }
+        }
+        if is_end {
+            world.check_end();
+        }
+    }
+    seen.len()
+}
+
+/// From here on everything goes as well as it still can.
+fn carry_on_to_the_end(world: &mut World) {
+    loop {
+        let before = world.fingerprint();
+        let next = world.moves().into_iter().find_map(|next| {
+            let mut after = world.clone();
+            after.make(&next);
+            (after.fingerprint() != before).then_some(after)
+        });
+        match next {
+            Some(after) => *world = after,
+            None => return world.check_end(),
+        }
+    }
+}
+
+fn shops(enough: &[&[bool]]) -> impl Iterator<Item = Shop> {
+    let enough: Vec<Vec<bool>> = enough.iter().map(|enough| enough.to_vec()).collect();
+    enough.into_iter().flat_map(|enough| {
+        [true, false].map(|free| Shop { enough: enough.clone(), free, refusals: 0 })
+    })
+}
+
+#[test]
+fn every_interleaving_of_a_small_order_ends_well() {
+    for shop in shops(&[&[true], &[false], &[true, true], &[true, false], &[false, false]]) {
+        let t = std::time::Instant::now();
+        let worlds = explore(&shop);
+        eprintln!("{shop:?}: {worlds} {:?}", t.elapsed());
+    }
+}
+
+#[test]
+fn every_interleaving_with_a_rejected_request_ends_well_or_calls_a_person() {
+    for shop in shops(&[&[true], &[false], &[true, true], &[true, false]]) {
+        let t = std::time::Instant::now();
+        let worlds = explore(&Shop { refusals: 1, ..shop.clone() });
+        eprintln!("{shop:?}: {worlds} {:?}", t.elapsed());
+    }
+}
+
+fn any_shop() -> impl Strategy<Value = Shop> {
+    let enough = prop::collection::vec(prop::bool::weighted(0.8), 1..6);
+    (enough, prop::bool::weighted(0.2), 0..3_u32).prop_map(|(enough, free, refusals)| Shop {
+        enough,
+        free,
+        refusals,
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_random_course_of_a_larger_order_ends_well_or_calls_a_person(
+        shop in any_shop(),
+        course in prop::collection::vec(any::<prop::sample::Index>(), 0..150),
+    ) {
+        let mut world = shop.open();
+        for choice in course {
+            world.make(choice.get(&world.moves()));
+        }
+        carry_on_to_the_end(&mut world);
+    }
+}
