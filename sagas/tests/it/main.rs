@@ -6,3 +6,5 @@ mod support;
 mod sandbox;
 mod book;
 mod provider;
+mod shop;
+mod checkout;
