@@ -1,0 +1,2 @@
+//! The one binary: roles, command line, embedded Postgres and Kafka, import.
+fn main() {}

@@ -1,0 +1,4 @@
+//! The binary's tests: the shape of the workspace, and the real program from the outside.
+
+mod arrows;
+mod embedded;
