@@ -2,7 +2,7 @@
 //!
 //! [`migrate`] lays the tables of a service, [`Log`] appends and reads, [`Transactor`] is the one write
 //! path of a decider, [`follow`] posts read models and reacts, [`dues`] does what a decider owes, and
-//! `relay` (feature `kafka`) copies the log to Kafka.
+//! `kafka` (a feature) copies the log to Kafka and feeds followers from it.
 
 mod append;
 mod codec;
@@ -10,6 +10,8 @@ mod database;
 pub mod dues;
 mod error;
 pub mod follow;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod lane;
 mod log;
 mod migrate;

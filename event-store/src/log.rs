@@ -151,11 +151,15 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub async fn refresh_heads(&self) -> Result<(), StoreError> {
-        let heads = self.heads().await?;
-        for (head, partition) in heads.into_iter().zip(0..) {
-            self.0.heads.raise(partition, head);
-        }
+        self.raise_heads(&self.heads().await?);
         Ok(())
+    }
+
+    /// Tells those who wait for heads what was read of them.
+    pub(crate) fn raise_heads(&self, heads: &[i64]) {
+        for (head, partition) in heads.iter().zip(0..) {
+            self.0.heads.raise(partition, *head);
+        }
     }
 
     /// Appends a chain; the answer comes after its commit. Once queued it is appended even if the

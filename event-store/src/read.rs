@@ -3,15 +3,15 @@
 use crate::append::JsonText;
 use crate::{Log, Metadata, Recorded, StoreError};
 use postgres_types::ToSql;
-use tokio_postgres::Row;
+use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
 pub(crate) struct Sql {
-    partition: String,
+    pub(crate) partition: String,
     stream: String,
     command: String,
-    heads: String,
-    epochs: String,
+    pub(crate) heads: String,
+    pub(crate) epochs: String,
 }
 
 const COLUMNS: &str = "partition, log_offset, stream, version, event_id, command_id, ordinal, type, \
@@ -114,8 +114,19 @@ impl Log {
     ) -> Result<Vec<Recorded>, StoreError> {
         let page = client.prepare_cached(sql).await?;
         let epochs = client.prepare_cached(&self.0.sql.epochs).await?;
+        self.read_prepared(client, &page, &epochs, arguments).await
+    }
+
+    /// The same on any session, whose statements are `page` and [`Sql::epochs`].
+    pub(crate) async fn read_prepared(
+        &self,
+        client: &Client,
+        page: &Statement,
+        epochs: &Statement,
+        arguments: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Recorded>, StoreError> {
         let (rows, epochs) =
-            futures_util::join!(client.query(&page, arguments), client.query(&epochs, &[]));
+            futures_util::join!(client.query(page, arguments), client.query(epochs, &[]));
         let epochs = epochs?.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
         let epochs = Epochs(epochs);
         rows?.iter().map(|row| self.recorded(row, &epochs)).collect()

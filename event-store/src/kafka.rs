@@ -1,0 +1,15 @@
+//! Kafka carries a copy of the log to whoever follows it. [`Relay`] writes the copy, [`KafkaFeeds`] brings
+//! it to the followers of this process. Kafka is transport, not truth: the log stays where everything is
+//! read from that Kafka did not bring.
+
+mod client;
+mod error;
+mod feeds;
+mod record;
+mod relay;
+mod topics;
+
+pub use error::KafkaFailure;
+pub use feeds::{FeedSettings, FeedStatus, KafkaFeeds};
+pub use record::{BadRecord, headers, recorded};
+pub use relay::{Relay, RelaySettings, RelayStart, RelayState, RelayStatus, Relayed};

@@ -1,0 +1,227 @@
+//! The relay copies a log to its topic, partition by partition, in order, without a hole. A record may
+//! come twice after a failure; followers tell by its offset.
+
+mod copy;
+mod producer;
+mod reader;
+mod start;
+
+use super::KafkaFailure;
+use super::topics::{self, Topic};
+use crate::Log;
+use crate::lane::chain_of;
+use copy::Copy;
+use producer::{Deliveries, End};
+use reader::Reader;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Clone, Debug)]
+pub struct RelaySettings {
+    /// `host:port,…`; none while they are not known, as when an embedded Kafka is still starting.
+    pub brokers: watch::Receiver<Option<String>>,
+    pub topic: String,
+    /// Copies of each partition of a topic that must be made; −1 is what the brokers are set to.
+    pub replication: i32,
+    /// Where the copy of a partition begins that has none.
+    pub start: RelayStart,
+    /// Events that may be under way to Kafka.
+    pub window: i64,
+    /// Events of one partition that are read at once.
+    pub page: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayStart {
+    Beginning,
+    Head,
+}
+
+impl RelaySettings {
+    #[must_use]
+    pub fn new(brokers: watch::Receiver<Option<String>>, topic: &str) -> Self {
+        RelaySettings {
+            brokers,
+            topic: topic.to_owned(),
+            replication: -1,
+            start: RelayStart::Beginning,
+            window: 8_000,
+            page: 500,
+        }
+    }
+}
+
+/// What a relay does, for those who ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayStatus {
+    pub state: RelayState,
+    /// By partition; empty until this process has relayed.
+    pub partitions: Vec<Relayed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelayState {
+    /// No brokers are known yet.
+    Waiting,
+    /// Another process relays this log.
+    Elsewhere,
+    Up,
+    /// It is tried again; why it failed last.
+    Down(String),
+    /// A person must act; what to do.
+    Refused(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relayed {
+    /// The log's next offset.
+    pub head: i64,
+    /// The next offset that is not yet in Kafka.
+    pub relayed: i64,
+}
+
+impl RelayStatus {
+    /// Events of the log that are not in Kafka.
+    #[must_use]
+    pub fn lag(&self) -> i64 {
+        self.partitions.iter().map(|p| (p.head - p.relayed).max(0)).sum()
+    }
+}
+
+/// Copies one log to its topic for as long as it runs. Of several relays of a log, in one process or many,
+/// one works.
+pub struct Relay {
+    log: Log,
+    settings: RelaySettings,
+    status: watch::Sender<RelayStatus>,
+}
+
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(5);
+/// How often a person's mending is looked for.
+const RETRY_REFUSED: Duration = Duration::from_secs(10);
+/// How often the lock is asked for while another process holds it.
+const LOCK_PAUSE: Duration = Duration::from_millis(500);
+
+impl Relay {
+    #[must_use]
+    pub fn new(log: Log, settings: RelaySettings) -> Self {
+        let status = RelayStatus { state: RelayState::Waiting, partitions: Vec::new() };
+        Relay { log, settings, status: watch::Sender::new(status) }
+    }
+
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<RelayStatus> {
+        self.status.subscribe()
+    }
+
+    /// Relays until stopped. What is under way then is waited for, briefly; what is lost is sent again by
+    /// whoever relays next.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut pause = RETRY_FIRST;
+        while !stop.is_cancelled() {
+            let known = self.settings.brokers.borrow_and_update().clone();
+            let Some(known) = known else {
+                self.note(RelayState::Waiting);
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    changed = self.settings.brokers.changed() => if changed.is_err() { return },
+                }
+                continue;
+            };
+            let began = Instant::now();
+            let Err(error) = self.session(&known, &stop).await else { continue };
+            if began.elapsed() > RETRY_MOST {
+                pause = RETRY_FIRST;
+            }
+            self.failed(&error);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(if error.is_refusal() { RETRY_REFUSED } else { pause }) => {}
+                Ok(()) = self.settings.brokers.changed() => {}
+            }
+            pause = (pause * 2).min(RETRY_MOST);
+        }
+    }
+
+    /// From taking the lock to losing it, or Kafka, or to the end. Everything is begun afresh after a
+    /// failure: where the copy ends is read from the topic once the producer is gone.
+    async fn session(&self, brokers: &str, stop: &CancellationToken) -> Result<(), KafkaFailure> {
+        let mut named = self.settings.brokers.clone();
+        let (reader, ends) = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            prepared = self.prepare(brokers) => prepared?,
+            Ok(()) = named.changed() => return Ok(()),
+        };
+        let deliveries = Deliveries::new(self.log.service().clone(), &ends);
+        let producer = producer::open(brokers, self.log.service(), deliveries.clone())?;
+        let ended = Copy::new(&self.log, &self.settings, &reader, &producer, &deliveries)
+            .run(&self.status, named, stop)
+            .await;
+        // It purges what is under way, and waits for its thread. The lock is given back only then.
+        spawn_blocking(move || drop(producer)).await?;
+        ended
+    }
+
+    async fn prepare(&self, brokers: &str) -> Result<(Reader, Vec<End>), KafkaFailure> {
+        let reader = Reader::open(&self.log).await?;
+        while !reader.try_own().await? {
+            self.note(RelayState::Elsewhere);
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+        let topic = Topic {
+            name: self.settings.topic.clone(),
+            partitions: self.log.partitions(),
+            replication: self.settings.replication,
+        };
+        topics::ensure(brokers, vec![topic]).await?;
+        reader.refresh_heads().await?;
+        let (topic, start) = (&self.settings.topic, self.settings.start);
+        let ends = start::ends(brokers, topic, &self.log, &reader, start).await?;
+        Ok((reader, ends))
+    }
+
+    fn failed(&self, error: &KafkaFailure) {
+        let why = chain_of(error);
+        self.note(if error.is_refusal() {
+            RelayState::Refused(why)
+        } else {
+            RelayState::Down(why)
+        });
+    }
+
+    fn note(&self, state: RelayState) {
+        note(&self.log, &self.settings.topic, &self.status, state);
+    }
+}
+
+/// Tells a new state, once: those who wait for it, the metrics, and a person.
+fn note(log: &Log, topic: &str, status: &watch::Sender<RelayStatus>, state: RelayState) {
+    let changed = status.send_if_modified(|status| {
+        let changed = status.state != state;
+        status.state = state.clone();
+        changed
+    });
+    if !changed {
+        return;
+    }
+    let service: &str = log.service();
+    let up = f64::from(u8::from(state == RelayState::Up));
+    metrics::gauge!("daybook_relay_up", "service" => service.to_owned()).set(up);
+    match state {
+        RelayState::Up => tracing::info!(service, topic, "the relay copies the log to kafka"),
+        RelayState::Waiting => tracing::debug!(service, topic, "the relay waits for a kafka"),
+        RelayState::Elsewhere => tracing::debug!(service, topic, "another process relays this log"),
+        RelayState::Down(why) => {
+            tracing::warn!(
+                service,
+                topic,
+                why,
+                "the relay is behind; it goes on as soon as it can"
+            );
+        }
+        RelayState::Refused(why) => tracing::error!(service, topic, why, "the relay stands still"),
+    }
+}

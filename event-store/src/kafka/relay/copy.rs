@@ -1,0 +1,276 @@
+//! The copying itself: pages of one partition after another go to the producer while the window has room,
+//! and the delivery callback moves the watermarks.
+
+use super::super::KafkaFailure;
+use super::producer::{Deliveries, End, Producer};
+use super::reader::Reader;
+use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
+use crate::{Log, Recorded, kafka};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseRecord, Producer as _};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub(super) struct Copy<'a> {
+    log: &'a Log,
+    settings: &'a RelaySettings,
+    reader: &'a Reader,
+    producer: &'a Producer,
+    deliveries: &'a Arc<Deliveries>,
+    /// By partition, the first offset that was not handed to the producer.
+    next: Vec<i64>,
+    /// The partition whose turn it is.
+    turn: usize,
+    relayed: i64,
+    /// When `relayed` last grew, or nothing was under way.
+    moved: Instant,
+    poll: Poll,
+    watch: Watch,
+}
+
+const POLL_BUSY: Duration = Duration::from_millis(100);
+const POLL_IDLE: Duration = Duration::from_millis(250);
+/// A topic that was deleted and made again is reported by nobody, so it is looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(3);
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
+/// Without one acknowledgement for so long the client is made anew.
+const STALL: Duration = Duration::from_secs(30);
+/// How long the end waits for what is under way.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The heads, read now and then on the relay's own connection: for what other processes append, and to
+/// learn that the connection, and with it the lock, is lost.
+struct Poll {
+    at: Instant,
+    pause: Duration,
+}
+
+/// The comparison of the topic's ends with what was acknowledged.
+struct Watch {
+    at: Instant,
+    running: Option<JoinHandle<Result<Option<String>, KafkaFailure>>>,
+}
+
+impl<'a> Copy<'a> {
+    pub(super) fn new(
+        log: &'a Log,
+        settings: &'a RelaySettings,
+        reader: &'a Reader,
+        producer: &'a Producer,
+        deliveries: &'a Arc<Deliveries>,
+    ) -> Self {
+        let now = Instant::now();
+        let next: Vec<i64> = deliveries.ends().iter().map(|end| end.relayed).collect();
+        Copy {
+            log,
+            settings,
+            reader,
+            producer,
+            deliveries,
+            relayed: next.iter().sum(),
+            next,
+            turn: 0,
+            moved: now,
+            poll: Poll { at: now, pause: POLL_BUSY },
+            watch: Watch { at: now + WATCH_EVERY, running: None },
+        }
+    }
+
+    /// Copies until stopped, or until other brokers are named.
+    pub(super) async fn run(
+        &mut self,
+        status: &watch::Sender<RelayStatus>,
+        mut brokers: watch::Receiver<Option<String>>,
+        stop: &CancellationToken,
+    ) -> Result<(), KafkaFailure> {
+        let mut heads: Vec<_> = (0..self.log.partitions()).map(|p| self.log.head(p)).collect();
+        while !stop.is_cancelled() && !brokers.has_changed().unwrap_or(false) {
+            self.look()?;
+            self.tell(status);
+            self.refresh().await?;
+            if let Some(partition) = self.next_turn() {
+                self.send_page(partition).await?;
+                continue;
+            }
+            let deliveries = self.deliveries.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Ok(()) = brokers.changed() => return Ok(()),
+                () = deliveries.told.notified() => {}
+                () = raised(&mut heads) => {}
+                () = tokio::time::sleep_until(self.poll.at) => {}
+            }
+        }
+        self.drain().await;
+        self.tell(status);
+        Ok(())
+    }
+
+    /// Looks for failures that nobody waits for.
+    fn look(&mut self) -> Result<(), KafkaFailure> {
+        if let Some(failure) = self.deliveries.failure() {
+            return Err(failure);
+        }
+        let now = Instant::now();
+        let waiting = self.under_way();
+        let relayed = self.next.iter().sum::<i64>() - waiting;
+        if relayed > self.relayed || waiting == 0 {
+            self.moved = now;
+        }
+        if relayed > self.relayed {
+            self.deliveries.set_trouble(None);
+            let service = self.log.service().to_string();
+            let grown = u64::try_from(relayed - self.relayed).unwrap_or_default();
+            metrics::counter!("daybook_relay_events_total", "service" => service).increment(grown);
+            self.relayed = relayed;
+        }
+        if now - self.moved > STALL {
+            return Err(KafkaFailure::Unacknowledged { seconds: STALL.as_secs(), waiting });
+        }
+        self.watch_topic(now)
+    }
+
+    /// Begins to compare the topic with what was acknowledged, or looks at how that went.
+    fn watch_topic(&mut self, now: Instant) -> Result<(), KafkaFailure> {
+        if let Some(running) = &mut self.watch.running {
+            if !running.is_finished() {
+                return Ok(());
+            }
+            let running = self.watch.running.take();
+            self.watch.at = now + WATCH_EVERY;
+            let ended = running.and_then(futures_util::FutureExt::now_or_never);
+            self.deliveries.set_trouble(ended.transpose()?.transpose()?.flatten());
+        } else if now >= self.watch.at {
+            let (producer, topic) = (self.producer.clone(), self.settings.topic.clone());
+            let ends = self.deliveries.ends();
+            self.watch.running = Some(spawn_blocking(move || compare(&producer, topic, &ends)));
+        }
+        Ok(())
+    }
+
+    fn under_way(&self) -> i64 {
+        let ends = self.deliveries.ends();
+        self.next.iter().zip(ends).map(|(next, end)| next - end.relayed).sum()
+    }
+
+    fn tell(&self, status: &watch::Sender<RelayStatus>) {
+        let state = self.deliveries.trouble().map_or(RelayState::Up, RelayState::Down);
+        note(self.log, &self.settings.topic, status, state);
+        let relayed = |(partition, end): (i32, End)| Relayed {
+            head: *self.log.head(partition).borrow(),
+            relayed: end.relayed,
+        };
+        let partitions: Vec<_> = (0..).zip(self.deliveries.ends()).map(relayed).collect();
+        status.send_if_modified(|status| {
+            let changed = status.partitions != partitions;
+            status.partitions = partitions;
+            changed
+        });
+        let service = self.log.service().to_string();
+        let lag = status.borrow().lag() as f64;
+        metrics::gauge!("daybook_relay_lag_events", "service" => service).set(lag);
+    }
+
+    async fn refresh(&mut self) -> Result<(), KafkaFailure> {
+        if Instant::now() < self.poll.at {
+            return Ok(());
+        }
+        let before = self.heads();
+        self.reader.refresh_heads().await?;
+        self.poll.pause = if before == self.heads() {
+            (self.poll.pause + POLL_BUSY / 4).min(POLL_IDLE)
+        } else {
+            POLL_BUSY
+        };
+        self.poll.at = Instant::now() + self.poll.pause;
+        Ok(())
+    }
+
+    fn heads(&self) -> Vec<i64> {
+        (0..self.log.partitions()).map(|partition| *self.log.head(partition).borrow()).collect()
+    }
+
+    /// The next partition that has something to send, if the window has room for a page.
+    fn next_turn(&mut self) -> Option<i32> {
+        if self.under_way() + self.settings.page > self.settings.window {
+            return None;
+        }
+        let heads = self.heads();
+        let count = self.next.len();
+        let waits = |p: &usize| self.next[*p] < heads[*p];
+        let turn = (0..count).map(|i| (self.turn + i) % count).find(waits)?;
+        self.turn = (turn + 1) % count;
+        i32::try_from(turn).ok()
+    }
+
+    async fn send_page(&mut self, partition: i32) -> Result<(), KafkaFailure> {
+        let from = self.next[crate::append::index(partition)];
+        let page = self.reader.page(partition, from, self.settings.page).await?;
+        for event in &page {
+            if !self.send(event)? {
+                break;
+            }
+            self.next[crate::append::index(partition)] = event.offset + 1;
+        }
+        Ok(())
+    }
+
+    /// Hands an event to the producer; false if it has no room.
+    fn send(&self, event: &Recorded) -> Result<bool, KafkaFailure> {
+        let offset = usize::try_from(event.offset).unwrap_or(usize::MAX);
+        let record = BaseRecord::with_opaque_to(&self.settings.topic, offset)
+            .partition(event.partition)
+            .key(&event.stream)
+            .payload(&event.payload)
+            .headers(kafka::headers(event));
+        let Err((error, _)) = self.producer.send(record) else { return Ok(true) };
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+            return Ok(false);
+        }
+        let (topic, bytes) = (&self.settings.topic, event.payload.len());
+        Err(self.deliveries.refused(&error, topic, event.partition, event.offset, bytes))
+    }
+
+    async fn drain(&self) {
+        let deadline = Instant::now() + DRAIN;
+        while self.under_way() > 0 {
+            let told = tokio::time::timeout_at(deadline, self.deliveries.told.notified()).await;
+            if told.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until one of the heads is raised.
+async fn raised(heads: &mut [watch::Receiver<i64>]) {
+    let changes = heads.iter_mut().map(|head| Box::pin(head.changed()));
+    futures_util::future::select_all(changes).await.0.ok();
+}
+
+/// Whether the topic still holds what was acknowledged. Blocks. Answers why the brokers cannot say.
+fn compare(
+    producer: &Producer,
+    topic: String,
+    ends: &[End],
+) -> Result<Option<String>, KafkaFailure> {
+    for (partition, end) in (0..).zip(ends) {
+        match producer.client().fetch_watermarks(&topic, partition, WATCH_PATIENCE) {
+            Ok((_, found)) if found < end.kafka => return Err(KafkaFailure::Replaced { topic }),
+            Ok(_) => {}
+            Err(error) => match error.rdkafka_error_code() {
+                Some(
+                    RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::UnknownTopic
+                    | RDKafkaErrorCode::UnknownPartition,
+                ) => return Err(KafkaFailure::Replaced { topic }),
+                Some(_) | None => return Ok(Some(error.to_string())),
+            },
+        }
+    }
+    Ok(None)
+}

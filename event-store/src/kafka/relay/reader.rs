@@ -1,0 +1,66 @@
+use crate::{Log, Recorded, StoreError};
+use tokio_postgres::{Client, Statement};
+
+/// The one connection of a relay. It holds the log's lock **and** reads the log, so that who has lost the
+/// lock reads nothing more.
+pub(super) struct Reader {
+    log: Log,
+    client: Client,
+    page: Statement,
+    epochs: Statement,
+    heads: Statement,
+}
+
+/// A life of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    pub(super) epoch: i32,
+    pub(super) first_offset: i64,
+}
+
+impl Reader {
+    pub(super) async fn open(log: &Log) -> Result<Self, StoreError> {
+        let name = format!("daybook relay {}", log.service());
+        let client = log.database().connect(&name).await?;
+        Ok(Reader {
+            page: client.prepare(&log.0.sql.partition).await?,
+            epochs: client.prepare(&log.0.sql.epochs).await?,
+            heads: client.prepare(&log.0.sql.heads).await?,
+            log: log.clone(),
+            client,
+        })
+    }
+
+    /// Becomes the log's only relay; false if another session is.
+    pub(super) async fn try_own(&self) -> Result<bool, StoreError> {
+        let name = format!("relay/{}", self.log.service());
+        let sql = "select pg_try_advisory_lock(hashtextextended($1, 0))";
+        Ok(self.client.query_one(sql, &[&name]).await?.get(0))
+    }
+
+    pub(super) async fn page(
+        &self,
+        partition: i32,
+        from: i64,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.log
+            .read_prepared(&self.client, &self.page, &self.epochs, &[&partition, &from, &limit])
+            .await
+    }
+
+    /// Reads the heads, and tells everyone in this process who waits for them.
+    pub(super) async fn refresh_heads(&self) -> Result<(), StoreError> {
+        let rows = self.client.query(&self.heads, &[]).await?;
+        let heads: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        self.log.raise_heads(&heads);
+        Ok(())
+    }
+
+    /// The epochs of a partition, the oldest first.
+    pub(super) async fn epochs(&self, partition: i32) -> Result<Vec<Epoch>, StoreError> {
+        let rows = self.client.query(&self.epochs, &[]).await?;
+        let own = rows.iter().filter(|row| row.get::<_, i32>(0) == partition);
+        Ok(own.map(|row| Epoch { epoch: row.get(1), first_offset: row.get(2) }).collect())
+    }
+}

@@ -1,0 +1,105 @@
+use super::KafkaFailure;
+use super::client::{self, Quiet};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaRespErr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+/// A topic that must be there.
+pub(super) struct Topic {
+    pub(super) name: String,
+    /// Those of its log.
+    pub(super) partitions: i32,
+    /// Copies of each partition; −1 is what the brokers are set to.
+    pub(super) replication: i32,
+}
+
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The copy keeps what the log keeps: for ever, whole, at the time when it was written.
+const SETTINGS: [(&str, &str); 5] = [
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("retention.bytes", "-1"),
+    ("compression.type", "producer"),
+    ("message.timestamp.type", "CreateTime"),
+];
+
+/// Makes the topics that are missing, and checks the number of partitions of those that are there.
+pub(super) async fn ensure(brokers: &str, topics: Vec<Topic>) -> Result<(), KafkaFailure> {
+    let config = client::config(brokers, "topics");
+    let admin = Arc::new(config.create_with_context::<_, AdminClient<_>>(Quiet)?);
+    let mut ensured = Ok(());
+    for topic in &topics {
+        ensured = ensure_one(&admin, topic).await;
+        if ensured.is_err() {
+            break;
+        }
+    }
+    // Its end is waited for, and no async task may wait like that.
+    spawn_blocking(move || drop(admin)).await?;
+    ensured
+}
+
+async fn ensure_one(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<(), KafkaFailure> {
+    let found = match count(admin, &topic.name).await? {
+        Some(found) => found,
+        None => create(admin, topic).await?,
+    };
+    if found == topic.partitions {
+        return Ok(());
+    }
+    let (topic, wanted) = (topic.name.clone(), topic.partitions);
+    Err(KafkaFailure::Partitions { topic, found, wanted })
+}
+
+async fn create(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<i32, KafkaFailure> {
+    let replication = TopicReplication::Fixed(topic.replication);
+    let mut new = NewTopic::new(&topic.name, topic.partitions, replication);
+    for (key, value) in SETTINGS {
+        new = new.set(key, value);
+    }
+    if topic.replication >= 3 {
+        new = new.set("min.insync.replicas", "2");
+    }
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    for created in admin.create_topics([&new], &options).await? {
+        match created {
+            Ok(_) => tracing::info!(topic = topic.name, "made the topic"),
+            // Somebody else was quicker: the count below says whether it is the same.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => {
+                let (topic, why) = (topic.name.clone(), code.to_string());
+                return Err(KafkaFailure::NoTopic { topic, why });
+            }
+        }
+    }
+    let deadline = Instant::now() + ANSWER;
+    while Instant::now() < deadline {
+        if let Some(found) = count(admin, &topic.name).await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let why = "the brokers do not name it after it was made".to_owned();
+    Err(KafkaFailure::NoTopic { topic: topic.name.clone(), why })
+}
+
+/// The number of partitions of a topic, if it is there.
+async fn count(admin: &Arc<AdminClient<Quiet>>, name: &str) -> Result<Option<i32>, KafkaFailure> {
+    let (admin, name) = (admin.clone(), name.to_owned());
+    let metadata =
+        spawn_blocking(move || admin.inner().fetch_metadata(Some(&name), ANSWER)).await??;
+    let Some(topic) = metadata.topics().first() else { return Ok(None) };
+    match topic.error() {
+        None => Ok(i32::try_from(topic.partitions().len()).ok()),
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+        Some(error) => {
+            let why = RDKafkaErrorCode::from(error).to_string();
+            Err(KafkaFailure::NoTopic { topic: topic.name().to_owned(), why })
+        }
+    }
+}
