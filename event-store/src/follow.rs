@@ -11,7 +11,7 @@ mod worker;
 pub use checkpoint::{Checkpoint, Posted, Start, has_posted, post, wait_until_posted};
 pub use feed::{Feed, Transport};
 pub use locks::{Lock, Locks};
-pub use runner::{Runner, Stopped};
+pub use runner::{Runner, Stopped, is_worked};
 pub use worker::{Outcome, PartitionWorker};
 
 use crate::{Database, DecodeError, Recorded, StoreError};

@@ -37,13 +37,12 @@ const ADVANCE: &str = "update {schema}.checkpoint \
      set next_offset = $5, epoch = $6, last_event_id = $7, updated_at = clock_timestamp() \
      where follower = $1 and generation = $2 and service = $3 and partition = $4 \
        and next_offset = $8 and epoch = $9 and last_event_id is not distinct from $10";
-/// A generation that is being built, was replaced, or serves an older version is nobody's to wait for.
+/// Of a projection only the live generation counts, and of several versions the newest.
 const PENDING: &str = "select count(*), count(*) filter (where c.next_offset <= $3) \
      from {schema}.checkpoint c \
-     left join {schema}.generation g on g.projection = c.follower and g.generation = c.generation \
-     where c.service = $1 and c.partition = $2 and (g.projection is null or g.state = 'live' \
-       and g.version = (select max(n.version) from {schema}.generation n \
-                         where n.projection = g.projection and n.state = 'live'))";
+     where c.service = $1 and c.partition = $2 and c.generation = coalesce(( \
+       select g.generation from {schema}.generation g where g.projection = c.follower \
+        order by g.state = 'live' desc, g.version desc limit 1), c.generation)";
 
 fn sql(text: &str, read: &ReadSide) -> String {
     text.replace("{schema}", &read.schema)

@@ -39,6 +39,21 @@ impl Locks {
         Ok(held.then(|| Lock { session, name: name.to_owned(), released: false }))
     }
 
+    /// Whether any session holds the lock, this one included.
+    ///
+    /// # Errors
+    /// If the database is out of reach.
+    pub async fn is_held(&self, name: &str) -> Result<bool, StoreError> {
+        let session = self.session().await?;
+        let sql = format!(
+            "select exists (select from pg_locks \
+             where locktype = 'advisory' and objsubid = 1 and granted \
+               and database = (select oid from pg_database where datname = current_database()) \
+               and classid::bigint << 32 | objid::bigint = {KEY})"
+        );
+        Ok(session.query_one(&sql, &[&name]).await?.get(0))
+    }
+
     async fn session(&self) -> Result<Arc<Client>, StoreError> {
         let mut session = self.0.session.lock().await;
         if let Some(client) = session.as_ref().filter(|client| !client.is_closed()) {

@@ -1,6 +1,7 @@
 use super::feed::{Feed, Transport};
 use super::worker::{Outcome, PartitionWorker, StepError};
 use super::{ApplyError, Follower, ReadSide};
+use crate::StoreError;
 use crate::lane::chain_of;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,7 @@ pub struct Stopped {
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 /// How often a partition whose lock another process holds is tried again.
-const LOCK_PAUSE: Duration = Duration::from_millis(250);
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
 impl Runner {
     /// Starts to look for what is appended elsewhere; followers are added by [`follow`](Self::follow).
@@ -91,6 +92,25 @@ impl Runner {
     }
 }
 
+fn lock_name(name: &str, generation: i32) -> String {
+    format!("{name}#{generation}")
+}
+
+/// Whether some process works a partition of a follower.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn is_worked(
+    read: &ReadSide,
+    follower: &str,
+    generation: i32,
+    service: &str,
+    partition: i32,
+) -> Result<bool, StoreError> {
+    let name = lock_name(&format!("{follower}/{service}/{partition}"), generation);
+    read.locks.is_held(&name).await
+}
+
 /// Holds the partition's lock while this process is to work it, and works it.
 async fn work(
     runner: Arc<Inner>,
@@ -98,7 +118,7 @@ async fn work(
     name: String,
     stop: CancellationToken,
 ) {
-    let lock_name = format!("{}#{}", name, worker.generation);
+    let lock_name = lock_name(&name, worker.generation);
     loop {
         let mut transport = worker.feed.transport();
         if !wanted(&transport.borrow_and_update(), worker.partition) {
