@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use decider::{Due, Owes};
 use quick_cache::sync::Cache;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -109,10 +109,13 @@ fn note<R: serde::Serialize>(
     before: &[Due<R>],
     after: &[Due<R>],
 ) -> Result<(), ApplyError> {
-    for gone in before.iter().filter(|due| after.iter().all(|still| still.key != due.key)) {
+    // By sets: a checkout may owe a request for each of a thousand lines.
+    let known: HashSet<&str> = before.iter().map(|due| &*due.key).collect();
+    let still: HashSet<&str> = after.iter().map(|due| &*due.key).collect();
+    for gone in before.iter().filter(|due| !still.contains(&*due.key)) {
         changes.insert((event.stream.clone(), gone.key.clone()), Change::Settled);
     }
-    for due in after.iter().filter(|due| before.iter().all(|known| known.key != due.key)) {
+    for due in after.iter().filter(|due| !known.contains(&*due.key)) {
         let owed = Change::Owed {
             request: serde_json::to_string(&due.request).map_err(StoreError::from)?,
             correlation: event.metadata.correlation.clone(),

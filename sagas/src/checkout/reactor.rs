@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{inventory, orders, payments};
 use crate::envelope;
 
-/// Checkouts that are told something at once, out of one batch.
+/// Facts that are told at once, out of one batch.
 const AT_ONCE: usize = 256;
 const NAME: &str = "checkout-reactor";
 
@@ -39,7 +39,8 @@ impl Reactor {
         }
     }
 
-    /// What one checkout is told, in order; the first failure ends it.
+    /// What one checkout is told of one stream, in order; the first failure ends it. Between streams
+    /// there is no order to keep, so an order of many lines is not told line by line.
     async fn tell(
         &self,
         checkout: String,
@@ -76,14 +77,17 @@ impl Follower for Reactor {
 
     /// Writes no rows of its own: the commands are appended first, then the runner moves the checkpoint.
     async fn apply(&self, _: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
-        let mut by_checkout: HashMap<String, Vec<(Command, Envelope)>> = HashMap::new();
+        let mut by_pair: HashMap<(String, String), Vec<(Command, Envelope)>> = HashMap::new();
         for event in batch {
             if let Some((checkout, command)) = self.react(event)? {
                 let envelope = envelope::of_reaction(event, NAME);
-                by_checkout.entry(checkout).or_default().push((command, envelope));
+                by_pair
+                    .entry((checkout, event.stream.clone()))
+                    .or_default()
+                    .push((command, envelope));
             }
         }
-        let telling = by_checkout.into_iter().map(|(checkout, told)| self.tell(checkout, told));
+        let telling = by_pair.into_iter().map(|((checkout, _), told)| self.tell(checkout, told));
         stream::iter(telling).buffer_unordered(AT_ONCE).try_collect().await
     }
 }

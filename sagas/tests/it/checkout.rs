@@ -345,3 +345,20 @@ async fn a_request_that_its_owner_rejects_is_recorded_and_needs_attention() {
     assert!(shop.checkout_events(order).await.contains(&"checkout.request_refused".to_owned()));
     shop.close().await;
 }
+#[tokio::test]
+async fn an_order_of_many_lines_is_carried_to_its_end() {
+    let sandbox = Sandbox::start().await;
+    let shop = Shop::open(&sandbox).await;
+    let skus: Vec<String> = (0..300).map(|number| format!("S{number}")).collect();
+    join_all(skus.iter().map(|sku| shop.receive(sku, 2))).await;
+    let lines: Vec<_> = skus.iter().map(|sku| (sku.as_str(), 2)).collect();
+    let order = shop.place(&lines, "pm_card_visa").await;
+    shop.confirmed(order).await;
+    shop.ship(order).await;
+    shop.completed(order).await;
+    for sku in &skus {
+        assert_eq!(shop.shelf(sku).await, (0, 0));
+    }
+    shop.assert_books_agree(&sandbox, &[order]).await;
+    shop.close().await;
+}
