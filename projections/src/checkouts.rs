@@ -1,0 +1,236 @@
+//! How far each order has come through stock and payment, and what it waits for when it does not go on.
+
+use crate::query::{Amount, Filters, Instant, Items, Page, Queries, failed, one_of, page};
+use crate::{Layout, Place, Projection, projection};
+use async_trait::async_trait;
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use domain::checkout::checkout::{self, Attention, Event, Reservation};
+use domain::payments::payment;
+use domain::values::Money;
+use edge::{Params, Problem};
+use event_store::Recorded;
+use event_store::dues::{Late, late};
+use event_store::follow::ApplyError;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+pub(crate) struct Checkouts;
+
+const LAYOUT: Layout = Layout {
+    name: "checkouts",
+    version: 1,
+    service: "checkout",
+    logs: &["checkout"],
+    tables: &["checkout"],
+    create: include_str!("checkouts/tables.sql"),
+    index: include_str!("checkouts/indexes.sql"),
+};
+
+/// Stored, but for `stuck`, which depends on the clock and is found by the query.
+const STATES: &[&str] = &["running", "needs-attention", "completed", STUCK];
+const STUCK: &str = "stuck";
+
+/// What a batch says of one checkout.
+#[derive(Default)]
+struct Change {
+    state: Option<&'static str>,
+    outcome: Option<&'static str>,
+    attention: Option<&'static str>,
+    started: Option<Started>,
+    version: i64,
+}
+
+struct Started {
+    reservations: Vec<Reservation>,
+    total: Money,
+    at: DateTime<Utc>,
+}
+
+impl Change {
+    fn take(&mut self, event: Event, recorded: &Recorded) {
+        self.version = recorded.version;
+        match event {
+            Event::Started { order: _, reservations, total, payment_method: _, patience: _ } => {
+                self.state = Some("running");
+                self.started = Some(Started { reservations, total, at: recorded.occurred_at });
+            }
+            Event::OrderConfirmed {} => self.outcome = Some("confirmed"),
+            Event::OrderCancelled { .. } => self.outcome = Some("cancelled"),
+            Event::NeedsAttention { reason } => {
+                self.state = Some("needs-attention");
+                self.attention.get_or_insert(word(reason));
+            }
+            Event::Completed {} => self.state = Some("completed"),
+            Event::StockReserved { .. }
+            | Event::StockRefused { .. }
+            | Event::StockReleased { .. }
+            | Event::StockShipped { .. }
+            | Event::PaymentAuthorised {}
+            | Event::PaymentDeclined { .. }
+            | Event::PaymentFailed { .. }
+            | Event::PaymentCaptured {}
+            | Event::CaptureFailed { .. }
+            | Event::PaymentVoided {}
+            | Event::VoidFailed { .. }
+            | Event::PaymentRefunded {}
+            | Event::RefundFailed { .. }
+            | Event::OrderShipped {}
+            | Event::OrderClosed {}
+            | Event::DeadlinePassed { .. }
+            | Event::RequestRefused { .. } => {}
+        }
+    }
+}
+
+fn word(reason: Attention) -> &'static str {
+    match reason {
+        Attention::CaptureFailed => "capture-failed",
+        Attention::VoidFailed => "void-failed",
+        Attention::RefundFailed => "refund-failed",
+        Attention::RequestRefused => "request-refused",
+        Attention::Unfinished => "unfinished",
+    }
+}
+
+#[async_trait]
+impl Projection for Checkouts {
+    fn layout(&self) -> &'static Layout {
+        &LAYOUT
+    }
+
+    async fn post(
+        &self,
+        place: &Place,
+        tx: &Transaction<'_>,
+        batch: &[Arc<Recorded>],
+    ) -> Result<(), ApplyError> {
+        let mut changes = BTreeMap::<Uuid, Change>::new();
+        for recorded in batch {
+            let order = projection::target(recorded, checkout::id_of)?;
+            changes.entry(order.0).or_default().take(recorded.decode()?, recorded);
+        }
+        let changed = || changes.values();
+        let started = || changed().map(|it| it.started.as_ref());
+        let sql = include_str!("checkouts/post.sql");
+        place
+            .execute(
+                tx,
+                sql,
+                &[
+                    &changes.keys().collect::<Vec<_>>(),
+                    &changed().map(|it| it.state).collect::<Vec<_>>(),
+                    &changed().map(|it| it.outcome).collect::<Vec<_>>(),
+                    &changed().map(|it| it.attention).collect::<Vec<_>>(),
+                    &started().map(|it| it.map(|it| json(&it.reservations))).collect::<Vec<_>>(),
+                    &started()
+                        .map(|it| it.map(|it| it.total.currency().as_str()))
+                        .collect::<Vec<_>>(),
+                    &started().map(|it| it.map(|it| it.total.amount())).collect::<Vec<_>>(),
+                    &started().map(|it| it.map(|it| it.at)).collect::<Vec<_>>(),
+                    &changed().map(|it| it.version).collect::<Vec<_>>(),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+fn json(reservations: &[Reservation]) -> String {
+    serde_json::to_string(reservations).expect("a reservation has no map with other keys than text")
+}
+
+#[derive(Serialize)]
+pub(crate) struct CheckoutView {
+    order: Uuid,
+    state: String,
+    outcome: Option<String>,
+    attention: Option<String>,
+    reservations: Box<RawValue>,
+    total: Amount,
+    started_at: DateTime<Utc>,
+    version: i64,
+    /// What should have been done by now: by the checkout itself, and by the payment.
+    late: Vec<LateView>,
+}
+
+#[derive(Serialize)]
+struct LateView {
+    stream: String,
+    key: String,
+    due_at: DateTime<Utc>,
+    tries: i32,
+    last_error: Option<String>,
+}
+
+impl CheckoutView {
+    fn of(row: &Row, late: &mut BTreeMap<Uuid, Vec<Late>>) -> Result<Self, Problem> {
+        let order: Uuid = row.get("order_id");
+        let late = late.remove(&order).unwrap_or_default().into_iter();
+        let late = late.map(|it| {
+            let Late { stream, key, due_at, tries, last_error } = it;
+            LateView { stream, key, due_at, tries, last_error }
+        });
+        Ok(CheckoutView {
+            order,
+            state: row.get("state"),
+            outcome: row.get("outcome"),
+            attention: row.get("attention"),
+            reservations: RawValue::from_string(row.get("reservations"))
+                .map_err(Problem::internal)?,
+            total: Amount { amount: row.get("total"), currency: row.get("currency") },
+            started_at: row.get("started_at"),
+            version: row.get("version"),
+            late: late.collect(),
+        })
+    }
+}
+
+/// More late dues than these are not looked at; the oldest come first.
+const MOST_LATE: i64 = 10_000;
+
+/// What is late, by order.
+async fn late_by_order(queries: &Queries) -> Result<BTreeMap<Uuid, Vec<Late>>, Problem> {
+    let grace_s = queries.late_after().as_secs_f64();
+    let mut by_order = BTreeMap::<Uuid, Vec<Late>>::new();
+    for service in ["checkout", "payments"] {
+        let Some(read) = queries.read_side(service) else { continue };
+        for due in late(read, grace_s, MOST_LATE).await.map_err(failed)? {
+            let order = checkout::id_of(&due.stream).or_else(|| payment::id_of(&due.stream));
+            if let Some(order) = order {
+                by_order.entry(order.0).or_default().push(due);
+            }
+        }
+    }
+    Ok(by_order)
+}
+
+/// `GET /v1/checkouts`: the latest first. `state=stuck` are those for which something is late.
+pub(crate) async fn list(
+    State(queries): State<Queries>,
+    params: Params,
+) -> Result<Json<Items<CheckoutView>>, Problem> {
+    let (state, page): (Option<&str>, Page<(Instant, Uuid)>) = params.read(|fields| {
+        let state = one_of(fields, "state", STATES);
+        let page = page(fields);
+        Some((state?, page?))
+    })?;
+    let mut late = late_by_order(&queries).await?;
+    let stuck: Option<Vec<Uuid>> = (state == Some(STUCK)).then(|| late.keys().copied().collect());
+    let stored = state.filter(|state| *state != STUCK);
+    let mut filters = Filters::default();
+    filters.and("order_id = any(?)", &stuck);
+    filters.and("state = ?", &stored);
+    filters.and_pair("(started_at, order_id) < (?, ?)", &page.after);
+    let view = queries.view(&LAYOUT).await?;
+    let rows = view.list(include_str!("checkouts/list.sql"), &filters, page.limit).await?;
+    let checkouts = rows.iter().map(|row| CheckoutView::of(row, &mut late));
+    let checkouts = checkouts.collect::<Result<Vec<_>, _>>()?;
+    Ok(page.items(checkouts, |checkout| (Instant(checkout.started_at), checkout.order)))
+}

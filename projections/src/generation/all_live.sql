@@ -1,0 +1,1 @@
+select projection, version, generation from {schema}.generation where state = 'live'

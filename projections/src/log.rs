@@ -1,0 +1,75 @@
+//! A log as it is, for those who follow it without access to its database.
+
+use crate::query::{Items, Queries, failed, limit};
+use axum::Json;
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use edge::{Params, Problem};
+use event_store::{Metadata, Recorded};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+#[derive(Serialize)]
+pub(crate) struct LoggedEvent {
+    position: String,
+    offset: i64,
+    stream: String,
+    version: i64,
+    id: Uuid,
+    #[serde(rename = "type")]
+    event_type: String,
+    schema: i32,
+    command: Uuid,
+    ordinal: i32,
+    payload: Box<RawValue>,
+    metadata: Metadata,
+    occurred_at: DateTime<Utc>,
+    recorded_at: DateTime<Utc>,
+}
+
+impl LoggedEvent {
+    fn of(event: Recorded) -> Result<Self, Problem> {
+        Ok(LoggedEvent {
+            position: event.position().to_string(),
+            offset: event.offset,
+            stream: event.stream,
+            version: event.version,
+            id: event.event_id,
+            event_type: event.event_type,
+            schema: event.schema_version,
+            command: event.command_id,
+            ordinal: event.ordinal,
+            payload: RawValue::from_string(event.payload).map_err(Problem::internal)?,
+            metadata: event.metadata,
+            occurred_at: event.occurred_at,
+            recorded_at: event.recorded_at,
+        })
+    }
+}
+
+/// `GET /v1/log/{service}/{partition}`. The cursor of a log is an offset, which followers know by
+/// themselves: `after=41` begins at 42, and without it at 0.
+pub(crate) async fn list(
+    State(queries): State<Queries>,
+    Path((service, partition)): Path<(String, String)>,
+    params: Params,
+) -> Result<Json<Items<LoggedEvent>>, Problem> {
+    let (after, limit) = params.read(|fields| {
+        let after = fields.optional::<u64>("after");
+        let limit = limit(fields);
+        Some((after?, limit?))
+    })?;
+    let unknown = || Problem::not_found(format!("There is no log {service}/{partition} here."));
+    let log = queries.log(&service).ok_or_else(unknown)?;
+    let number = partition.parse().ok().filter(|number| (0..log.partitions()).contains(number));
+    let from = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
+    let events = log.read_partition(number.ok_or_else(unknown)?, from, limit + 1).await;
+    let mut events = events.map_err(failed)?;
+    let asked = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = events.len() > asked;
+    events.truncate(asked);
+    let next = events.last().filter(|_| more).map(|last| last.offset.to_string());
+    let items = events.into_iter().map(LoggedEvent::of).collect::<Result<_, _>>()?;
+    Ok(Json(Items { items, next }))
+}

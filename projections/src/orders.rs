@@ -1,0 +1,306 @@
+//! Orders as people look for them, with how far payment and shipment have come.
+
+use crate::query::{Amount, Filters, Instant, Items, Page, Queries, one_of, page, with_version};
+use crate::{Layout, Place, Projection, payments, projection};
+use async_trait::async_trait;
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use domain::ids::{OrderId, OrderNumber};
+use domain::orders::order::{self, Event, PlacedLine, ShippedLine};
+use domain::payments::payment;
+use domain::values::{Country, CustomerRef, LineNumber, Money};
+use edge::{Params, Problem, Target};
+use event_store::Recorded;
+use event_store::follow::ApplyError;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+pub(crate) struct Orders;
+
+const LAYOUT: Layout = Layout {
+    name: "orders",
+    version: 1,
+    service: "orders",
+    logs: &["orders", "payments"],
+    tables: &["order"],
+    create: include_str!("orders/tables.sql"),
+    index: include_str!("orders/indexes.sql"),
+};
+
+const STATUSES: &[&str] = &["placed", "confirmed", "shipped", "closed", "cancelled"];
+const FULFILMENT_STATUSES: &[&str] = &["unfulfilled", "partially-fulfilled", "fulfilled"];
+
+/// What a batch says of one order.
+#[derive(Default)]
+struct Change {
+    status: &'static str,
+    cancel_reason: Option<&'static str>,
+    placed: Option<Placed>,
+    shipments: Vec<ShippedLine>,
+    version: i64,
+}
+
+struct Placed {
+    lines: Vec<PlacedLine>,
+    shipping: Money,
+    discount: Money,
+    total: Money,
+    customer: Option<CustomerRef>,
+    country: Country,
+    at: DateTime<Utc>,
+}
+
+impl Change {
+    fn take(&mut self, event: Event, recorded: &Recorded) {
+        self.version = recorded.version;
+        self.status = match event {
+            Event::Placed {
+                order: _,
+                lines,
+                shipping,
+                discount,
+                total,
+                customer,
+                country,
+                payment_method: _,
+            } => {
+                let at = recorded.occurred_at;
+                self.placed =
+                    Some(Placed { lines, shipping, discount, total, customer, country, at });
+                "placed"
+            }
+            Event::Confirmed {} => "confirmed",
+            Event::Cancelled { reason } => {
+                self.cancel_reason = Some(reason.as_str());
+                "cancelled"
+            }
+            Event::Shipped { lines } => {
+                self.shipments.extend(lines);
+                "shipped"
+            }
+            Event::Closed {} => "closed",
+        };
+    }
+}
+
+#[async_trait]
+impl Projection for Orders {
+    fn layout(&self) -> &'static Layout {
+        &LAYOUT
+    }
+
+    async fn post(
+        &self,
+        place: &Place,
+        tx: &Transaction<'_>,
+        batch: &[Arc<Recorded>],
+    ) -> Result<(), ApplyError> {
+        match batch.first().map(|event| &*event.service) {
+            None => Ok(()),
+            Some("orders") => post_orders(place, tx, batch).await,
+            Some("payments") => post_payments(place, tx, batch).await,
+            Some(_) => Err(projection::strange(&batch[0])),
+        }
+    }
+}
+
+async fn post_orders(
+    place: &Place,
+    tx: &Transaction<'_>,
+    batch: &[Arc<Recorded>],
+) -> Result<(), ApplyError> {
+    let mut changes = BTreeMap::<Uuid, Change>::new();
+    for recorded in batch {
+        let order = projection::target(recorded, order::id_of)?;
+        changes.entry(order.0).or_default().take(recorded.decode()?, recorded);
+    }
+    let changed = || changes.values();
+    let placed = || changed().map(|change| change.placed.as_ref());
+    let amount = |of: fn(&Placed) -> i64| placed().map(|it| it.map(of)).collect::<Vec<_>>();
+    place
+        .execute(
+            tx,
+            include_str!("orders/post_orders.sql"),
+            &[
+                &changes.keys().collect::<Vec<_>>(),
+                &changed().map(|it| it.status).collect::<Vec<_>>(),
+                &changed().map(|it| it.cancel_reason).collect::<Vec<_>>(),
+                &placed()
+                    .map(|it| it?.customer.as_ref().map(CustomerRef::as_str))
+                    .collect::<Vec<_>>(),
+                &placed().map(|it| it.map(|it| it.country.as_str())).collect::<Vec<_>>(),
+                &placed().map(|it| it.map(|it| it.total.currency().as_str())).collect::<Vec<_>>(),
+                &amount(|it| it.shipping.amount()),
+                &amount(|it| it.discount.amount()),
+                &amount(|it| it.total.amount()),
+                &placed().map(|it| it.map(|it| json(&it.lines))).collect::<Vec<_>>(),
+                &changed().map(|it| json(&it.shipments)).collect::<Vec<_>>(),
+                &amount(|it| it.lines.iter().map(|line| i64::from(line.quantity)).sum()),
+                &changed().map(|it| units(&it.shipments)).collect::<Vec<_>>(),
+                &placed().map(|it| it.map(|it| it.at)).collect::<Vec<_>>(),
+                &changed().map(|it| it.version).collect::<Vec<_>>(),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+fn json<T: Serialize>(lines: &[T]) -> String {
+    serde_json::to_string(lines).expect("a line has no map with other keys than text")
+}
+
+fn units(shipped: &[ShippedLine]) -> i64 {
+    shipped.iter().map(|line| i64::from(line.quantity)).sum()
+}
+
+async fn post_payments(
+    place: &Place,
+    tx: &Transaction<'_>,
+    batch: &[Arc<Recorded>],
+) -> Result<(), ApplyError> {
+    let mut statuses = BTreeMap::<Uuid, &str>::new();
+    for recorded in batch {
+        let order = projection::target(recorded, payment::id_of)?;
+        if let Some(status) = payments::status_after(&recorded.decode()?) {
+            statuses.insert(order.0, status);
+        }
+    }
+    let (orders, statuses): (Vec<_>, Vec<_>) = statuses.into_iter().unzip();
+    place.execute(tx, include_str!("orders/post_payments.sql"), &[&orders, &statuses]).await?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+pub(crate) struct OrderView {
+    order: Uuid,
+    number: OrderNumber,
+    status: String,
+    payment_status: String,
+    fulfilment_status: String,
+    cancel_reason: Option<String>,
+    customer: Option<String>,
+    country: String,
+    lines: Vec<LineView>,
+    shipping: Amount,
+    discount: Amount,
+    total: Amount,
+    placed_at: DateTime<Utc>,
+    version: i64,
+}
+
+#[derive(Serialize)]
+struct LineView {
+    #[serde(flatten)]
+    line: PlacedLine,
+    shipped: i64,
+}
+
+impl OrderView {
+    fn of(row: &Row) -> Result<Self, Problem> {
+        let order: Uuid = row.get("order_id");
+        let currency: String = row.get("currency");
+        let amount = |name| Amount { amount: row.get(name), currency: currency.clone() };
+        Ok(OrderView {
+            order,
+            number: OrderId(order).number(),
+            status: row.get("status"),
+            payment_status: row.get("payment_status"),
+            fulfilment_status: row.get("fulfilment_status"),
+            cancel_reason: row.get("cancel_reason"),
+            customer: row.get("customer"),
+            country: row.get("country"),
+            lines: lines(row.get("lines"), row.get("shipments")).map_err(Problem::internal)?,
+            shipping: amount("shipping"),
+            discount: amount("discount"),
+            total: amount("total"),
+            placed_at: row.get("placed_at"),
+            version: row.get("version"),
+        })
+    }
+}
+
+fn lines(lines: &str, shipments: &str) -> Result<Vec<LineView>, serde_json::Error> {
+    let lines: Vec<PlacedLine> = serde_json::from_str(lines)?;
+    let mut shipped = BTreeMap::<LineNumber, i64>::new();
+    for shipment in serde_json::from_str::<Vec<ShippedLine>>(shipments)? {
+        *shipped.entry(shipment.line).or_default() += i64::from(shipment.quantity);
+    }
+    let view = |line: PlacedLine| LineView {
+        shipped: shipped.get(&line.line).copied().unwrap_or(0),
+        line,
+    };
+    Ok(lines.into_iter().map(view).collect())
+}
+
+type Key = (Instant, Uuid);
+
+struct Asked {
+    status: Option<&'static str>,
+    payment_status: Option<&'static str>,
+    fulfilment_status: Option<&'static str>,
+    customer: Option<CustomerRef>,
+    placed_from: Option<Instant>,
+    placed_to: Option<Instant>,
+    page: Page<Key>,
+}
+
+/// `GET /v1/orders`: the latest first. `placed_from` is inclusive, `placed_to` is not.
+pub(crate) async fn list(
+    State(queries): State<Queries>,
+    params: Params,
+) -> Result<Json<Items<OrderView>>, Problem> {
+    let asked = params.read(|fields| {
+        let status = one_of(fields, "status", STATUSES);
+        let payment_status = one_of(fields, "payment_status", payments::STATUSES);
+        let fulfilment_status = one_of(fields, "fulfilment_status", FULFILMENT_STATUSES);
+        let customer = fields.optional("customer");
+        let placed_from = fields.optional("placed_from");
+        let placed_to = fields.optional("placed_to");
+        let page = page(fields);
+        Some(Asked {
+            status: status?,
+            payment_status: payment_status?,
+            fulfilment_status: fulfilment_status?,
+            customer: customer?,
+            placed_from: placed_from?,
+            placed_to: placed_to?,
+            page: page?,
+        })
+    })?;
+    let customer = asked.customer.as_ref().map(CustomerRef::as_str);
+    let mut filters = Filters::default();
+    filters.and("status = ?", &asked.status);
+    filters.and("payment_status = ?", &asked.payment_status);
+    filters.and("fulfilment_status = ?", &asked.fulfilment_status);
+    filters.and("customer = ?", &customer);
+    filters.and("placed_at >= ?", &asked.placed_from);
+    filters.and("placed_at < ?", &asked.placed_to);
+    filters.and_pair("(placed_at, order_id) < (?, ?)", &asked.page.after);
+    let view = queries.view(&LAYOUT).await?;
+    let rows = view.list(include_str!("orders/list.sql"), &filters, asked.page.limit).await?;
+    let orders = rows.iter().map(OrderView::of).collect::<Result<Vec<_>, _>>()?;
+    Ok(asked.page.items(orders, |order| (Instant(order.placed_at), order.order)))
+}
+
+/// `GET /v1/orders/{id}`
+pub(crate) async fn find(
+    State(queries): State<Queries>,
+    Target(order): Target<OrderId>,
+    params: Params,
+) -> Result<Response, Problem> {
+    params.read(|_| Some(()))?;
+    let only = Some(order.0);
+    let mut filters = Filters::default();
+    filters.and("order_id = ?", &only);
+    let view = queries.view(&LAYOUT).await?;
+    let row = view.find(include_str!("orders/list.sql"), &filters).await?;
+    let row = row.ok_or_else(|| Problem::not_found(format!("There is no order {order}.")))?;
+    let order = OrderView::of(&row)?;
+    Ok(with_version(order.version, order))
+}

@@ -1,0 +1,24 @@
+-- An order, with what orders and payments each know of it. `placed_at` is null until the order's own first
+-- event is posted, and until then the row is not shown.
+create table {schema}.order_{g} (
+  order_id uuid primary key,
+  status text,
+  cancel_reason text,
+  customer text collate "C",
+  country text,
+  currency text,
+  shipping bigint,
+  discount bigint,
+  total bigint,
+  lines json,
+  shipments jsonb not null default '[]',  -- what was shipped, line by line, in order
+  units bigint,
+  shipped_units bigint not null default 0,
+  placed_at timestamptz,
+  version bigint,
+  payment_status text not null default 'none',  -- written by the fold of payments alone
+  fulfilment_status text generated always as (
+    case when shipped_units = 0 then 'unfulfilled'
+         when shipped_units < units then 'partially-fulfilled'
+         else 'fulfilled' end) stored
+) with (fillfactor = 80);
