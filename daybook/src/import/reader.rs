@@ -47,11 +47,8 @@ pub enum ReadError {
 pub(super) fn rows<R: io::Read>(
     file: R,
 ) -> Result<impl Iterator<Item = Result<Row, ReadError>>, ReadError> {
-    let mut csv = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(file);
+    let mut csv =
+        ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(file);
     let mut header = ByteRecord::new();
     csv.read_byte_record(&mut header).map_err(io_error)?;
     if !header.iter().eq(HEADER.iter().map(|name| name.as_bytes())) {

@@ -2,3 +2,5 @@
 
 mod arrows;
 mod embedded;
+mod import;
+mod retail_totals;

@@ -70,10 +70,7 @@ fn a_product_has_its_first_description_and_its_first_price_above_zero() {
     ]);
     let listed: Vec<_> =
         plan.products.iter().map(|p| (p.sku.as_str(), p.name.as_str(), p.price)).collect();
-    assert_eq!(
-        listed,
-        [("71053", "WHITE LANTERN", Pence(339)), ("22752", "22752", Pence::ZERO)]
-    );
+    assert_eq!(listed, [("71053", "WHITE LANTERN", Pence(339)), ("22752", "22752", Pence::ZERO)]);
 }
 
 #[test]
