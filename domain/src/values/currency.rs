@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 /// A currency by its ISO 4217 code in capitals, `GBP`; only those that have a minor unit, so neither
 /// gold (`XAU`) nor *no currency* (`XXX`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub struct Currency(u8);
 
@@ -34,6 +34,12 @@ impl TryFrom<String> for Currency {
 impl From<Currency> for &'static str {
     fn from(code: Currency) -> &'static str {
         code.as_str()
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -54,18 +54,15 @@ fn shops(enough: &[&[bool]]) -> impl Iterator<Item = Shop> {
 #[test]
 fn every_interleaving_of_a_small_order_ends_well() {
     for shop in shops(&[&[true], &[false], &[true, true], &[true, false], &[false, false]]) {
-        let t = std::time::Instant::now();
-        let worlds = explore(&shop);
-        eprintln!("{shop:?}: {worlds} {:?}", t.elapsed());
+        assert!(explore(&shop) > 1, "nothing can happen in {shop:?}");
     }
 }
 
 #[test]
 fn every_interleaving_with_a_rejected_request_ends_well_or_calls_a_person() {
-    for shop in shops(&[&[true], &[false], &[true, true], &[true, false]]) {
-        let t = std::time::Instant::now();
-        let worlds = explore(&Shop { refusals: 1, ..shop.clone() });
-        eprintln!("{shop:?}: {worlds} {:?}", t.elapsed());
+    for shop in shops(&[&[true], &[false], &[true, false]]) {
+        let quiet = explore(&shop);
+        assert!(explore(&Shop { refusals: 2, ..shop }) > quiet, "nothing was rejected");
     }
 }
 

@@ -5,7 +5,7 @@
 //! request that made events meets its own command id when it comes again.
 
 use decider::{Decider, Owes};
-use domain::checkout::checkout::{self, Attention, Checkout, Deadline, Request};
+use domain::checkout::checkout::{self, Attention, Checkout, Request};
 use domain::inventory::stock::Stock;
 use domain::orders::order::{self, Order};
 use domain::payments::payment::{Outcome, Payment};
@@ -22,11 +22,11 @@ pub(crate) use shop::Shop;
 /// One thing that may happen next.
 #[derive(Clone, Debug)]
 pub(crate) enum Move {
-    /// A worker makes the request of this key; also one that is owed no more, late.
+    /// A worker makes the request of this key, or finds that its deadline has passed; also one that
+    /// is owed no more, late.
     Ask(String),
     /// The owner rejects the request of this key, though it has no reason to.
     Refuse(String),
-    Pass(Deadline),
     /// The next fact of a stream reaches the checkout.
     Deliver(Source),
     /// An old fact of a stream reaches it once more.
@@ -119,11 +119,10 @@ impl World {
     pub(crate) fn moves(&self) -> Vec<Move> {
         let mut moves: Vec<Move> =
             self.sources().into_iter().map(|(source, _)| Move::Deliver(source)).collect();
-        for (key, request) in &self.requests {
-            if !matches!(request, Request::Deadline { .. }) {
-                moves.push(Move::Ask(key.clone()));
-            }
-        }
+        let is_deadline = |key: &String| matches!(self.requests[key], Request::Deadline { .. });
+        let (deadlines, requests): (Vec<String>, Vec<String>) =
+            self.requests.keys().cloned().partition(is_deadline);
+        moves.extend(requests.into_iter().map(Move::Ask));
         if !Payment::pending(&self.payment.state).is_empty() {
             let reason = || "no".parse().unwrap();
             moves.push(Move::Answer(Outcome::Succeeded { reference: "pi_1".to_owned() }));
@@ -131,13 +130,13 @@ impl World {
             moves.push(Move::Answer(Outcome::Failed { reason: reason() }));
         }
         moves.extend([Move::MerchantShips, Move::CustomerCancels]);
-        moves.extend([Move::Pass(Deadline::Settle), Move::Pass(Deadline::Finish)]);
+        moves.extend(deadlines.into_iter().map(Move::Ask));
         for (source, delivered) in self.sources() {
             moves.extend((0..delivered).map(|old| Move::Repeat(source.clone(), old)));
         }
         if self.refusals_left > 0 {
             let done = |key: &String| self.asked.contains(key) || self.gone.contains(key);
-            let open = self.requests.keys().filter(|key| !done(key) && !key.contains("deadline"));
+            let open = self.requests.keys().filter(|key| !done(key) && !is_deadline(key));
             moves.extend(open.cloned().map(Move::Refuse));
         }
         moves
@@ -150,9 +149,6 @@ impl World {
                 self.refusals_left -= 1;
                 self.refused.insert(key.clone());
                 self.ask(key);
-            }
-            Move::Pass(deadline) => {
-                self.tell(checkout::Command::DeadlinePassed { deadline: *deadline });
             }
             Move::Deliver(source) => {
                 let place = self.advance(source);

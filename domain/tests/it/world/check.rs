@@ -14,6 +14,9 @@ impl World {
         self.nothing_is_handed_over_before_the_order_is_shipped();
         self.an_order_is_confirmed_only_with_stock_and_payment();
         self.a_cancellation_says_why();
+        self.a_confirmed_order_waits_and_owes_nothing();
+        self.an_order_is_closed_only_when_all_is_sent_and_taken();
+        self.a_rejected_request_is_noted_and_owed_no_more();
         self.it_never_ends_silently();
         if self.is_completed() {
             self.nothing_is_left_over();
@@ -30,8 +33,11 @@ impl World {
                 .checkout
                 .log
                 .contains(&checkout::Event::DeadlinePassed { deadline: Deadline::Finish });
+            let refused = !self.refused.is_empty();
             assert_eq!(attention.contains(&Attention::Unfinished), late, "{}", self.story());
-            assert_eq!(attention.len(), usize::from(late), "{}", self.story());
+            assert_eq!(attention.contains(&Attention::RequestRefused), refused, "{}", self.story());
+            let reasons = usize::from(late) + usize::from(refused);
+            assert_eq!(attention.len(), reasons, "{}", self.story());
         }
     }
 
@@ -39,10 +45,13 @@ impl World {
         self.checkout.state == checkout::State::Completed
     }
 
-    /// Whether something went wrong that no rule can settle.
+    /// Whether something went wrong that no rule can settle. Before the order is confirmed every
+    /// rejection is settled by cancelling it.
     fn has_trouble(&self) -> bool {
-        !self.refused.is_empty()
-            || self.payment.log.iter().any(|event| {
+        let can_be_settled =
+            |key: &String| ["reserve", "authorise", "confirm"].iter().any(|k| key.starts_with(k));
+        !self.refused.iter().all(can_be_settled)
+            || self.payment_says(|event| {
                 matches!(
                     event,
                     payment::Event::CaptureFailed { .. } | payment::Event::VoidFailed { .. }
@@ -123,6 +132,33 @@ impl World {
             }
         };
         assert!(so, "{}", self.story());
+    }
+
+    fn a_confirmed_order_waits_and_owes_nothing(&self) {
+        let confirmed = self.order.log.last() == Some(&order::Event::Confirmed {});
+        if confirmed && self.order.delivered == self.order.log.len() {
+            assert_eq!(Checkout::pending(&self.checkout.state), [], "{}", self.story());
+        }
+    }
+
+    fn an_order_is_closed_only_when_all_is_sent_and_taken(&self) {
+        if self.order_is(|event| matches!(event, order::Event::Closed {})) {
+            let sent = self.stock.values().all(|stock| {
+                stock.log.iter().any(|event| matches!(event, stock::Event::Shipped { .. }))
+            });
+            let taken = self.payment_says(|event| matches!(event, payment::Event::Captured { .. }));
+            assert!(sent && (taken || self.is_free()), "{}", self.story());
+        }
+    }
+
+    fn a_rejected_request_is_noted_and_owed_no_more(&self) {
+        for refused in &self.refused {
+            let noted = self.checkout.log.iter().any(
+                |event| matches!(event, checkout::Event::RequestRefused { key, .. } if key == refused),
+            );
+            let owed = Checkout::pending(&self.checkout.state);
+            assert!(noted && owed.iter().all(|due| due.key != *refused), "{}", self.story());
+        }
     }
 
     /// It is done, or owes something, or a person was told, or it waits for the shipment.
