@@ -53,26 +53,30 @@ impl World {
         let order = order_id();
         match request {
             Request::Reserve { sku, quantity } => {
-                self.to_stock(key, &sku, stock::Command::Reserve { order, quantity })
+                self.send_to_stock(key, &sku, stock::Command::Reserve { order, quantity })
             }
-            Request::Release { sku } => self.to_stock(key, &sku, stock::Command::Release { order }),
-            Request::ShipStock { sku } => self.to_stock(key, &sku, stock::Command::Ship { order }),
+            Request::Release { sku } => {
+                self.send_to_stock(key, &sku, stock::Command::Release { order })
+            }
+            Request::ShipStock { sku } => {
+                self.send_to_stock(key, &sku, stock::Command::Ship { order })
+            }
             Request::Authorise { amount, method } => {
-                self.to_payment(key, payment::Command::Authorise { amount, method })
+                self.send_to_payment(key, payment::Command::Authorise { amount, method })
             }
             Request::Capture { amount } => {
-                self.to_payment(key, payment::Command::Capture { amount })
+                self.send_to_payment(key, payment::Command::Capture { amount })
             }
-            Request::Void {} => self.to_payment(key, payment::Command::Void {}),
+            Request::Void {} => self.send_to_payment(key, payment::Command::Void {}),
             Request::Refund { amount } => {
-                self.to_payment(key, payment::Command::Refund { amount: Some(amount) })
+                self.send_to_payment(key, payment::Command::Refund { amount: Some(amount) })
             }
-            Request::ConfirmOrder {} => self.to_order(key, order::Command::Confirm {}),
+            Request::ConfirmOrder {} => self.send_to_order(key, order::Command::Confirm {}),
             Request::CancelOrder { reason } => {
                 let reason = cancel_reason(reason);
-                self.to_order(key, order::Command::Cancel { reason })
+                self.send_to_order(key, order::Command::Cancel { reason })
             }
-            Request::CloseOrder {} => self.to_order(key, order::Command::Close {}),
+            Request::CloseOrder {} => self.send_to_order(key, order::Command::Close {}),
             Request::Deadline { deadline } => {
                 self.tell(Command::DeadlinePassed { deadline });
                 Ok(())
@@ -80,7 +84,7 @@ impl World {
         }
     }
 
-    fn to_stock(
+    fn send_to_stock(
         &mut self,
         key: &str,
         sku: &Sku,
@@ -89,11 +93,15 @@ impl World {
         self.stock.get_mut(sku).unwrap().send(key, &command).map_err(|refusal| refusal.slug())
     }
 
-    fn to_payment(&mut self, key: &str, command: payment::Command) -> Result<(), &'static str> {
+    fn send_to_payment(
+        &mut self,
+        key: &str,
+        command: payment::Command,
+    ) -> Result<(), &'static str> {
         self.payment.send(key, &command).map_err(|refusal| refusal.slug())
     }
 
-    fn to_order(&mut self, key: &str, command: order::Command) -> Result<(), &'static str> {
+    fn send_to_order(&mut self, key: &str, command: order::Command) -> Result<(), &'static str> {
         self.order.send(key, &command).map_err(|refusal| refusal.slug())
     }
 }
