@@ -1,0 +1,29 @@
+//! `daybook import`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+/// Send a shop's history through the command endpoints of a running Daybook
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+#[group(skip)]
+pub(super) struct Import {
+    #[command(flatten)]
+    import: crate::import::Import,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  daybook serve --accept-history
+  daybook import data/online-retail-10k.csv
+  daybook import data/online-retail-10k.csv --rejects rejects.csv --concurrency 64";
+
+impl Import {
+    /// The exit code is 0 only if everything was taken and every order is shipped or cancelled.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let report = self.import.run().await?;
+        println!("{report}");
+        Ok(if report.is_settled() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

@@ -1,0 +1,172 @@
+//! `daybook log`
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use event_store::{Log as ServiceLog, Position, Recorded};
+use projections::LoggedEvent;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::reach::Reached;
+use crate::settings::ReachFlags;
+
+/// Print a log as JSON lines: what happened, in the order in which it was recorded
+///
+/// Inside a partition the order is the log's own. Between partitions and services there is none, and
+/// lines are told apart by their position: `orders/5@1:1234` is service, partition, epoch, offset.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Log {
+    /// Whose log: catalogue, orders, inventory, payments, checkout [default: all of them]
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+    /// Only this stream, by its versions: `order-5f0c1b7e-…`, `stock-85123A`
+    #[arg(long)]
+    stream: Option<String>,
+    /// Only events of this type; may be given more than once
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    /// Only what comes after this position, in its partition; may be given more than once
+    #[arg(long, value_name = "POSITION")]
+    after: Vec<Position>,
+    /// Stop after this many lines
+    #[arg(long, value_name = "LINES")]
+    limit: Option<u64>,
+    /// Go on and print what is recorded from now on
+    #[arg(long, short)]
+    follow: bool,
+    #[command(flatten)]
+    flags: ReachFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  daybook log orders
+  daybook log --stream stock-85123A
+  daybook log --type order.cancelled --type checkout.needs_attention --follow
+  daybook log payments --after payments/3@1:500 --limit 10 | jq .payload";
+
+const PAGE: i64 = 500;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+impl Log {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let reached = Reached::find(&self.flags).await?;
+        let printed = self.print(&reached).await;
+        reached.leave().await;
+        match printed {
+            // `daybook log | head` has seen enough.
+            Err(error) if closed(&error) => Ok(ExitCode::SUCCESS),
+            printed => printed.map(|()| ExitCode::SUCCESS),
+        }
+    }
+
+    async fn print(&self, reached: &Reached) -> Result<()> {
+        let logs = reached.logs(&self.asked()?).await?;
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut at = self.starts();
+        let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            let mut read = 0;
+            for log in &logs {
+                read += match &self.stream {
+                    Some(stream) => self.stream(log, stream, &mut at, &mut left).await?,
+                    None => self.partitions(log, &mut at, &mut left).await?,
+                };
+            }
+            if left == 0 || (read == 0 && !self.follow) {
+                return Ok(());
+            }
+            if read == 0 {
+                tokio::select! {
+                    _ = &mut stop => return Ok(()),
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+            }
+        }
+    }
+
+    /// The services to read: those that were named, or the one whose stream or whose position is asked for.
+    fn asked(&self) -> Result<Vec<String>> {
+        if self.stream.is_some() && !self.after.is_empty() {
+            bail!("a stream is read by its versions: leave out --stream or --after");
+        }
+        let Some(stream) = &self.stream else { return Ok(self.services.clone()) };
+        let category = stream.split('-').next().unwrap_or_default();
+        let service = match category {
+            "product" => "catalogue",
+            "order" => "orders",
+            "stock" => "inventory",
+            "payment" => "payments",
+            "checkout" => "checkout",
+            _ => bail!(
+                "`{stream}` is no stream: one begins with product-, order-, stock-, payment- or checkout-"
+            ),
+        };
+        Ok(vec![service.to_owned()])
+    }
+
+    /// Where each partition is read from; 0 where nothing was said.
+    fn starts(&self) -> HashMap<String, i64> {
+        let place = |p: &Position| (format!("{}/{}", p.service, p.partition), p.offset + 1);
+        self.after.iter().map(place).collect()
+    }
+
+    async fn partitions(
+        &self,
+        log: &ServiceLog,
+        at: &mut HashMap<String, i64>,
+        left: &mut u64,
+    ) -> Result<usize> {
+        let mut read = 0;
+        for partition in 0..log.partitions() {
+            let next = at.entry(format!("{}/{partition}", log.service())).or_default();
+            let page = log.read_partition(partition, *next, PAGE).await?;
+            read += page.len();
+            *next = page.last().map_or(*next, |event| event.offset + 1);
+            self.lines(page, left)?;
+        }
+        Ok(read)
+    }
+
+    async fn stream(
+        &self,
+        log: &ServiceLog,
+        stream: &str,
+        at: &mut HashMap<String, i64>,
+        left: &mut u64,
+    ) -> Result<usize> {
+        let version = at.entry(stream.to_owned()).or_default();
+        let page = log.read_stream(stream, *version, PAGE).await?;
+        let read = page.len();
+        *version = page.last().map_or(*version, |event| event.version);
+        self.lines(page, left)?;
+        Ok(read)
+    }
+
+    fn lines(&self, page: Vec<Recorded>, left: &mut u64) -> Result<()> {
+        let mut out = io::stdout().lock();
+        let asked =
+            |event: &Recorded| self.types.is_empty() || self.types.contains(&event.event_type);
+        for event in page.into_iter().filter(asked) {
+            if *left == 0 {
+                break;
+            }
+            *left -= 1;
+            serde_json::to_writer(&mut out, &LoggedEvent::of(event)?)?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+/// Whether the reader of our output went away.
+fn closed(error: &anyhow::Error) -> bool {
+    let broken = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+    let json = |e: &serde_json::Error| e.io_error_kind() == Some(io::ErrorKind::BrokenPipe);
+    error.downcast_ref().is_some_and(broken) || error.downcast_ref().is_some_and(json)
+}

@@ -1,0 +1,79 @@
+//! How a command finds the database of a Daybook, running or not.
+
+use crate::embedded::{Embedded, EmbeddedSettings, KafkaChoice, Runtime};
+use crate::settings::{Loaded, ReachFlags, Settings};
+use crate::shop::SERVICES;
+use anyhow::{Result, bail};
+use event_store::follow::ReadSide;
+use event_store::{Database, Log, LogSettings};
+
+/// A Daybook's database. If nothing runs on the data folder, its Postgres runs for as long as this lives.
+pub(super) struct Reached {
+    pub(super) settings: Settings,
+    pub(super) database: Database,
+    /// Where it listens, if it does.
+    pub(super) url: Option<String>,
+    embedded: Option<Embedded>,
+}
+
+impl Reached {
+    pub(super) async fn find(flags: &ReachFlags) -> Result<Self> {
+        let settings = Loaded::of_this_process(flags)?.settings;
+        let yours = settings.database_url.as_ref().map(|url| url.expose().to_owned());
+        let runtime = Runtime::find(&settings.data_dir);
+        let url = match (&yours, &runtime) {
+            (_, Some(runtime)) => runtime.url.clone(),
+            (Some(_), None) => Some(format!("http://{}", settings.listen)),
+            (None, None) => None,
+        };
+        if let Some(known) = yours.or_else(|| runtime.and_then(|runtime| runtime.database_url)) {
+            let database = Database::parse(&known)?;
+            return Ok(Reached { settings, database, url, embedded: None });
+        }
+        let folder = settings.data_dir.display();
+        if !settings.data_dir.join("postgres").exists() {
+            bail!(
+                "there is no Daybook in {folder}: start one with `daybook serve`, say where it is with \
+                 --data-dir, or where your Postgres is with DATABASE_URL"
+            );
+        }
+        let embedded = Embedded::start(EmbeddedSettings {
+            data_dir: settings.data_dir.clone(),
+            database_url: None,
+            kafka: KafkaChoice::Off,
+        })
+        .await?;
+        let database = Database { config: embedded.database.clone(), role: None };
+        Ok(Reached { settings, database, url: None, embedded: Some(embedded) })
+    }
+
+    /// Opens the logs of these services; of all, if there are none.
+    pub(super) async fn logs(&self, services: &[String]) -> Result<Vec<Log>> {
+        if let Some(unknown) = services.iter().find(|s| SERVICES.iter().all(|(n, _)| n != s)) {
+            let known: Vec<_> = SERVICES.iter().map(|(name, _)| *name).collect();
+            bail!("there is no service `{unknown}`; there are {}", known.join(", "));
+        }
+        let mut logs = Vec::new();
+        for (service, _) in SERVICES {
+            if services.is_empty() || services.iter().any(|asked| asked == service) {
+                let database = self.database.of_service(service);
+                let settings = LogSettings::new(service, self.settings.partitions, database);
+                logs.push(Log::open(settings).await?);
+            }
+        }
+        Ok(logs)
+    }
+
+    pub(super) fn reads(&self) -> Result<Vec<ReadSide>> {
+        let open = |(service, _): (&str, _)| {
+            ReadSide::open(&self.database.of_service(service), service, self.settings.followers)
+        };
+        Ok(SERVICES.into_iter().map(open).collect::<Result<_, _>>()?)
+    }
+
+    pub(super) async fn leave(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}

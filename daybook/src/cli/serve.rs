@@ -1,0 +1,171 @@
+//! `daybook serve`
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use domain::checkout::checkout::Patience;
+use edge::Limits;
+use event_store::Database;
+use sagas::provider::{BreakerSettings, Timeouts};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::embedded::Embedded;
+use crate::settings::{Loaded, ServeFlags, Settings};
+use crate::shop::{Shop, ShopSettings};
+
+/// Start Daybook: take commands, settle orders, post read models, answer queries
+///
+/// Without DATABASE_URL a private Postgres runs in the data folder, and without KAFKA_BROKERS a private
+/// Apache Kafka, if there is a Java. Commands are accepted before Kafka is up, and while it is down. A
+/// second process on the same DATABASE_URL shares the work. Ctrl-C or SIGTERM stops it in order.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    flags: ServeFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  daybook serve
+  daybook serve --listen 0.0.0.0:80 --data-dir /var/lib/daybook --log-format json
+  daybook serve --kafka off
+  DATABASE_URL=postgres://shop:secret@db/shop KAFKA_BROKERS=kafka:9092 daybook serve";
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let settings = Loaded::of_this_process(&self.flags)?.settings;
+        edge::telemetry::init(settings.log_format, &settings.log)?;
+        edge::metrics::install();
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        tokio::spawn(async move {
+            told_to_stop().await;
+            stopping.cancel();
+        });
+        // First, so that a port that is taken is known before anything was started.
+        let listener = TcpListener::bind(settings.listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let embedded = Embedded::start(settings.embedded()).await?;
+        let served = serve(&settings, listener, &embedded, stop).await;
+        embedded.stop().await;
+        served.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    embedded: &Embedded,
+    stop: CancellationToken,
+) -> Result<()> {
+    let provider = Provider::of(settings).await?;
+    let opening = Shop::open(shop_settings(settings, embedded, &provider));
+    let shop = tokio::select! {
+        shop = opening => shop?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let url = format!("http://{}", listener.local_addr()?);
+    embedded.announce(&url);
+    println!("Daybook {} on {url}", env!("CARGO_PKG_VERSION"));
+    for line in embedded.lines().iter().chain([&provider.line]) {
+        println!("  {line}");
+    }
+    let limits = Limits { body_bytes: settings.body_limit_bytes, time: settings.request_timeout() };
+    let router = edge::layered(shop.router(), limits);
+    // Half of the time for what callers wait for, the rest for what goes on behind.
+    let half = settings.shutdown() / 2;
+    if let Err(cut) = edge::run(listener, router, stop, half).await {
+        tracing::warn!(%cut, "not every request was finished");
+    }
+    shop.stop(half).await;
+    provider.stop().await;
+    Ok(())
+}
+
+fn shop_settings(settings: &Settings, embedded: &Embedded, provider: &Provider) -> ShopSettings {
+    ShopSettings {
+        database: Database { config: embedded.database.clone(), role: None },
+        partitions: settings.partitions,
+        lanes: settings.lanes,
+        readers: settings.readers,
+        followers: settings.followers,
+        topic_prefix: settings.topic_prefix.clone(),
+        brokers: embedded.kafka.clone(),
+        accept_history: settings.accept_history,
+        provider_url: provider.url.clone(),
+        provider_key: provider.key.clone(),
+        provider_timeouts: Timeouts::default(),
+        breaker: BreakerSettings::default(),
+        patience: Patience {
+            settle_s: settings.settle_deadline_s,
+            finish_s: settings.finish_deadline_s,
+        },
+    }
+}
+
+/// The payment provider: yours, or a sandbox inside.
+struct Provider {
+    url: String,
+    key: String,
+    line: String,
+    sandbox: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+impl Provider {
+    async fn of(settings: &Settings) -> Result<Self> {
+        let key = settings.provider_key.as_ref().map(|key| key.expose().to_owned());
+        let key = key.unwrap_or_else(|| "sk_test_daybook".to_owned());
+        if let Some(url) = settings.provider_url.clone() {
+            let line = format!("Payments  {url}");
+            return Ok(Provider { url, key, line, sandbox: None });
+        }
+        if settings.database_url.is_some() {
+            tracing::warn!(
+                "the payment sandbox inside belongs to this process alone: if another one shares the \
+                 database, give both the same provider_url (`daybook sandbox-provider`)"
+            );
+        }
+        std::fs::create_dir_all(&settings.data_dir)
+            .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
+        let book = settings.data_dir.join("sandbox.book");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let line = format!("Payments  sandbox, no money moves (book: {})", book.display());
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        let running = tokio::spawn(async move {
+            if let Err(error) = sagas::sandbox::run(listener, &book, stopping).await {
+                tracing::error!(
+                    error = format!("{:#}", anyhow::Error::new(error)),
+                    "the sandbox ended"
+                );
+            }
+        });
+        Ok(Provider { url, key, line, sandbox: Some((stop, running)) })
+    }
+
+    async fn stop(self) {
+        if let Some((stop, running)) = self.sandbox {
+            stop.cancel();
+            // Whatever became of it was logged.
+            let _ = running.await;
+        }
+    }
+}
+
+/// Ctrl-C of a terminal, or the SIGTERM of whoever started us. Without signals nothing stops us in order.
+pub(super) async fn told_to_stop() {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,176 @@
+//! What Daybook is told: defaults < `daybook.toml` < environment < flags.
+//!
+//! Every key stands once, in [`keys`]: its name, its default and what it means. Flags, environment
+//! variables, the template of a file and the table of `daybook config` are made from that. A key that
+//! is not there is an error wherever it is met, for a setting that is silently ignored is believed.
+
+mod error;
+mod flags;
+mod keys;
+mod said;
+mod secret;
+mod source;
+mod template;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use edge::telemetry::LogFormat;
+use serde::Deserialize;
+
+pub use error::SettingsError;
+pub use flags::{Flags, ReachFlags, ServeFlags};
+pub use said::Row;
+pub use secret::Secret;
+pub use template::template;
+
+use crate::embedded::{EmbeddedSettings, KafkaChoice};
+use said::Said;
+
+/// The settings in force. The fields are the keys; what they mean is said in [`keys`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub database_url: Option<Secret>,
+    pub kafka_brokers: Option<String>,
+    pub topic_prefix: String,
+    pub log: String,
+    pub log_format: LogFormat,
+    pub listen: SocketAddr,
+    pub kafka: KafkaMode,
+    pub kafka_port: u16,
+    pub kafka_jars: Option<PathBuf>,
+    pub partitions: u32,
+    pub lanes: usize,
+    pub readers: usize,
+    pub followers: usize,
+    pub accept_history: bool,
+    pub provider_url: Option<String>,
+    pub provider_key: Option<Secret>,
+    pub body_limit_bytes: usize,
+    pub request_timeout_s: u64,
+    pub shutdown_s: u64,
+    pub settle_deadline_s: u32,
+    pub finish_deadline_s: u32,
+}
+
+/// Whether a Kafka is embedded when none is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KafkaMode {
+    /// If there is a Java and Kafka's jars.
+    Auto,
+    Off,
+}
+
+impl Settings {
+    /// What the embedded servers are started with.
+    pub fn embedded(&self) -> EmbeddedSettings {
+        let kafka = match (&self.kafka_brokers, self.kafka) {
+            (Some(brokers), _) => KafkaChoice::Yours(brokers.clone()),
+            (None, KafkaMode::Off) => KafkaChoice::Off,
+            (None, KafkaMode::Auto) => {
+                KafkaChoice::Embedded { port: self.kafka_port, jars: self.kafka_jars.clone() }
+            }
+        };
+        EmbeddedSettings {
+            data_dir: self.data_dir.clone(),
+            database_url: self.database_url.as_ref().map(|url| url.expose().to_owned()),
+            kafka,
+        }
+    }
+
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_s)
+    }
+
+    pub fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_s)
+    }
+}
+
+/// The settings in force, and where each of them came from.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    said: Said,
+}
+
+impl Loaded {
+    /// Reads what this process was told: the file named by the flags, else `daybook.toml` in the
+    /// current folder if there is one, the environment and the flags.
+    pub fn of_this_process<const EVERY: bool>(flags: &Flags<EVERY>) -> Result<Self, SettingsError> {
+        let usual = Path::new(source::FILE);
+        let file = flags.file().or_else(|| usual.exists().then_some(usual));
+        Self::from(file, std::env::vars_os(), flags)
+    }
+
+    /// The same from a given file and environment.
+    pub fn from<const EVERY: bool>(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &Flags<EVERY>,
+    ) -> Result<Self, SettingsError> {
+        let file = file.map(source::file).transpose()?.unwrap_or_default();
+        let weaker = source::defaults().overruled_by(file);
+        let said = weaker
+            .overruled_by(source::environment(environment)?)
+            .overruled_by(source::flags(flags));
+        let loaded = Self { settings: said.settings()?, said };
+        loaded.check()?;
+        Ok(loaded)
+    }
+
+    /// Every key with its value and its origin, in the order of the documentation.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        self.said.rows()
+    }
+
+    /// What a type cannot say.
+    fn check(&self) -> Result<(), SettingsError> {
+        let settings = &self.settings;
+        self.must("partitions", (1..=1024).contains(&settings.partitions), "from 1 to 1024")?;
+        self.must("lanes", (1..=64).contains(&settings.lanes), "from 1 to 64")?;
+        self.must("readers", (1..=500).contains(&settings.readers), "from 1 to 500")?;
+        self.must("followers", (1..=500).contains(&settings.followers), "from 1 to 500")?;
+        self.must("body_limit_bytes", settings.body_limit_bytes >= 1024, "at least 1024")?;
+        self.must("request_timeout_s", settings.request_timeout_s >= 1, "at least 1")?;
+        self.must("shutdown_s", settings.shutdown_s >= 1, "at least 1")?;
+        self.must("settle_deadline_s", settings.settle_deadline_s >= 1, "at least 1")?;
+        self.must("finish_deadline_s", settings.finish_deadline_s >= 1, "at least 1")?;
+        let names_a_topic = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let prefix = &settings.topic_prefix;
+        let is_prefix = prefix.len() <= 64 && prefix.chars().all(names_a_topic);
+        self.must(
+            "topic_prefix",
+            is_prefix,
+            "up to 64 letters, digits, dots, dashes, underscores",
+        )?;
+        let url = settings.provider_url.as_deref();
+        let is_http = url.is_none_or(|url| url.parse::<reqwest::Url>().is_ok_and(is_http));
+        self.must("provider_url", is_http, "an http:// or https:// address")?;
+        let url = settings.database_url.as_ref();
+        let is_postgres = |url: &Secret| url.expose().parse::<tokio_postgres::Config>().is_ok();
+        self.must(
+            "database_url",
+            url.is_none_or(is_postgres),
+            "postgres://user:password@host:port/name",
+        )
+    }
+
+    fn must(
+        &self,
+        key: &'static str,
+        holds: bool,
+        rule: &'static str,
+    ) -> Result<(), SettingsError> {
+        if holds { Ok(()) } else { Err(self.said.breaks(keys::of(key), rule)) }
+    }
+}
+
+fn is_http(url: reqwest::Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.has_host()
+}

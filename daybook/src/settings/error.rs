@@ -1,0 +1,20 @@
+//! What is wrong with the settings, and where it was said.
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    #[error(
+        "{origin}: there is no key `{key}`; the nearest is `{nearest}` (`daybook config` lists all)"
+    )]
+    UnknownKey { origin: String, key: String, nearest: &'static str },
+
+    #[error("{0}: the value is not Unicode")]
+    NotUnicode(String),
+
+    /// The file cannot be read, or is no TOML.
+    #[error("the settings cannot be read: {0}")]
+    Read(config::ConfigError),
+
+    #[error("{origin}: `{key}` is {value:?}, and must be {rule}")]
+    Rule { key: &'static str, value: String, origin: String, rule: &'static str },
+}

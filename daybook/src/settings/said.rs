@@ -1,0 +1,82 @@
+//! What the sources said: a value and its origin for each key.
+
+use config::{ConfigError, Map, Value, ValueKind};
+
+use super::Settings;
+use super::error::SettingsError;
+use super::keys::{self, KEYS, Key};
+use super::secret;
+
+/// One key, what is in force and where it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub key: &'static str,
+    /// Secrets are masked; `None` is unset.
+    pub value: Option<String>,
+    /// `default`, a file, an environment variable or a flag.
+    pub origin: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said(Map<String, Value>);
+
+impl Said {
+    pub(super) fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// An empty text sets nothing where nothing is the default, so a template's line means what it says.
+    pub(super) fn say(&mut self, key: &'static Key, value: Value) {
+        let is_empty = matches!(&value.kind, ValueKind::String(text) if text.is_empty());
+        if !(is_empty && key.default.is_none()) {
+            self.0.insert(key.name.to_owned(), value);
+        }
+    }
+
+    pub(super) fn say_text(&mut self, key: &'static Key, text: &str, origin: &str) {
+        let origin = origin.to_owned();
+        self.say(key, Value::new(Some(&origin), ValueKind::String(text.to_owned())));
+    }
+
+    pub(super) fn overruled_by(mut self, stronger: Self) -> Self {
+        self.0.extend(stronger.0);
+        self
+    }
+
+    /// Gives the values their types; a number may have been said as text.
+    pub(super) fn settings(&self) -> Result<Settings, SettingsError> {
+        let all = Value::new(None, ValueKind::Table(self.0.clone()));
+        all.try_deserialize().map_err(|error| self.wrong(error))
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
+        KEYS.iter().map(|key| self.row(key))
+    }
+
+    fn row(&self, key: &'static Key) -> Row {
+        let value = self.0.get(key.name);
+        Row {
+            key: key.name,
+            origin: value.and_then(|value| value.origin()).unwrap_or("default").to_owned(),
+            value: value.map(|value| secret::shown(&value.to_string(), key.secrecy)),
+        }
+    }
+
+    /// The value of this key is not what it has to be.
+    pub(super) fn breaks(&self, key: &'static Key, rule: &'static str) -> SettingsError {
+        let Row { key, value, origin } = self.row(key);
+        SettingsError::Rule { key, value: value.unwrap_or_default(), origin, rule }
+    }
+
+    /// The value of some key is not of its type.
+    fn wrong(&self, error: ConfigError) -> SettingsError {
+        let key = match &error {
+            ConfigError::Type { key, .. } | ConfigError::At { key, .. } => key.as_deref(),
+            _ => None,
+        };
+        match key.and_then(keys::find) {
+            Some(key) => self.breaks(key, key.expected()),
+            None => SettingsError::Read(error),
+        }
+    }
+}

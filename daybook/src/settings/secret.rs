@@ -1,0 +1,88 @@
+//! Text that is not to be seen in a log, an error or a table.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::keys::Secrecy;
+
+const MASK: &str = "***";
+
+/// A value whose `Debug` says nothing.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// What may be shown of a value.
+pub(super) fn shown(value: &str, secrecy: Secrecy) -> String {
+    match secrecy {
+        Secrecy::Open => value.to_owned(),
+        Secrecy::Whole => MASK.to_owned(),
+        Secrecy::Password => without_password(value),
+    }
+}
+
+/// Both forms that Postgres takes: `postgres://user:password@host/name?password=…`, and
+/// `host=… password=…`.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return without_parameter(url, ' ');
+    };
+    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority_end);
+    let masked = match authority.rsplit_once('@') {
+        Some((who, host)) => match who.split_once(':') {
+            Some((user, _)) => format!("{user}:{MASK}@{host}"),
+            None => authority.to_owned(),
+        },
+        None => authority.to_owned(),
+    };
+    let path = match path.split_once('?') {
+        Some((path, query)) => format!("{path}?{}", without_parameter(query, '&')),
+        None => path.to_owned(),
+    };
+    format!("{scheme}://{masked}{path}")
+}
+
+fn without_parameter(parameters: &str, separator: char) -> String {
+    let masked = parameters.split(separator).map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if name.trim() == "password" => format!("{name}={MASK}"),
+        Some(_) | None => parameter.to_owned(),
+    });
+    masked.collect::<Vec<_>>().join(&separator.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown_in_any_form() {
+        for (url, shown) in [
+            ("postgres://me:s3cret@db:5432/shop", "postgres://me:***@db:5432/shop"),
+            ("postgres://me:s3@cret@db/shop", "postgres://me:***@db/shop"),
+            ("postgres://me@db/shop", "postgres://me@db/shop"),
+            (
+                "postgres://db/shop?password=s3cret&user=me",
+                "postgres://db/shop?password=***&user=me",
+            ),
+            ("host=db user=me password=s3cret", "host=db user=me password=***"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+        assert_eq!(shown("sk_test_1", Secrecy::Whole), "***");
+        assert_eq!(format!("{:?}", Secret("s3cret".to_owned())), "***");
+    }
+}

@@ -1,0 +1,22 @@
+//! A settings file to start from.
+
+use super::keys::KEYS;
+
+/// A `daybook.toml` that changes nothing: every key with what it means, as a comment.
+pub fn template() -> String {
+    let mut text = String::from(
+        "# Daybook's settings. Environment variables and flags are stronger than this file.\n",
+    );
+    for key in KEYS {
+        let default = key.default.unwrap_or_default();
+        let is_bare = default.parse::<u64>().is_ok() || default.parse::<bool>().is_ok();
+        let default = if is_bare { default.to_owned() } else { format!("{default:?}") };
+        text.push_str(&format!(
+            "\n# {} [env: {}]\n# {} = {default}\n",
+            key.help,
+            key.variable(),
+            key.name
+        ));
+    }
+    text
+}

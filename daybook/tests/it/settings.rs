@@ -1,0 +1,132 @@
+//! The settings and the command line, through the real binary.
+
+use std::fs;
+use std::process::{Command, Output};
+
+#[test]
+fn each_place_is_stronger_than_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let daybook = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+        command.arg("config").current_dir(folder.path()).env_clear();
+        command
+    };
+    let said = |command: &mut Command, key: &str| row(&command.output().unwrap(), key);
+    assert_eq!(said(&mut daybook(), "lanes"), "2 default");
+
+    fs::write(folder.path().join("daybook.toml"), "lanes = 3\n").unwrap();
+    assert_eq!(said(&mut daybook(), "lanes"), "3 daybook.toml");
+    assert_eq!(said(daybook().env("DAYBOOK_LANES", "4"), "lanes"), "4 DAYBOOK_LANES");
+    let all = said(daybook().env("DAYBOOK_LANES", "4").args(["--lanes", "5"]), "lanes");
+    assert_eq!(all, "5 --lanes");
+
+    fs::write(folder.path().join("other.toml"), "lanes = 6\n").unwrap();
+    assert_eq!(said(daybook().args(["--config", "other.toml"]), "lanes"), "6 other.toml");
+    assert_eq!(said(daybook().env("DAYBOOK_CONFIG", "other.toml"), "lanes"), "6 other.toml");
+}
+
+#[test]
+fn common_names_are_heard_and_ours_are_stronger() {
+    let theirs = ("DATABASE_URL", "postgres://me:s3cret@db/theirs");
+    let ours = ("DAYBOOK_DATABASE_URL", "postgres://me:s3cret@db/ours");
+    let output = config(&[], &[theirs]);
+    assert_eq!(row(&output, "database_url"), "postgres://me:***@db/theirs DATABASE_URL");
+    let output = config(&[], &[ours, theirs]);
+    assert_eq!(row(&output, "database_url"), "postgres://me:***@db/ours DAYBOOK_DATABASE_URL");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("s3cret"));
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.toml");
+    fs::write(&file, "lanes = 3\nlissten = '127.0.0.1:80'\n").unwrap();
+    let output = config(&["--config", file.to_str().unwrap()], &[]);
+    let complaint = complaint(&output);
+    for word in ["shop.toml", "`lissten`", "`listen`"] {
+        assert!(complaint.contains(word), "{complaint}");
+    }
+
+    let complaint = self::complaint(&config(&[], &[("DAYBOOK_PARTITION", "9")]));
+    assert!(complaint.contains("`DAYBOOK_PARTITION`") && complaint.contains("`partitions`"));
+    let complaint = self::complaint(&config(&["--lane", "9"], &[]));
+    assert!(complaint.contains("--lanes"), "{complaint}");
+}
+
+#[test]
+fn a_value_that_cannot_be_is_told_with_its_origin() {
+    for (flags, variable, expected) in [
+        (vec!["--lanes", "0"], "", "--lanes: `lanes` is \"0\", and must be from 1 to 64"),
+        (vec!["--listen", "here"], "", "--listen: `listen` is \"here\", and must be an address"),
+        (vec!["--kafka", "maybe"], "", "--kafka: `kafka` is \"maybe\", and must be auto|off"),
+        (vec!["--kafka-port", "70000"], "", "must be a port from 0 to 65535"),
+        (vec![], "many", "DAYBOOK_READERS: `readers` is \"many\", and must be a whole number"),
+    ] {
+        let complaint = complaint(&config(&flags, &[("DAYBOOK_READERS", variable)]));
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+}
+
+#[test]
+fn the_template_is_a_settings_file_that_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = config(&["--template"], &[]).stdout;
+    let template = String::from_utf8(template).unwrap();
+    let is_setting = |line: &&str| line.starts_with("# ") && line.contains(" = ");
+    let settings: Vec<_> = template.lines().filter(is_setting).map(|line| &line[2..]).collect();
+    let file = folder.path().join("all.toml");
+    fs::write(&file, settings.join("\n")).unwrap();
+
+    let plain = config(&[], &[]);
+    let full = config(&["--config", file.to_str().unwrap()], &[]);
+    let values = |output: &Output| -> Vec<String> {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let first_two = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        text.lines().filter(|line| !line.contains("topic_prefix")).map(first_two).collect()
+    };
+    assert_eq!(values(&plain), values(&full), "{}", complaint(&full));
+    assert!(settings.len() > 20);
+}
+
+#[test]
+fn every_command_teaches_with_examples() {
+    let help = |arguments: &[&str]| {
+        let output = daybook().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for command in
+        ["serve", "sandbox-provider", "import", "rebuild", "log", "status", "config", "completions"]
+    {
+        assert!(help(&["--help"]).contains(command));
+        let text = help(&[command, "--help"]);
+        assert!(text.contains("Examples:"), "{command} has no examples");
+        assert!(text.contains(&format!("daybook {command}")), "{command}'s examples lack it");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(help(&["completions", shell]).contains("sandbox-provider"));
+    }
+}
+
+fn daybook() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+    // A folder without a daybook.toml, and none of the variables of whoever runs the tests.
+    command.current_dir("/").env_clear();
+    command
+}
+
+fn config(flags: &[&str], environment: &[(&str, &str)]) -> Output {
+    daybook().arg("config").args(flags).envs(environment.iter().copied()).output().unwrap()
+}
+
+/// Value and origin of a key, with one space between.
+fn row(output: &Output, key: &str) -> String {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let found = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    let row = found.unwrap_or_else(|| panic!("no {key}: {text}{}", complaint(output)));
+    row.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
