@@ -21,6 +21,7 @@ mod sales;
 mod log;
 
 pub use generation::{Generations, follow};
+pub use log::LoggedEvent;
 pub use projection::{Layout, Place, Posting, Projection};
 pub use query::Queries;
 pub use rebuild::{Phase, Progress, RebuildError, Rebuilt, rebuild};

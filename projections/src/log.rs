@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+/// An event of the log as it is shown: one JSON object.
 #[derive(Serialize)]
-pub(crate) struct LoggedEvent {
+pub struct LoggedEvent {
     position: String,
     offset: i64,
     stream: String,
@@ -29,7 +30,9 @@ pub(crate) struct LoggedEvent {
 }
 
 impl LoggedEvent {
-    fn of(event: Recorded) -> Result<Self, Problem> {
+    /// # Errors
+    /// If the payload is not JSON, which the log refuses to hold.
+    pub fn of(event: Recorded) -> Result<Self, serde_json::Error> {
         Ok(LoggedEvent {
             position: event.position().to_string(),
             offset: event.offset,
@@ -40,7 +43,7 @@ impl LoggedEvent {
             schema: event.schema_version,
             command: event.command_id,
             ordinal: event.ordinal,
-            payload: RawValue::from_string(event.payload).map_err(Problem::internal)?,
+            payload: RawValue::from_string(event.payload)?,
             metadata: event.metadata,
             occurred_at: event.occurred_at,
             recorded_at: event.recorded_at,
@@ -70,6 +73,7 @@ pub(crate) async fn list(
     let more = events.len() > asked;
     events.truncate(asked);
     let next = events.last().filter(|_| more).map(|last| last.offset.to_string());
-    let items = events.into_iter().map(LoggedEvent::of).collect::<Result<_, _>>()?;
+    let items = events.into_iter().map(LoggedEvent::of).collect::<Result<_, _>>();
+    let items = items.map_err(Problem::internal)?;
     Ok(Json(Items { items, next }))
 }

@@ -2,9 +2,15 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::Result;
 use clap::Args;
+use event_store::dues::Late;
+use event_store::follow::ReadSide;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::reach::Reached;
 use crate::settings::ReachFlags;
 
 /// Show how Daybook is: its logs, the relay, the followers and their lag, what is due and late
@@ -23,8 +29,188 @@ Examples:
   daybook status
   watch daybook status";
 
+/// How everything is, at one moment.
+#[derive(Serialize)]
+struct Report {
+    url: Option<String>,
+    /// What is missing for this Daybook to be ready; absent if nothing answers there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready: Option<String>,
+    logs: Vec<LogLine>,
+    followers: Vec<FollowerLine>,
+    late: Vec<LateLine>,
+}
+
+#[derive(Serialize)]
+struct LogLine {
+    service: String,
+    events: i64,
+    heads: Vec<i64>,
+    /// Events that are not in Kafka; unknown if the process that relays does not answer.
+    relay_lag: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct FollowerLine {
+    follower: String,
+    generation: i32,
+    service: String,
+    lag: i64,
+    /// Since when the checkpoint of its slowest partition has stood still, in seconds.
+    still_s: f64,
+}
+
+#[derive(Serialize)]
+struct LateLine {
+    service: String,
+    stream: String,
+    key: String,
+    due_at: String,
+    tries: i32,
+    last_error: Option<String>,
+}
+
+/// What should have been settled so long ago is late.
+const GRACE_S: f64 = 10.0;
+const LATE_SHOWN: i64 = 20;
+
 impl Status {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        bail!("`daybook status` is not there yet")
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let reached = Reached::find(&self.flags).await?;
+        let report = report(&reached).await;
+        reached.leave().await;
+        let report = report?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            print(&report);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn report(reached: &Reached) -> Result<Report> {
+    let (ready, relayed) = match &reached.url {
+        Some(url) => (ask(url, "/health/ready").await, relay_lags(url).await),
+        None => (None, BTreeMap::new()),
+    };
+    let mut report = Report {
+        url: reached.url.clone(),
+        ready,
+        logs: Vec::new(),
+        followers: Vec::new(),
+        late: Vec::new(),
+    };
+    let mut heads = BTreeMap::new();
+    for log in reached.logs(&[]).await? {
+        let service = log.service().to_string();
+        let of_log = log.heads().await?;
+        let relay_lag = relayed.get(&service).copied();
+        let events = of_log.iter().sum();
+        heads.insert(service.clone(), of_log.clone());
+        report.logs.push(LogLine { service, events, heads: of_log, relay_lag });
+    }
+    for read in reached.reads()? {
+        report.followers.extend(followers(&read, &heads).await?);
+        let late = event_store::dues::late(&read, GRACE_S, LATE_SHOWN).await?;
+        report.late.extend(late.into_iter().map(|due| late_line(&read, due)));
+    }
+    Ok(report)
+}
+
+async fn followers(
+    read: &ReadSide,
+    heads: &BTreeMap<String, Vec<i64>>,
+) -> Result<Vec<FollowerLine>> {
+    let client = read.pool.get().await?;
+    let sql = format!(
+        "select c.follower, c.generation, c.service, c.partition, c.next_offset, \
+                extract(epoch from clock_timestamp() - c.updated_at)::float8 \
+           from {0}.checkpoint c \
+          where not exists (select from {0}.generation g where g.projection = c.follower \
+                             and g.generation = c.generation and g.state <> 'live') \
+          order by 1, 2, 3, 4",
+        read.schema
+    );
+    let mut lines: Vec<FollowerLine> = Vec::new();
+    for row in client.query(&sql, &[]).await? {
+        let (follower, generation, service): (String, i32, String) =
+            (row.get(0), row.get(1), row.get(2));
+        let partition = usize::try_from(row.get::<_, i32>(3))?;
+        let head = heads.get(&service).and_then(|of| of.get(partition)).copied().unwrap_or(0);
+        let lag = (head - row.get::<_, i64>(4)).max(0);
+        let still_s = if lag > 0 { row.get(5) } else { 0.0 };
+        match lines.last_mut() {
+            Some(l)
+                if (&l.follower, l.generation, &l.service) == (&follower, generation, &service) =>
+            {
+                l.lag += lag;
+                l.still_s = l.still_s.max(still_s);
+            }
+            Some(_) | None => {
+                lines.push(FollowerLine { follower, generation, service, lag, still_s });
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn late_line(read: &ReadSide, due: Late) -> LateLine {
+    LateLine {
+        service: read.service.to_string(),
+        stream: due.stream,
+        key: due.key,
+        due_at: due.due_at.to_rfc3339(),
+        tries: due.tries,
+        last_error: due.last_error,
+    }
+}
+
+async fn ask(url: &str, path: &str) -> Option<String> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().ok()?;
+    client.get(format!("{url}{path}")).send().await.ok()?.text().await.ok()
+}
+
+/// By service, from the metrics of the process that answers there.
+async fn relay_lags(url: &str) -> BTreeMap<String, i64> {
+    let mut lags = BTreeMap::new();
+    for line in ask(url, "/metrics").await.unwrap_or_default().lines() {
+        let Some(rest) = line.strip_prefix("daybook_relay_lag_events{") else { continue };
+        let Some((labels, value)) = rest.split_once("} ") else { continue };
+        let service = labels.split("service=\"").nth(1).and_then(|s| s.split('"').next());
+        if let (Some(service), Ok(value)) = (service, value.trim().parse::<f64>()) {
+            *lags.entry(service.to_owned()).or_default() += value as i64;
+        }
+    }
+    lags
+}
+
+fn print(report: &Report) {
+    match (&report.url, &report.ready) {
+        (Some(url), Some(ready)) => println!("{url}  {}", ready.trim()),
+        (Some(url), None) => println!("{url}  does not answer"),
+        (None, _) => println!("not running"),
+    }
+    println!("\n{:12} {:>10}  {:>12}  heads", "log", "events", "not in Kafka");
+    for log in &report.logs {
+        let lag = log.relay_lag.map_or("?".to_owned(), |lag| lag.to_string());
+        println!("{:12} {:>10}  {lag:>12}  {:?}", log.service, log.events, log.heads);
+    }
+    println!(
+        "\n{:24} {:12} {:>10} {:>10}  still for",
+        "follower", "of log", "generation", "behind"
+    );
+    for f in &report.followers {
+        let still = if f.lag > 0 { format!("{:.0} s", f.still_s) } else { String::new() };
+        println!("{:24} {:12} {:>10} {:>10}  {still}", f.follower, f.service, f.generation, f.lag);
+    }
+    if report.late.is_empty() {
+        println!("\nnothing is late");
+        return;
+    }
+    println!("\n{:48} {:28} {:>5}  due since", "late", "what", "tries");
+    for due in &report.late {
+        let why = due.last_error.as_deref().unwrap_or_default();
+        println!("{:48} {:28} {:>5}  {}  {why}", due.stream, due.key, due.tries, due.due_at);
     }
 }

@@ -1,0 +1,151 @@
+//! The binary itself, from the outside: start, memory, and orders on their way to confirmed.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+
+const SKUS: usize = 200;
+
+pub struct Daybook {
+    child: Child,
+    pub url: String,
+    pub http: reqwest::Client,
+}
+
+impl Daybook {
+    /// Starts the release build on a fresh data folder; returns when the first command is accepted.
+    pub async fn start(data: &Path, more: &[&str]) -> Result<(Self, Duration)> {
+        let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release/daybook");
+        if !binary.exists() {
+            bail!("{} is not built: cargo build --release -p daybook", binary.display());
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let url = format!("http://127.0.0.1:{port}");
+        let began = Instant::now();
+        let child = Command::new(binary)
+            .arg("serve")
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--kafka-port", "0", "--data-dir"])
+            .arg(data)
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let daybook = Daybook { child, url, http: reqwest::Client::new() };
+        let first = json!({"sku": "FIRST", "name": "First", "price": {"amount": 1, "currency": "GBP"}});
+        while daybook.post("/v1/products", &first).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if began.elapsed() > Duration::from_secs(120) {
+                bail!("no command was accepted in 120 s");
+            }
+        }
+        Ok((daybook, began.elapsed()))
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.http.post(format!("{}{path}", self.url)).json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// Resident memory of the process alone, without the servers it brought along, in MiB.
+    pub fn memory_mib(&self) -> Result<f64> {
+        let pid = self.child.id().context("it has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kib / 1024.0)
+    }
+
+    pub async fn stop(mut self) -> Result<()> {
+        let pid = self.child.id().context("it has ended")?.to_string();
+        Command::new("kill").arg(pid).status().await?;
+        tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await??;
+        Ok(())
+    }
+}
+
+pub async fn run(data: &Path, per_second: u32, seconds: u32) -> Result<()> {
+    let (daybook, start) = Daybook::start(data, &[]).await?;
+    println!("start to first command      {:>9.2} s    (a fresh data folder: initdb and migrations included)", start.as_secs_f64());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    println!("idle memory                 {:>9.0} MiB  (the daybook process)", daybook.memory_mib()?);
+    prepare(&daybook).await?;
+    let placed = orders(&daybook, per_second, seconds).await?;
+    report(data, placed).await?;
+    println!("memory after                {:>9.0} MiB", daybook.memory_mib()?);
+    daybook.stop().await
+}
+
+async fn prepare(daybook: &Daybook) -> Result<()> {
+    for i in 0..SKUS {
+        let price = json!({"amount": 250, "currency": "GBP"});
+        daybook.post("/v1/products", &json!({"sku": format!("SKU{i}"), "name": "Thing", "price": price})).await?;
+        daybook.post(&format!("/v1/stock/SKU{i}/receive"), &json!({"quantity": 1_000_000})).await?;
+    }
+    Ok(())
+}
+
+/// Open loop: an order is sent when it is due, whatever became of those before.
+async fn orders(daybook: &Daybook, per_second: u32, seconds: u32) -> Result<u32> {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+    let mut tasks = tokio::task::JoinSet::new();
+    let count = per_second * seconds;
+    for i in 0..count as usize {
+        ticks.tick().await;
+        let line = |n: usize| json!({"sku": format!("SKU{}", (i * 7 + n * 13) % SKUS), "quantity": 1 + n});
+        let order = json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line(0), line(1)]});
+        let (http, url) = (daybook.http.clone(), format!("{}/v1/orders", daybook.url));
+        tasks.spawn(async move { http.post(url).json(&order).send().await?.error_for_status() });
+    }
+    while let Some(sent) = tasks.join_next().await {
+        sent??;
+    }
+    let all = format!("/v1/orders?status=confirmed&limit=1000");
+    let began = Instant::now();
+    loop {
+        let mut confirmed = 0;
+        let mut next = String::new();
+        loop {
+            let page = daybook.get(&format!("{all}{next}")).await?;
+            confirmed += page["items"].as_array().map_or(0, Vec::len);
+            match page["next"].as_str() {
+                Some(cursor) => next = format!("&after={cursor}"),
+                None => break,
+            }
+        }
+        if confirmed >= count as usize {
+            return Ok(count);
+        }
+        if began.elapsed() > Duration::from_secs(60) {
+            bail!("only {confirmed} of {count} orders were confirmed");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Placed to confirmed, by the log's own clock.
+async fn report(data: &Path, placed: u32) -> Result<()> {
+    let runtime = daybook::embedded::Runtime::find(data).context("no running Daybook is announced")?;
+    let url = runtime.database_url.context("no database is announced")?;
+    let client = event_store::Database::parse(&url)?.connect("bench").await?;
+    let row = client
+        .query_one(
+            "select count(*), percentile_cont(array[0.5, 0.99]) within group (order by \
+               extract(epoch from c.recorded_at - p.recorded_at)::float8 * 1000) \
+               from orders.event p join orders.event c using (stream) \
+              where p.type = 'order.placed' and c.type = 'order.confirmed'",
+            &[],
+        )
+        .await?;
+    let (count, quantiles): (i64, Vec<f64>) = (row.get(0), row.get(1));
+    println!("order placed to confirmed   p50 {:>7.1} ms   p99 {:>7.1} ms   ({count} of {placed} orders)", quantiles[0], quantiles[1]);
+    Ok(())
+}

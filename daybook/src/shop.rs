@@ -1,0 +1,212 @@
+//! The shop in one process: every role of every service, on one database.
+
+mod plan;
+mod watch;
+
+pub use plan::{SERVICES, ShopSettings, topic_of};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use command_api::prices::{PriceFollower, Prices};
+use command_api::{CommandApi, Settings};
+use domain::checkout::checkout::Checkout;
+use domain::payments::payment::Payment;
+use edge::Health;
+use event_store::follow::{Feed, Follower, ReadSide, Runner};
+use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayStatus};
+use event_store::{Log, TransactLimits, Transactor, migrate};
+use projections::{Generations, Queries};
+use sagas::provider::Provider;
+use sagas::{Saga, checkout, payment};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A running shop. [`router`](Self::router) answers; [`stop`](Self::stop) ends it in order.
+pub struct Shop {
+    pub health: Health,
+    router: Router,
+    logs: BTreeMap<&'static str, Log>,
+    runner: Runner,
+    relays: Vec<Receiver<RelayStatus>>,
+    /// Who acts and follows; ended before the logs are closed.
+    acting: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What one service has in this process.
+struct Service {
+    log: Log,
+    read: ReadSide,
+}
+
+type Services = BTreeMap<&'static str, Service>;
+
+impl Shop {
+    /// Lays what is missing in the database and starts everything but the HTTP server.
+    ///
+    /// # Errors
+    /// If the database is out of reach, refuses, or does not fit the settings.
+    pub async fn open(settings: ShopSettings) -> Result<Shop> {
+        plan::check_connections(&settings).await?;
+        let mut services = Services::new();
+        for (service, _) in SERVICES {
+            migrate(&settings.database, service, settings.partitions).await?;
+            let log = Log::open(settings.log(service)).await?;
+            let read = ReadSide::open(log.database(), service, settings.followers)?;
+            services.insert(service, Service { log, read });
+        }
+        let acting = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let feeds: Vec<Feed> = services.values().map(|s| Feed::new(s.log.clone())).collect();
+        let runner = Runner::new(feeds.clone(), acting.clone());
+        let health = Health::default();
+
+        let api = command_api(&services, &settings).await?;
+        runner.follow(
+            &(Arc::new(PriceFollower) as Arc<dyn Follower>),
+            PriceFollower::GENERATION,
+            &services["orders"].read,
+        );
+        let (checkout, payment) = sagas(&services, &api, &settings)?;
+        start(checkout, &services["checkout"].read, &runner, &tasks, &acting);
+        start(payment, &services["payments"].read, &runner, &tasks, &acting);
+
+        let reads: Vec<ReadSide> = services.values().map(|s| s.read.clone()).collect();
+        let generations = Generations::open(&reads).await?;
+        let following =
+            projections::follow(generations.clone(), runner.clone(), reads.clone(), acting.clone());
+        tasks.spawn(following);
+
+        let relays = start_kafka(&settings, &services, feeds, &tasks, &acting);
+        tasks.spawn(watch::watch(watch::Watched {
+            health: health.clone(),
+            prices: api.prices.clone(),
+            runner: runner.clone(),
+            reads: reads.clone(),
+            stop: acting.clone(),
+        }));
+        let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
+        // Pools of their own: a rush of queries must not hold up the followers.
+        let asked = services
+            .iter()
+            .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
+        let asked = asked.collect::<Result<Vec<_>, _>>()?;
+        let queries = Queries::new(asked, logs.values().cloned().collect(), generations);
+        let router = command_api::router(api)
+            .merge(projections::router(queries))
+            .merge(edge::health::routes(health.clone()));
+        Ok(Shop { health, router, logs, runner, relays, acting, tasks })
+    }
+
+    /// Every endpoint, without the limits and the request log around them.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Stops acting and following, appends what is queued, and gives the locks back. What is not done
+    /// by then is done by the next process, or by this one at its next start.
+    pub async fn stop(self, limit: Duration) {
+        self.acting.cancel();
+        self.tasks.close();
+        let all = async {
+            self.tasks.wait().await;
+            self.runner.wait().await;
+            for log in self.logs.values() {
+                log.close().await;
+            }
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!(
+                "not all was finished in time; what is left is done after the next start"
+            );
+        }
+        drop(self.relays);
+    }
+}
+
+async fn command_api(services: &Services, settings: &ShopSettings) -> Result<CommandApi> {
+    let orders = &services["orders"];
+    let pool = orders.log.database().pool("daybook prices", settings.readers)?;
+    let prices = Prices::open(pool, &services["catalogue"].log).await?;
+    let limits = || TransactLimits::default();
+    Ok(CommandApi {
+        settings: Settings { accept_history: settings.accept_history, ..Settings::default() },
+        products: Transactor::new(services["catalogue"].log.clone(), limits()),
+        stock: Transactor::new(services["inventory"].log.clone(), limits()),
+        orders: Transactor::new(orders.log.clone(), limits()),
+        payments: Transactor::new(services["payments"].log.clone(), limits()),
+        prices,
+    })
+}
+
+fn sagas(
+    services: &Services,
+    api: &CommandApi,
+    settings: &ShopSettings,
+) -> Result<(Saga<Checkout>, Saga<Payment>)> {
+    let others = checkout::Services {
+        stock: api.stock.clone(),
+        order: api.orders.clone(),
+        payment: api.payments.clone(),
+    };
+    let log = services["checkout"].log.clone();
+    let checkout = checkout::saga(
+        Transactor::new(log, TransactLimits::default()),
+        others,
+        &services["checkout"].read,
+        checkout::Settings { patience: settings.patience, ..checkout::Settings::default() },
+    );
+    let (url, key) = (&settings.provider_url, &settings.provider_key);
+    let provider = Provider::new(url, key, settings.provider_timeouts, settings.breaker.clone())
+        .context("the payment provider's client")?;
+    let read = &services["payments"].read;
+    let payment = payment::saga(api.payments.clone(), read, provider, payment::usual_limits());
+    Ok((checkout, payment))
+}
+
+fn start<D: decider::Owes>(
+    saga: Saga<D>,
+    read: &ReadSide,
+    runner: &Runner,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    for follower in &saga.followers {
+        runner.follow(follower, 0, read);
+    }
+    tasks.spawn(saga.worker.run(stop.clone()));
+}
+
+/// The relays and the consumer wait by themselves until Kafka is there.
+fn start_kafka(
+    settings: &ShopSettings,
+    services: &Services,
+    feeds: Vec<Feed>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Vec<Receiver<RelayStatus>> {
+    let mut states = Vec::new();
+    let mut topics = Vec::new();
+    for feed in feeds {
+        let service = feed.log().service().to_string();
+        let Some(topic) = topic_of(&service) else { continue };
+        let topic = format!("{}{topic}", settings.topic_prefix);
+        let relay = Relay::new(
+            services[service.as_str()].log.clone(),
+            RelaySettings::new(settings.brokers.clone(), &topic),
+        );
+        states.push(relay.status());
+        tasks.spawn(relay.run(stop.clone()));
+        topics.push((topic, feed));
+    }
+    let group = format!("{}daybook", settings.topic_prefix);
+    let brokers = settings.brokers.clone();
+    let feeds = KafkaFeeds::new(FeedSettings { brokers, group, topics, replication: -1 });
+    tasks.spawn(feeds.run(stop.clone()));
+    states
+}

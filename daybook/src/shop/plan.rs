@@ -1,0 +1,72 @@
+use anyhow::{Result, bail};
+use domain::checkout::checkout::Patience;
+use event_store::{Database, LogSettings};
+use sagas::provider::{BreakerSettings, Timeouts};
+use tokio::sync::watch;
+
+/// The services of the shop, each with its topic.
+pub const SERVICES: [(&str, &str); 5] = [
+    ("catalogue", "catalogue-events"),
+    ("orders", "order-events"),
+    ("inventory", "inventory-events"),
+    ("payments", "payment-events"),
+    ("checkout", "checkout-events"),
+];
+
+/// The topic of a service's log.
+#[must_use]
+pub fn topic_of(service: &str) -> Option<&'static str> {
+    SERVICES.iter().find(|(name, _)| *name == service).map(|(_, topic)| *topic)
+}
+
+/// What a shop is opened with.
+#[derive(Clone, Debug)]
+pub struct ShopSettings {
+    /// As a user who may create schemas and roles.
+    pub database: Database,
+    pub partitions: u32,
+    /// Connections for each log that append, that read, and for its followers.
+    pub lanes: usize,
+    pub readers: usize,
+    pub followers: usize,
+    pub topic_prefix: String,
+    /// Known once Kafka is up; never, if there is none.
+    pub brokers: watch::Receiver<Option<String>>,
+    pub accept_history: bool,
+    pub provider_url: String,
+    pub provider_key: String,
+    pub provider_timeouts: Timeouts,
+    pub breaker: BreakerSettings,
+    pub patience: Patience,
+}
+
+impl ShopSettings {
+    pub(super) fn log(&self, service: &str) -> LogSettings {
+        LogSettings {
+            lanes: self.lanes,
+            readers: self.readers,
+            ..LogSettings::new(service, self.partitions, self.database.of_service(service))
+        }
+    }
+
+    /// For each service its lanes, readers of the log, followers, queries, the locks and the relay; and
+    /// the price list's.
+    fn connections(&self) -> usize {
+        SERVICES.len() * (self.lanes + 2 * self.readers + self.followers + 2) + self.readers
+    }
+}
+
+/// A pool that finds no connection at the height of a sale is found out at the start instead.
+pub(super) async fn check_connections(settings: &ShopSettings) -> Result<()> {
+    let client = settings.database.connect("daybook check").await?;
+    let row = client.query_one("show max_connections", &[]).await?;
+    let most: usize = row.get::<_, &str>(0).parse()?;
+    let needed = settings.connections();
+    if needed + 5 > most {
+        bail!(
+            "this process may open {needed} connections to Postgres, which allows {most} in all: raise \
+             max_connections there, or lower `readers` or `followers` here"
+        );
+    }
+    Ok(())
+}
