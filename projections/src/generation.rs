@@ -86,8 +86,7 @@ pub async fn follow(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
         for read in &reads {
-            let here = followed.iter_mut().filter(|it| it.read.service == read.service);
-            if let Err(error) = change_over(&generations, &runner, read, here).await {
+            if let Err(error) = change_over(&generations, &runner, read, &mut followed).await {
                 tracing::warn!(service = %read.service, %error, "the live generations are unknown");
             }
         }
@@ -117,14 +116,13 @@ async fn change_over(
     generations: &Generations,
     runner: &Runner,
     read: &ReadSide,
-    followed: impl Iterator<Item = &mut Followed>,
+    followed: &mut [Followed],
 ) -> Result<(), StoreError> {
-    let mut followed = followed.peekable();
-    if followed.peek().is_none() {
-        return Ok(());
-    }
     let live = tables::all_live(read).await?;
-    for it in followed {
+    for it in followed.iter_mut() {
+        if it.read.service != read.service {
+            continue;
+        }
         let layout = it.projection.layout();
         let Some(&generation) = live.get(&(layout.name.to_owned(), layout.version)) else {
             continue;

@@ -1,0 +1,12 @@
+//! Read models against a real Postgres; `make test` starts it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
+mod support;
+mod stories;
+mod views;
+mod sales;
+mod lists;
+mod shuffle;
+mod rebuild;
+mod generations;
