@@ -1,6 +1,6 @@
 //! Given these events, when this command comes, then these events follow.
 //!
-//! ```ignore
+//! ```text
 //! given::<Stock>([received(10)])
 //!     .when(reserve(order, 3))
 //!     .then([reserved(order, 3)])
@@ -119,3 +119,6 @@ impl<D: Decider> Decided<D> {
         Given { state: self.state }
     }
 }
+
+#[cfg(test)]
+mod tests;

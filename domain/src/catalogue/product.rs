@@ -81,6 +81,7 @@ impl Rejection {
     }
 }
 
+/// The decider of one product.
 pub struct Product;
 
 impl Decider for Product {

@@ -230,6 +230,7 @@ impl Rejection {
     }
 }
 
+/// The decider of one order's checkout. It owes [`Request`]s to the other services.
 pub struct Checkout;
 
 impl Decider for Checkout {

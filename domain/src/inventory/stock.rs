@@ -109,6 +109,7 @@ impl Rejection {
     }
 }
 
+/// The decider of one SKU's stock. Every decision is at most O(log n) in the open reservations.
 pub struct Stock;
 
 impl Decider for Stock {

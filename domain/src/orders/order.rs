@@ -223,6 +223,7 @@ impl Rejection {
     }
 }
 
+/// The decider of one order.
 pub struct Order;
 
 impl Decider for Order {

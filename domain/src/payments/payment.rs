@@ -241,6 +241,7 @@ impl Call {
     }
 }
 
+/// The decider of one order's payment. It owes [`Call`]s to the provider.
 pub struct Payment;
 
 impl Decider for Payment {
