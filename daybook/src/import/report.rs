@@ -84,9 +84,9 @@ impl fmt::Display for Report {
             writeln!(out, "    {count:>8} {reason}")?;
         }
         match &self.stopped {
-            Some(stop) => writeln!(out, "Stopped: {stop}."),
-            None if self.is_settled() => writeln!(out, "All is settled."),
-            None => writeln!(out, "Not all was taken; `--rejects FILE` lists what was refused."),
+            Some(stop) => write!(out, "Stopped: {stop}."),
+            None if self.is_settled() => write!(out, "All is settled."),
+            None => write!(out, "Not all was taken; `--rejects FILE` lists what was refused."),
         }
     }
 }

@@ -186,10 +186,13 @@ impl<'a> Sending<'a> {
         id.ok_or_else(|| self.client.not_daybook(format!("an order's Location is {location:?}")))
     }
 
-    /// Ships a confirmed order.
+    /// Ships a confirmed order: now, for the file does not say when it was.
     pub(super) async fn ship(&self, id: Uuid, order: &Order) -> Result<Shipment, Stop> {
-        let (path, key) = (format!("/v1/orders/{id}/ship"), format!("ship:{}", order.invoice));
-        let command = self.command(path, key, json!({}), json!(order.occurred_at));
+        let command = Command {
+            path: format!("/v1/orders/{id}/ship"),
+            key: self.key(&format!("ship:{}", order.invoice)),
+            body: json!({}),
+        };
         let shipment = match self.client.command(&command).await {
             Ok(_) => Shipment::Done,
             Err(CallError::Refused { slug })
@@ -238,8 +241,12 @@ impl<'a> Sending<'a> {
 
     fn command(&self, path: String, key: String, mut body: Value, occurred_at: Value) -> Command {
         body["occurred_at"] = occurred_at;
-        let key = format!("import:{}:{key}", self.dataset);
-        Command { path, key, body }
+        Command { path, key: self.key(&key), body }
+    }
+
+    /// The same in every run, so that a command is done once.
+    fn key(&self, command: &str) -> String {
+        format!("import:{}:{command}", self.dataset)
     }
 }
 
