@@ -5,5 +5,10 @@
 mod append;
 mod dues;
 mod example;
+mod feeds;
+mod kafka;
+mod posting;
+mod relay;
+mod runner;
 mod support;
 mod transact;

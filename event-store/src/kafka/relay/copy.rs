@@ -6,6 +6,7 @@ use super::producer::{Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
 use crate::{Log, Recorded, kafka};
+use futures_util::StreamExt;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, Producer as _};
 use std::sync::Arc;
@@ -92,8 +93,9 @@ impl<'a> Copy<'a> {
             self.look()?;
             self.tell(status);
             self.refresh().await?;
-            if let Some(partition) = self.next_turn() {
-                self.send_page(partition).await?;
+            let turns = self.turns();
+            if !turns.is_empty() {
+                self.send_pages(turns).await?;
                 continue;
             }
             let deliveries = self.deliveries.clone();
@@ -194,27 +196,33 @@ impl<'a> Copy<'a> {
         (0..self.log.partitions()).map(|partition| *self.log.head(partition).borrow()).collect()
     }
 
-    /// The next partition that has something to send, if the window has room for a page.
-    fn next_turn(&mut self) -> Option<i32> {
-        if self.under_way() + self.settings.page > self.settings.window {
-            return None;
-        }
+    /// The partitions that have something to send and where it begins, as many as the window has room for.
+    fn turns(&mut self) -> Vec<(i32, i64)> {
+        let room = (self.settings.window - self.under_way()) / self.settings.page;
+        let room = usize::try_from(room).unwrap_or_default();
         let heads = self.heads();
         let count = self.next.len();
         let waits = |p: &usize| self.next[*p] < heads[*p];
-        let turn = (0..count).map(|i| (self.turn + i) % count).find(waits)?;
-        self.turn = (turn + 1) % count;
-        i32::try_from(turn).ok()
+        let from = self.turn;
+        let turns: Vec<usize> =
+            (from..from + count).map(|p| p % count).filter(waits).take(room).collect();
+        self.turn = turns.last().map_or(from, |last| (last + 1) % count);
+        let turn = |p: usize| (i32::try_from(p).expect("a log has few partitions"), self.next[p]);
+        turns.into_iter().map(turn).collect()
     }
 
-    async fn send_page(&mut self, partition: i32) -> Result<(), KafkaFailure> {
-        let from = self.next[crate::append::index(partition)];
-        let page = self.reader.page(partition, from, self.settings.page).await?;
-        for event in &page {
-            if !self.send(event)? {
-                break;
+    /// While one page is handed to the producer Postgres reads the next.
+    async fn send_pages(&mut self, turns: Vec<(i32, i64)>) -> Result<(), KafkaFailure> {
+        let (reader, limit) = (self.reader, self.settings.page);
+        let read = |(partition, from)| reader.page(partition, from, limit);
+        let mut pages = futures_util::stream::iter(turns).map(read).buffered(2);
+        while let Some(page) = pages.next().await {
+            for event in page? {
+                if !self.send(&event)? {
+                    break;
+                }
+                self.next[crate::append::index(event.partition)] = event.offset + 1;
             }
-            self.next[crate::append::index(partition)] = event.offset + 1;
         }
         Ok(())
     }

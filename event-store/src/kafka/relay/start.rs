@@ -1,5 +1,8 @@
 //! Where a relay goes on: after the last record of each partition of its topic, if that record is the
 //! log's event at its offset. Nothing about progress is stored anywhere else, so nothing can disagree.
+//!
+//! A topic that was deleted and made again under a relay at work begins in the middle of the log, before
+//! anyone can notice. It has fewer records than the log has events before its end, and is filled again.
 
 use super::super::{KafkaFailure, client, record};
 use super::RelayStart;
@@ -33,7 +36,10 @@ pub(super) async fn ends(
     let mut ends = Vec::with_capacity(tails.len());
     for (partition, tail) in (0..).zip(tails) {
         let relayed = match &tail.last {
-            Some(last) => after(topic, reader, last).await?,
+            Some(last) => {
+                let next = after(topic, reader, last).await?;
+                if start == RelayStart::Beginning && tail.lacks(last) { 0 } else { next }
+            }
             None => match start {
                 RelayStart::Beginning => 0,
                 RelayStart::Head => *log.head(partition).borrow(),
@@ -45,8 +51,18 @@ pub(super) async fn ends(
 }
 
 struct Tail {
+    /// Kafka's offsets: of the first record, and after the last one.
+    first: i64,
     end: i64,
     last: Option<Recorded>,
+}
+
+impl Tail {
+    /// Whether events before the last one cannot be there: a relay writes one record for each event at
+    /// least. Where Kafka has discarded old records, as it was told to, nothing can be said.
+    fn lacks(&self, last: &Recorded) -> bool {
+        self.first == 0 && self.end <= last.offset
+    }
 }
 
 /// Blocks; drops its consumer before it returns.
@@ -71,7 +87,7 @@ fn last_records(
         if first < end {
             wanted.add_partition_offset(topic, partition, Offset::Offset(end - 1))?;
         }
-        tails.push(Tail { end, last: None });
+        tails.push(Tail { first, end, last: None });
     }
     consumer.assign(&wanted)?;
     let mut found = BTreeMap::new();

@@ -1,0 +1,70 @@
+use crate::kafka::fill;
+use crate::posting::{Posting, all_posted_once, postings, read_side};
+use crate::support::{fresh_database, open};
+use event_store::follow::{Feed, Follower, Runner};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+fn posting(process: &'static str) -> Arc<dyn Follower> {
+    Arc::new(Posting { process })
+}
+
+#[tokio::test]
+async fn without_kafka_a_follower_is_woken_by_the_lanes_of_its_process() {
+    let database = fresh_database().await;
+    let (log, read) = (open(&database).await, read_side(&database).await);
+    let stop = CancellationToken::new();
+    let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+    fill(&log, 0..100).await;
+    runner.follow(&posting("here"), 0, &read);
+    fill(&log, 100..300).await;
+    all_posted_once(&read, &log).await;
+    fill(&log, 300..301).await;
+    all_posted_once(&read, &log).await;
+    stop.cancel();
+    runner.wait().await;
+}
+
+#[tokio::test]
+async fn without_kafka_what_other_processes_append_is_found_by_the_poll() {
+    let database = fresh_database().await;
+    let (log, elsewhere) = (open(&database).await, open(&database).await);
+    let read = read_side(&database).await;
+    let stop = CancellationToken::new();
+    let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+    runner.follow(&posting("here"), 0, &read);
+    for round in 0..3 {
+        fill(&elsewhere, round * 100..round * 100 + 50).await;
+        all_posted_once(&read, &elsewhere).await;
+    }
+    stop.cancel();
+    runner.wait().await;
+}
+
+#[tokio::test]
+async fn without_kafka_two_processes_post_each_event_once_and_one_takes_over() {
+    let database = fresh_database().await;
+    let read = read_side(&database).await;
+    let log = open(&database).await;
+    let process = async |name| {
+        let log = open(&database).await;
+        let stop = CancellationToken::new();
+        let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+        runner.follow(&posting(name), 0, &read_side(&database).await);
+        (runner, stop)
+    };
+    let (one, stop_one) = process("one").await;
+    fill(&log, 0..100).await;
+    all_posted_once(&read, &log).await;
+    let (two, stop_two) = process("two").await;
+    fill(&log, 100..200).await;
+    all_posted_once(&read, &log).await;
+    assert!(postings(&read).await.iter().all(|(_, _, process)| process == "one"));
+    stop_one.cancel();
+    one.wait().await;
+    fill(&log, 200..300).await;
+    all_posted_once(&read, &log).await;
+    assert!(postings(&read).await.iter().any(|(_, _, process)| process == "two"));
+    stop_two.cancel();
+    two.wait().await;
+}
