@@ -52,8 +52,8 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what was asked. A failure is told by the caller; a command that worked and still has bad
-    /// news says so with its exit code.
+    /// Does what was asked. A failure is told by the caller; a command that worked and still has
+    /// bad news says so with its exit code.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(serve) => serve.run().await,

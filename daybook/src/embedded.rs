@@ -1,10 +1,12 @@
-//! A Postgres and an Apache Kafka of Daybook's own: child processes whose data live in the data folder.
+//! A Postgres and an Apache Kafka of Daybook's own: child processes whose data live in the data
+//! folder.
 //!
-//! One process owns a data folder, by a lock. Its servers outlive it when it is killed, and the next
-//! owner adopts them, or ends them if they are not what it would start. They run in process groups of
-//! their own, so the Ctrl-C of a terminal reaches Daybook alone, which then stops them in its own order.
-//! Kafka starts in the background: commands are accepted before it is up, and if there is no Java or
-//! there are no jars there is none. A server that dies while Daybook runs is started again.
+//! One process owns a data folder, by a lock. Its servers outlive it when it is killed, and the
+//! next owner adopts them, or ends them if they are not what it would start. They run in process
+//! groups of their own, so the Ctrl-C of a terminal reaches Daybook alone, which then stops them in
+//! its own order. Kafka starts in the background: commands are accepted before it is up, and if
+//! there is no Java or there are no jars there is none. A server that dies while Daybook runs is
+//! started again.
 
 mod error;
 mod folder;
@@ -53,13 +55,13 @@ pub enum KafkaChoice {
     Off,
     /// Yours, as a list of `host:port`.
     Yours(String),
-    /// A private one on this port (0 is any free one), from jars in this folder, or where `make setup`
-    /// puts them.
+    /// A private one on this port (0 is any free one), from jars in this folder, or where `make
+    /// setup` puts them.
     Embedded { port: u16, jars: Option<PathBuf> },
 }
 
-/// The servers of a running Daybook. Dropped without [`Embedded::stop`] they go on, and the next owner
-/// of the data folder adopts them.
+/// The servers of a running Daybook. Dropped without [`Embedded::stop`] they go on, and the next
+/// owner of the data folder adopts them.
 #[derive(Debug)]
 pub struct Embedded {
     /// How to reach the database, as a user who may create schemas and roles.
@@ -75,8 +77,8 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts or adopts what the settings ask for. Returns when Postgres takes connections; Kafka may
-    /// come later.
+    /// Starts or adopts what the settings ask for. Returns when Postgres takes connections; Kafka
+    /// may come later.
     pub async fn start(settings: EmbeddedSettings) -> Result<Self, EmbeddedError> {
         let embeds_kafka = matches!(settings.kafka, KafkaChoice::Embedded { .. });
         let folder = match settings.database_url.is_none() || embeds_kafka {
@@ -106,8 +108,8 @@ impl Embedded {
         self.announcement.update(|runtime| runtime.url = Some(url.to_owned()));
     }
 
-    /// Stops what was started or adopted, both servers at once, within ten seconds. Whoever writes to
-    /// them has to stop before.
+    /// Stops what was started or adopted, both servers at once, within ten seconds. Whoever writes
+    /// to them has to stop before.
     pub async fn stop(self) {
         self.announcement.withdraw();
         self.stopping.cancel();
@@ -131,14 +133,14 @@ impl Keep {
     ) -> Result<(watch::Receiver<Option<String>>, String), EmbeddedError> {
         let (sender, receiver) = watch::channel(None);
         let line = match choice {
-            KafkaChoice::Off => "no Kafka, as configured: followers read the log".to_owned(),
+            KafkaChoice::Off => "Kafka     none, as configured: followers read the log".to_owned(),
             KafkaChoice::Yours(brokers) => {
                 self.announcement.update(|runtime| runtime.kafka_brokers = Some(brokers.clone()));
                 sender.send_replace(Some(brokers.clone()));
-                format!("Kafka at {brokers}")
+                format!("Kafka     {brokers}, yours")
             }
             KafkaChoice::Embedded { port, jars } => match Java::find(jars.as_deref()) {
-                Err(reason) => format!("no Kafka: {reason}; followers read the log"),
+                Err(reason) => format!("Kafka     none: {reason}; followers read the log"),
                 Ok(java) => {
                     let settings = KafkaSettings {
                         data_dir: self.data_dir.clone(),
@@ -156,8 +158,8 @@ impl Keep {
                         stopping,
                     ));
                     match port {
-                        0 => "Kafka on a free port of 127.0.0.1, once it is up".to_owned(),
-                        port => format!("Kafka on 127.0.0.1:{port}, in a few seconds"),
+                        0 => "Kafka     a free port of 127.0.0.1, in a few seconds".to_owned(),
+                        port => format!("Kafka     127.0.0.1:{port}, in a few seconds"),
                     }
                 }
             },
@@ -172,7 +174,7 @@ impl Keep {
         if let Some(url) = url {
             let config: tokio_postgres::Config = url.parse().map_err(EmbeddedError::DatabaseUrl)?;
             self.announcement.update(|runtime| runtime.database_url = Some(url));
-            let line = format!("Postgres at {}", hosts(&config));
+            let line = format!("Postgres  {}, yours", hosts(&config));
             return Ok((config, line));
         }
         let settings = PostgresSettings::new(&self.data_dir);
@@ -189,7 +191,7 @@ impl Keep {
         };
         self.announcement.update(|runtime| runtime.database_url = Some(postgres.url()));
         let (config, port) = (postgres.config(), postgres.port());
-        let line = format!("Postgres on 127.0.0.1:{port}, its data in {}", shown(postgres.home()));
+        let line = format!("Postgres  127.0.0.1:{port}, its data in {}", shown(postgres.home()));
         self.keepers.spawn(keeper::keep_postgres(postgres, settings, self.stopping.clone()));
         Ok((config, line))
     }

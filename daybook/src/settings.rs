@@ -1,8 +1,9 @@
 //! What Daybook is told: defaults < `daybook.toml` < environment < flags.
 //!
 //! Every key stands once, in [`keys`]: its name, its default and what it means. Flags, environment
-//! variables, the template of a file and the table of `daybook config` are made from that. A key that
-//! is not there is an error wherever it is met, for a setting that is silently ignored is believed.
+//! variables, the template of a file and the table of `daybook config` are made from that. A key
+//! that is not there is an error wherever it is met, for a setting that is silently ignored is
+//! believed.
 
 mod error;
 mod flags;

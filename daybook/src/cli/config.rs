@@ -9,8 +9,8 @@ use crate::settings::{self, Loaded, ServeFlags};
 /// Show every setting: its value in force, and where it came from
 ///
 /// Settings are made in four places, each stronger than the one before: the default, the file
-/// (--config, else daybook.toml in the current folder), the environment (DAYBOOK_… in capitals), the
-/// flag. A key that does not exist is an error. Secrets are masked.
+/// (--config, else daybook.toml in the current folder), the environment (DAYBOOK_… in capitals),
+/// the flag. A key that does not exist is an error. Secrets are masked.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Config {

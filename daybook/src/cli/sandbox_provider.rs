@@ -14,9 +14,9 @@ use super::serve::told_to_stop;
 
 /// Run the sandbox payment provider on its own
 ///
-/// It speaks Stripe's wire format, knows Stripe's test payment methods and moves no money. It keeps a
-/// book of its own, so that what it was asked can be compared with what Daybook's log says. `serve`
-/// has one inside unless provider_url is set.
+/// It speaks Stripe's wire format, knows Stripe's test payment methods and moves no money. It keeps
+/// a book of its own, so that what it was asked can be compared with what Daybook's log says.
+/// `serve` has one inside unless provider_url is set.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct SandboxProvider {

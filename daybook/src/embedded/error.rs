@@ -8,7 +8,8 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum EmbeddedError {
     #[error(
-        "another daybook{} owns {}; give this one --data-dir, or the DATABASE_URL and KAFKA_BROKERS of the first",
+        "another daybook{} owns {}; give this one --data-dir, or the DATABASE_URL and \
+         KAFKA_BROKERS of the first",
         owner.as_ref().map(|pid| format!(" (pid {pid})")).unwrap_or_default(),
         folder.display()
     )]
@@ -30,7 +31,8 @@ pub enum EmbeddedError {
     },
 
     #[error(
-        "PostgreSQL is not installed (`make setup` or `apt-get install postgresql`), and DATABASE_URL is not set"
+        "PostgreSQL is not installed (`make setup` or `apt-get install postgresql`), and \
+         DATABASE_URL is not set"
     )]
     NoPostgres,
 
@@ -50,10 +52,10 @@ pub enum EmbeddedError {
     #[error("{what} failed; the end of its output:\n{output}")]
     Failed { what: &'static str, output: String },
 
-    #[error("{server} ended while it started; the end of its log, {}:\n{tail}", log.display())]
+    #[error("{server} ended while it started; its log, {}, ends:\n{tail}", log.display())]
     Died { server: &'static str, log: PathBuf, tail: String },
 
-    #[error("{server} was not ready after {after:?}; the end of its log, {}:\n{tail}", log.display())]
+    #[error("{server} was not ready after {after:?}; its log, {}, ends:\n{tail}", log.display())]
     NotReady { server: &'static str, after: Duration, log: PathBuf, tail: String },
 
     #[error("the embedded Postgres refused a statement")]

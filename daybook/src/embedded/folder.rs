@@ -12,8 +12,8 @@ use super::error::{EmbeddedError, file};
 /// A look at the folder by another command holds the lock for an instant, which is no owner.
 const LOOKS: u32 = 20;
 
-/// A data folder that this process owns for as long as the value lives. The lock falls with the process
-/// however it ends, and the servers do not inherit it.
+/// A data folder that this process owns for as long as the value lives. The lock falls with the
+/// process however it ends, and the servers do not inherit it.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,

@@ -1,4 +1,5 @@
-//! Where a Postgres keeps its data: in the data folder, unless the user it runs as cannot get there.
+//! Where a Postgres keeps its data: in the data folder, unless the user it runs as cannot get
+//! there.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -27,8 +28,9 @@ pub(super) fn for_postgres(data_dir: &Path, user: Option<User>) -> Result<PathBu
     Ok(home)
 }
 
-/// A place of its own under [`ELSEWHERE`], noted in the data folder. It has a name that was never used:
-/// whoever deletes the data folder starts from nothing, and never meets the data of an earlier one.
+/// A place of its own under [`ELSEWHERE`], noted in the data folder. It has a name that was never
+/// used: whoever deletes the data folder starts from nothing, and never meets the data of an
+/// earlier one.
 fn elsewhere(data_dir: &Path) -> Result<PathBuf, EmbeddedError> {
     let note = data_dir.join("postgres-home");
     if let Ok(noted) = fs::read_to_string(&note) {

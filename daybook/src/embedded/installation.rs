@@ -9,7 +9,8 @@ use super::error::EmbeddedError;
 /// Debian keeps one folder per major version, and puts none of them on the path.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// The folder of `initdb` and `postgres`: of the version that made `data`, if it exists, else the newest.
+/// The folder of `initdb` and `postgres`: of the version that made `data`, if it exists, else the
+/// newest.
 pub(super) fn find(data: &Path) -> Result<PathBuf, EmbeddedError> {
     let debian = Path::new(DEBIAN);
     match fs::read_to_string(data.join("PG_VERSION")) {

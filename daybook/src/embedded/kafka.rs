@@ -1,4 +1,5 @@
-//! The embedded Apache Kafka: one node that is broker and controller (KRaft), from jars fetched by Maven.
+//! The embedded Apache Kafka: one node that is broker and controller (KRaft), from jars fetched by
+//! Maven.
 
 mod java;
 mod properties;
@@ -176,8 +177,8 @@ impl Node {
         Err(EmbeddedError::Failed { what: "formatting Kafka's storage", output })
     }
 
-    /// A small heap and the plain collector: one shop's copy of its log needs no more. Only options that
-    /// every Java since 17 knows, for an unknown one ends it at once.
+    /// A small heap and the plain collector: one shop's copy of its log needs no more. Only options
+    /// that every Java since 17 knows, for an unknown one ends it at once.
     fn java(&self) -> Vec<OsString> {
         let logging = self.home.join("log4j2.properties");
         let mut option = OsString::from("-Dlog4j2.configurationFile=");

@@ -29,10 +29,11 @@ pub(super) async fn keep_postgres(
         if let Some(postgres) = running.take() {
             tokio::select! {
                 () = stopping.cancelled() => return postgres.stop().await,
-                () = postgres.process().ended() => tracing::error!("Postgres ended; it is started again"),
+                () = postgres.process().ended() => tracing::error!("Postgres ended: started again"),
             }
         }
-        // Not broken off by a stop: it takes a second, and half a start would leave a server behind.
+        // Not broken off by a stop: it takes a second, and half a start would leave a server
+        // behind.
         match Postgres::start(&settings).await {
             Ok(postgres) => (running, pause) = (Some(postgres), FIRST_PAUSE),
             Err(error) => pause = fail("Postgres", error, pause, &stopping).await,
@@ -59,7 +60,8 @@ pub(super) async fn keep_kafka(
         };
         match started {
             Ok(kafka) => {
-                // Clients keep the address and come back by themselves, so it stays announced from now on.
+                // Clients keep the address and come back by themselves, so it stays announced from
+                // now on.
                 settings.port = kafka.port();
                 tracing::info!(brokers = kafka.brokers(), "Kafka is up");
                 brokers.send_replace(Some(kafka.brokers()));
@@ -67,7 +69,7 @@ pub(super) async fn keep_kafka(
                 pause = FIRST_PAUSE;
                 tokio::select! {
                     () = stopping.cancelled() => return kafka.stop().await,
-                    () = kafka.process().ended() => tracing::error!("Kafka ended; it is started again"),
+                    () = kafka.process().ended() => tracing::error!("Kafka ended: started again"),
                 }
             }
             Err(error) => pause = fail("Kafka", error, pause, &stopping).await,

@@ -14,8 +14,9 @@ use super::error::{EmbeddedError, file};
 use super::process::Process;
 use super::user::User;
 
-/// The record is written by the child itself, which then becomes the server: there is no moment at which
-/// we can be killed and leave a server that nobody knows. Pid and start time survive the `exec`.
+/// The record is written by the child itself, which then becomes the server: there is no moment at
+/// which we can be killed and leave a server that nobody knows. Pid and start time survive the
+/// `exec`.
 const RECORD_AND_BECOME: &str =
     r#"read -r stat < /proc/$$/stat && echo "$stat" > "$0.new" && mv "$0.new" "$0" && exec "$@""#;
 
@@ -53,7 +54,8 @@ impl Launch {
         Some((process, same))
     }
 
-    /// Starts the server in a process group of its own; its log begins anew, the last one stays beside it.
+    /// Starts the server in a process group of its own; its log begins anew, the last one stays
+    /// beside it.
     pub(super) fn start(&self) -> Result<Process, EmbeddedError> {
         let log = self.log();
         if log.exists() {
@@ -74,7 +76,8 @@ impl Launch {
             user.become_in(&mut command);
         }
         let failed = |source| EmbeddedError::Launch { program: self.program.clone(), source };
-        // Dropping the handle leaves the child running; tokio collects its exit status when it ends.
+        // Dropping the handle leaves the child running; tokio collects its exit status when it
+        // ends.
         let child = tokio::process::Command::from(command).spawn().map_err(failed)?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let pid = pid.ok_or(std::io::ErrorKind::NotFound.into()).map_err(failed)?;

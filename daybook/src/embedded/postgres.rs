@@ -205,7 +205,7 @@ impl Cluster {
         set("listen_addresses=127.0.0.1");
         // No socket file: its path may be no longer than 107 bytes, and the data folder's may.
         set("unix_socket_directories=");
-        set("max_connections=200");
+        set("max_connections=300");
         set("shared_buffers=256MB");
         set("max_wal_size=2GB");
         set("checkpoint_timeout=15min");

@@ -1,5 +1,5 @@
-//! A server's process: found again by its record, watched and ended by a descriptor that cannot come to
-//! mean another process.
+//! A server's process: found again by its record, watched and ended by a descriptor that cannot
+//! come to mean another process.
 
 use std::fs;
 use std::io;
@@ -36,8 +36,8 @@ impl Process {
     /// The process that wrote this record when it was launched, if it still lives.
     pub(super) fn recorded(record: &Path, leash: Option<Signal>) -> Option<Self> {
         let recorded = Stat::parse(&fs::read_to_string(record).ok()?)?;
-        // The descriptor comes first: what is compared afterwards is the process it stands for. The leash
-        // comes last: a stranger's process must not be on it.
+        // The descriptor comes first: what is compared afterwards is the process it stands for. The
+        // leash comes last: a stranger's process must not be on it.
         let mut process = Self::open(recorded.pid, None).ok()?;
         let same = process.began == recorded.began && process.alive();
         if !same {
@@ -51,8 +51,8 @@ impl Process {
         self.pid
     }
 
-    /// False from the moment it ended and let go of its ports, even while nobody has collected its exit
-    /// status.
+    /// False from the moment it ended and let go of its ports, even while nobody has collected its
+    /// exit status.
     pub fn alive(&self) -> bool {
         Stat::read(self.pid).is_some_and(|stat| stat.began == self.began && !stat.ended)
     }
@@ -74,15 +74,16 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended. It is looked at, not waited for: an adopted process is not our child.
+    /// Waits until it has ended. It is looked at, not waited for: an adopted process is not our
+    /// child.
     pub async fn ended(&self) {
         while self.alive() {
             sleep(GLANCE).await;
         }
     }
 
-    /// Ends it: each signal in turn is given its time, and after the last comes the one that cannot be
-    /// refused.
+    /// Ends it: each signal in turn is given its time, and after the last comes the one that cannot
+    /// be refused.
     pub(super) async fn end(&self, signals: &[(Signal, Duration)]) {
         for (signal, patience) in signals {
             self.signal(*signal);
@@ -112,8 +113,8 @@ impl Drop for Process {
 /// What we read of `/proc/<pid>/stat`; see proc_pid_stat(5).
 struct Stat {
     pid: i32,
-    /// A zombie whose other threads are gone too: killed, the first thread may go before those that keep
-    /// the sockets open.
+    /// A zombie whose other threads are gone too: killed, the first thread may go before those that
+    /// keep the sockets open.
     ended: bool,
     began: u64,
 }
@@ -123,7 +124,8 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The second field, the program's name in brackets, may hold anything, brackets and spaces too.
+    /// The second field, the program's name in brackets, may hold anything, brackets and spaces
+    /// too.
     fn parse(line: &str) -> Option<Self> {
         let (pid, _) = line.split_once(' ')?;
         let (_, rest) = line.rsplit_once(") ")?;

@@ -21,7 +21,8 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// The Daybook that runs on this data folder, if one does. What a killed one left is not believed.
+    /// The Daybook that runs on this data folder, if one does. What a killed one left is not
+    /// believed.
     pub fn find(data_dir: &Path) -> Option<Self> {
         if !folder::is_owned(data_dir) {
             return None;
@@ -45,13 +46,14 @@ impl Announcement {
         Self { path, runtime: Arc::new(Mutex::new(runtime)) }
     }
 
-    /// Changes what is announced. That others cannot find us is no reason to stop, so a failure is logged.
+    /// Changes what is announced. That others cannot find us is no reason to stop, so a failure is
+    /// logged.
     pub(super) fn update(&self, change: impl FnOnce(&mut Runtime)) {
         let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut runtime);
         let Some(path) = &self.path else { return };
         if let Err(error) = write(path, &runtime) {
-            tracing::warn!(path = %path.display(), %error, "other commands cannot find this process");
+            tracing::warn!(path = %path.display(), %error, "other commands cannot find us");
         }
     }
 

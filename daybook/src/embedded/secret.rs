@@ -12,8 +12,8 @@ pub(super) fn hex(bytes: usize) -> Result<String, EmbeddedError> {
     Ok(random(bytes)?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A random cluster id as Kafka wants it: 16 bytes in URL-safe base64 without padding, so 22 characters
-/// of which the last carries two bits.
+/// A random cluster id as Kafka wants it: 16 bytes in URL-safe base64 without padding, so 22
+/// characters of which the last carries two bits.
 pub(super) fn cluster_id() -> Result<String, EmbeddedError> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % 52]);

@@ -25,7 +25,8 @@ impl Said {
         Self::default()
     }
 
-    /// An empty text sets nothing where nothing is the default, so a template's line means what it says.
+    /// An empty text sets nothing where nothing is the default, so a template's line means what it
+    /// says.
     pub(super) fn say(&mut self, key: &'static Key, value: Value) {
         let is_empty = matches!(&value.kind, ValueKind::String(text) if text.is_empty());
         if !(is_empty && key.default.is_none()) {
@@ -70,9 +71,10 @@ impl Said {
 
     /// The value of some key is not of its type.
     fn wrong(&self, error: ConfigError) -> SettingsError {
-        let key = match &error {
-            ConfigError::Type { key, .. } | ConfigError::At { key, .. } => key.as_deref(),
-            _ => None,
+        let key = if let ConfigError::Type { key, .. } | ConfigError::At { key, .. } = &error {
+            key.as_deref()
+        } else {
+            None
         };
         match key.and_then(keys::find) {
             Some(key) => self.breaks(key, key.expected()),

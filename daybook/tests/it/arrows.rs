@@ -1,5 +1,6 @@
 //! The arrows between our crates, read from their manifests: `decider ← {domain, event-store} ←
-//! {command-api, sagas, projections} ← daybook`, and `edge` beside them. Any other arrow fails here.
+//! {command-api, sagas, projections} ← daybook`, and `edge` beside them. Any other arrow fails
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -86,7 +87,7 @@ fn manifest(folder: &str) -> Table {
     text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-fn members() -> Vec<String> {
+pub(crate) fn members() -> Vec<String> {
     let manifest = manifest(".");
     let members = manifest["workspace"]["members"].as_array().expect("a list of members");
     members.iter().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -105,7 +106,7 @@ fn dependencies(member: &str, tables: &[&str]) -> BTreeSet<String> {
 }
 
 /// The Rust files under a folder, and the one beside it.
-fn sources(folder: &std::path::Path) -> Vec<(PathBuf, String)> {
+pub(crate) fn sources(folder: &std::path::Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned(), folder.with_extension("rs")];
     while let Some(path) = open.pop() {

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
 mod arrows;
+mod containers;
 mod embedded;
+mod first;
+mod support;
 mod import;
 mod retail_totals;
 mod settings;

@@ -24,8 +24,8 @@ pub enum NoKafka {
 }
 
 impl Java {
-    /// Looks for Java in `JAVA_HOME` and on the path, and for the jars in the given folder, else in the
-    /// places where they are put.
+    /// Looks for Java in `JAVA_HOME` and on the path, and for the jars in the given folder, else in
+    /// the places where they are put.
     pub fn find(jars: Option<&Path>) -> Result<Self, NoKafka> {
         let program = java().ok_or(NoKafka::NoJava)?;
         let places = jars.map_or_else(usual_places, |jars| vec![jars.to_owned()]);
@@ -45,7 +45,8 @@ fn java() -> Option<PathBuf> {
     folders.map(|folder| folder.join("java")).find(|java| java.is_file())
 }
 
-/// Below the current folder, and below every folder above the binary: a work tree's `target/` is in it.
+/// Below the current folder, and below every folder above the binary: a work tree's `target/` is in
+/// it.
 fn usual_places() -> Vec<PathBuf> {
     let binary = env::current_exe().unwrap_or_default();
     let above = binary.ancestors().skip(1).map(|folder| folder.join(JARS));

@@ -32,8 +32,8 @@ impl Ports {
         }
     }
 
-    /// Topics are made by the relay, with the log's number of partitions, and never by a client's typing
-    /// error. The two `broker.` times let a restart after a crash take 5 s instead of 13.
+    /// Topics are made by the relay, with the log's number of partitions, and never by a client's
+    /// typing error. The two `broker.` times let a restart after a crash take 5 s instead of 13.
     pub(super) fn properties(self, data: &Path) -> String {
         let Self { broker, controller } = self;
         format!(

@@ -1,0 +1,186 @@
+//! The Dockerfile and the compose file, read by a parser: no container engine is needed to see that
+//! they fit the workspace and the program.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_norway::Value;
+
+#[test]
+fn the_image_is_built_in_stages_and_its_program_is_nobody_special() {
+    let dockerfile = dockerfile();
+    let stages = words_of(&dockerfile, "FROM");
+    assert!(stages.len() >= 2, "one stage only: the compiler would be in the image");
+    for stage in &stages {
+        let (_, tag) = stage[0].rsplit_once(':').expect("an image with a tag");
+        assert!(!tag.starts_with("latest"), "{} is another image tomorrow", stage[0]);
+    }
+    let last = last_stage(&dockerfile);
+    let user = words_of(last, "USER").pop().expect("a USER in the last stage");
+    let user = user[0].split(':').next().unwrap().to_owned();
+    assert!(user.parse::<u32>().is_ok_and(|uid| uid > 0), "{user} may be root");
+    for needed in ["HEALTHCHECK", "ENTRYPOINT", "EXPOSE"] {
+        assert_eq!(words_of(last, needed).len(), 1, "{needed}");
+    }
+}
+
+#[test]
+fn everything_the_image_is_built_from_is_there_and_nothing_is_forgotten() {
+    let copied = copied();
+    for source in &copied {
+        assert!(root().join(source).exists(), "COPY {source}: there is no such file");
+    }
+    let mut needed: BTreeSet<String> = crate::arrows::members().into_iter().collect();
+    needed.extend(["Cargo.toml".to_owned(), "Cargo.lock".to_owned()]);
+    needed.extend(included_from_outside());
+    for path in needed {
+        let is_there = copied.iter().any(|copied| Path::new(&path).starts_with(copied));
+        assert!(is_there, "{path} is needed to build, and the Dockerfile does not copy it");
+    }
+}
+
+#[test]
+fn the_build_context_lets_everything_through_that_is_copied() {
+    let ignored = fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let welcome: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert!(ignored.lines().any(|line| line == "*"));
+    for source in copied() {
+        assert!(welcome.contains(&source.as_str()), ".dockerignore keeps {source} out");
+    }
+}
+
+#[test]
+fn every_service_is_watched_and_waits_for_what_it_needs() {
+    let compose = compose();
+    let services = compose["services"].as_mapping().expect("services");
+    for (name, service) in services {
+        let name = name.as_str().unwrap();
+        let check = &service["healthcheck"]["test"];
+        assert!(
+            check.as_sequence().is_some_and(|test| test.len() > 1),
+            "{name} has no healthcheck"
+        );
+        assert!(service["image"].is_string(), "{name} has no image");
+        for (needed, how) in service["depends_on"].as_mapping().into_iter().flatten() {
+            assert!(
+                services.contains_key(needed),
+                "{name} waits for {needed:?}, which is not there"
+            );
+            let condition = how["condition"].as_str().unwrap();
+            assert!(["service_healthy", "service_started"].contains(&condition), "{condition}");
+        }
+    }
+    let daybook = &compose["services"]["daybook"];
+    assert_eq!(daybook["depends_on"]["postgres"]["condition"], "service_healthy");
+    assert!(daybook["depends_on"]["kafka"].is_mapping());
+    let dockerfile = daybook["build"]["dockerfile"].as_str().unwrap();
+    assert!(root().join(dockerfile).is_file());
+}
+
+#[test]
+fn volumes_and_images_of_the_compose_file_are_named_for_good() {
+    let compose = compose();
+    let declared = compose["volumes"].as_mapping().expect("volumes");
+    for (name, service) in compose["services"].as_mapping().expect("services") {
+        for volume in service["volumes"].as_sequence().into_iter().flatten() {
+            let volume = volume.as_str().unwrap().split(':').next().unwrap();
+            assert!(declared.contains_key(volume), "{name:?} uses {volume}, which is not declared");
+        }
+        let image = service["image"].as_str().unwrap();
+        let is_ours = service["build"].is_mapping();
+        assert!(is_ours || image.contains(':') && !image.ends_with(":latest"), "{image}");
+        for port in service["ports"].as_sequence().into_iter().flatten() {
+            let port = port.as_str().unwrap();
+            assert!(port.starts_with("127.0.0.1:"), "{port} would be open to the whole network");
+        }
+    }
+}
+
+/// What the image and the compose file tell the program are settings it has.
+#[test]
+fn the_program_understands_what_the_containers_tell_it() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+    command.arg("config").current_dir("/").env_clear();
+    for pair in words_of(last_stage(&dockerfile()), "ENV").concat() {
+        let (name, value) = pair.split_once('=').expect("NAME=value");
+        command.env(name, value);
+    }
+    let compose = compose();
+    let daybook = &compose["services"]["daybook"];
+    for (name, value) in daybook["environment"].as_mapping().expect("an environment") {
+        command.env(name.as_str().unwrap(), value.as_str().unwrap());
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let settings = String::from_utf8(output.stdout).unwrap();
+    for origin in ["DATABASE_URL", "KAFKA_BROKERS", "DAYBOOK_LISTEN", "DAYBOOK_DATA_DIR"] {
+        assert!(settings.contains(origin), "{origin}: {settings}");
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace above us").to_owned()
+}
+
+fn compose() -> Value {
+    let text = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    serde_norway::from_str(&text).unwrap()
+}
+
+/// The instructions, one a line: comments gone, continued lines joined.
+fn dockerfile() -> Vec<String> {
+    let text = fs::read_to_string(root().join("deploy/Dockerfile")).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let joined = lines.join("\n").replace("\\\n", " ");
+    joined.lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect()
+}
+
+fn last_stage(dockerfile: &[String]) -> &[String] {
+    let from = dockerfile.iter().rposition(|line| line.starts_with("FROM ")).expect("a stage");
+    &dockerfile[from..]
+}
+
+/// The words of every instruction of this kind.
+fn words_of(dockerfile: &[String], instruction: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for line in dockerfile {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        if words.next().is_some_and(|word| word == instruction) {
+            found.push(words.collect());
+        }
+    }
+    found
+}
+
+/// What is copied from the work tree, not from another stage.
+fn copied() -> Vec<String> {
+    let copies = words_of(&dockerfile(), "COPY");
+    let ours = copies.into_iter().filter(|words| !words[0].starts_with("--from"));
+    ours.flat_map(|mut words| {
+        words.pop().expect("where to");
+        words
+    })
+    .collect()
+}
+
+/// Files outside of its crate that the source of some crate includes.
+fn included_from_outside() -> BTreeSet<String> {
+    let mut included = BTreeSet::new();
+    for member in crate::arrows::members() {
+        for (file, text) in crate::arrows::sources(&root().join(&member).join("src")) {
+            let paths = text.split("include_str!(\"").skip(1);
+            for path in paths.filter_map(|rest| rest.split('"').next()) {
+                let target = file.parent().expect("a folder").join(path);
+                let Ok(target) = target.canonicalize() else { continue };
+                let root = root().canonicalize().unwrap();
+                let target = target.strip_prefix(&root).expect("a file of ours").to_owned();
+                if !target.starts_with(&member) {
+                    included.insert(target.display().to_string());
+                }
+            }
+        }
+    }
+    included
+}
