@@ -38,11 +38,12 @@ impl Progress {
         // Each order is two commands: it is placed, and it is shipped.
         let commands =
             plan.products.len() + pieces + plan.adjustments.len() + 2 * plan.orders.len();
-        Self {
-            sent: bar("commands sent", commands),
-            settled: bar("orders settled", plan.orders.len()),
-            plain: (!is_terminal).then(|| Mutex::new(Instant::now())),
-        }
+        let (sent, settled) =
+            (bar("commands sent", commands), bar("orders settled", plan.orders.len()));
+        // Both are there from the beginning, though orders settle late.
+        sent.tick();
+        settled.tick();
+        Self { sent, settled, plain: (!is_terminal).then(|| Mutex::new(Instant::now())) }
     }
 
     pub(super) fn sent(&self) {
