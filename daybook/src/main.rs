@@ -7,6 +7,8 @@ use daybook::cli::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // The one TLS there is; only a second call could fail.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().run().await {
         Ok(code) => code,
         Err(error) => {

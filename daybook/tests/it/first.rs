@@ -1,0 +1,25 @@
+use crate::support::World;
+use serde_json::json;
+
+#[tokio::test]
+async fn an_order_goes_from_placed_to_closed() {
+    let world = World::new().await;
+    let daybook = world.start().await;
+    let price = json!({"amount": 255, "currency": "GBP"});
+    daybook
+        .command("/v1/products", &json!({"sku": "85123A", "name": "Heart", "price": price}))
+        .await;
+    daybook.command("/v1/stock/85123A/receive", &json!({"quantity": 10})).await;
+    let line = json!({"sku": "85123A", "quantity": 6});
+    let order = json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line]});
+    let placed = daybook.command("/v1/orders", &order).await;
+    let id = placed["stream"].as_str().unwrap().trim_start_matches("order-").to_owned();
+    let path = format!("/v1/orders/{id}");
+    daybook.until("it is confirmed", &path, |order| order["status"] == "confirmed").await;
+    daybook.command(&format!("{path}/ship"), &json!({})).await;
+    let closed = daybook.until("it is closed", &path, |order| order["status"] == "closed").await;
+    assert_eq!(closed["payment_status"], "captured");
+    let stock = |s: &serde_json::Value| s["on_hand"] == 4 && s["reserved"] == 0;
+    daybook.until("the stock is shipped", "/v1/stock/85123A", stock).await;
+    daybook.stop().await;
+}

@@ -1,0 +1,248 @@
+//! The real program, started as a user would start it, on a database, topics and a provider of its own.
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// Generous: a test waits for a condition, never for a time.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is unset: run `make test`, or eval \"$(scripts/test-servers env)\"")
+    })
+}
+
+pub(crate) fn http() -> Client {
+    // Whoever is second finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
+/// What several processes of one shop share.
+pub(crate) struct World {
+    pub(crate) database_url: String,
+    /// None: there is no Kafka.
+    pub(crate) brokers: Option<String>,
+    pub(crate) topic_prefix: String,
+    pub(crate) folder: TempDir,
+    pub(crate) accept_history: bool,
+    pub(crate) provider: Provider,
+}
+
+impl World {
+    /// A database of its own, topics of its own, and a sandbox provider in a process of its own.
+    pub(crate) async fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let since = UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let name =
+            format!("it_{}_{}_{since}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let server = variable("DAYBOOK_TEST_DATABASE_URL");
+        let database = event_store::Database::parse(&server).unwrap();
+        let client = database.connect("tests").await.unwrap();
+        client.batch_execute(&format!("create database {name}")).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let provider = Provider::start(&folder.path().join("provider.book"), free_port()).await;
+        World {
+            database_url: server.trim_end_matches("postgres").to_owned() + &name,
+            brokers: Some(variable("DAYBOOK_TEST_KAFKA")),
+            topic_prefix: format!("{name}."),
+            folder,
+            accept_history: false,
+            provider,
+        }
+    }
+
+    pub(crate) fn without_kafka(mut self) -> Self {
+        self.brokers = None;
+        self
+    }
+
+    /// A process of the shop; returns when it is ready.
+    pub(crate) async fn start(&self) -> Daybook {
+        let port = free_port();
+        let mut command = binary();
+        command
+            .arg("serve")
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
+            .args(["--database-url", &self.database_url, "--topic-prefix", &self.topic_prefix])
+            .args(["--provider-url", &self.provider.url, "--followers", "6", "--readers", "3"])
+            .arg("--data-dir")
+            .arg(self.folder.path().join(format!("data-{port}")));
+        match &self.brokers {
+            Some(brokers) => command.args(["--kafka-brokers", brokers]),
+            None => command.args(["--kafka", "off"]),
+        };
+        if self.accept_history {
+            command.arg("--accept-history");
+        }
+        let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let daybook = Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() };
+        daybook.until("it is ready", "/health/ready", |answer| answer["status"] == "ready").await;
+        daybook
+    }
+
+    /// A connection to the shop's database, to look at the log behind the program's back.
+    pub(crate) async fn sql(&self) -> tokio_postgres::Client {
+        let database = event_store::Database::parse(&self.database_url).unwrap();
+        database.connect("tests").await.unwrap()
+    }
+}
+
+pub(crate) struct Daybook {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) http: Client,
+}
+
+impl Daybook {
+    pub(crate) async fn send(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> reqwest::Result<Response> {
+        let mut request = self.http.post(format!("{}{path}", self.url)).json(body);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        request.send().await
+    }
+
+    /// Sends a command that must be accepted.
+    pub(crate) async fn command(&self, path: &str, body: &Value) -> Value {
+        let answer = self.send(path, None, body).await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "POST {path} {body}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    /// Asks until the answer is as it should be, and returns it.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        path: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let last = std::sync::Mutex::new(Value::Null);
+        let asking = async {
+            loop {
+                if let Ok(answer) = self.http.get(format!("{}{path}", self.url)).send().await
+                    && let Ok(answer) = answer.json::<Value>().await
+                {
+                    if holds(&answer) {
+                        return answer;
+                    }
+                    *last.lock().unwrap() = answer;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let answer = tokio::time::timeout(LIMIT, asking).await;
+        answer.unwrap_or_else(|_| panic!("never: {what}; last: {}", last.lock().unwrap()))
+    }
+
+    /// Every item of a list, page by page.
+    pub(crate) async fn all(&self, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut after = String::new();
+        loop {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            let (status, page) = self.get(&format!("{path}{sign}limit=1000{after}")).await;
+            assert!(status.is_success(), "{path}: {page}");
+            items.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(cursor) => after = format!("&after={cursor}"),
+                None => return items,
+            }
+        }
+    }
+
+    /// Pulls the plug.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        terminate(&self.child).await;
+        let ended = tokio::time::timeout(LIMIT, self.child.wait()).await;
+        assert!(ended.expect("it ends").unwrap().success());
+    }
+}
+
+/// The sandbox provider in a process of its own.
+pub(crate) struct Provider {
+    child: Child,
+    pub(crate) url: String,
+    port: u16,
+}
+
+impl Provider {
+    pub(crate) async fn start(book: &Path, port: u16) -> Self {
+        let mut command = binary();
+        command.args(["sandbox-provider", "--listen", &format!("127.0.0.1:{port}"), "--book"]);
+        let child = command.arg(book).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let provider = Provider { child, url: format!("http://127.0.0.1:{port}"), port };
+        let answering = async {
+            while http().get(format!("{}/sandbox/book", provider.url)).send().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, answering).await.expect("the sandbox answers");
+        provider
+    }
+
+    /// Its own book: what it was asked, by order.
+    pub(crate) async fn book(&self) -> Value {
+        http().get(format!("{}/sandbox/book", self.url)).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// `{"mode": "up|down|slow|error", "delay_ms": …}`
+    pub(crate) async fn behave(&self, behaviour: &Value) {
+        let to = format!("{}/sandbox/behaviour", self.url);
+        let answer = http().post(to).json(behaviour).send().await.unwrap();
+        assert!(answer.status().is_success(), "{behaviour}");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+    // What a developer has set must not reach the tests.
+    for (name, _) in std::env::vars() {
+        if name.starts_with("DAYBOOK_") || name == "DATABASE_URL" || name == "KAFKA_BROKERS" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+async fn terminate(child: &Child) {
+    let pid = child.id().expect("it runs").to_string();
+    assert!(Command::new("kill").arg(pid).status().await.unwrap().success());
+}
+
+/// A port that was free just now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
