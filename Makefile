@@ -34,8 +34,9 @@ lint: ## formatting, clippy without a warning, licences and banned crates, shell
 fmt: ## format the code
 	cargo fmt --all
 
-bench: setup ## the figures, with the machine they were taken on
-	cargo run --release --locked --manifest-path bench/Cargo.toml
+bench: setup ## the figures, with the machine they were taken on; one of them: make bench ARGS=append
+	cargo build --release --locked -p daybook
+	cargo run --release --locked --manifest-path bench/Cargo.toml -- $(ARGS)
 
 clean: ## delete what was built and the test servers; .daybook, your data, stays
 	@scripts/test-servers stop

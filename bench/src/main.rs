@@ -2,24 +2,40 @@
 
 mod append;
 mod figures;
+mod rebuild;
+mod relay;
 mod servers;
+mod shop;
 
 use anyhow::{Result, bail};
+
+const NAMES: [&str; 4] = ["append", "relay", "rebuild", "shop"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
-    const NAMES: [&str; 1] = ["append"];
     if let Some(unknown) = asked.iter().find(|a| !NAMES.contains(&a.as_str())) {
         bail!("there is no bench `{unknown}`; there are {}", NAMES.join(", "));
     }
-    println!("{}", figures::machine());
+    println!("{}\n", figures::machine());
     let folder = tempfile::tempdir()?;
-    let servers = servers::Servers::start(folder.path(), false).await?;
-    if wants("append") {
-        append::run(&servers, 5).await?;
+    let alone = ["append", "relay", "rebuild"].into_iter().any(wants);
+    if alone {
+        let servers = servers::Servers::start(folder.path(), wants("relay")).await?;
+        if wants("append") {
+            append::run(&servers, 5).await?;
+        }
+        if wants("relay") {
+            relay::run(&servers).await?;
+        }
+        if wants("rebuild") {
+            rebuild::run(&servers).await?;
+        }
+        servers.stop().await;
     }
-    servers.stop().await;
+    if wants("shop") {
+        shop::run(&folder.path().join("shop"), 50, 60).await?;
+    }
     Ok(())
 }
