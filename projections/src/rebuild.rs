@@ -77,7 +77,9 @@ impl From<deadpool_postgres::PoolError> for RebuildError {
 }
 
 /// Builds a new generation of a projection and makes it the live one. It works beside running processes,
-/// which take it on within a second, and without any. `read` and the logs are used by a few tasks at once.
+/// which take it on within a second, and without any. `read` is used by a few tasks at once, and must have
+/// another pool than the followers of this process: for a moment these wait for the rebuild, each with a
+/// connection.
 ///
 /// # Errors
 /// See [`RebuildError`]; the live generation is then the same as before.

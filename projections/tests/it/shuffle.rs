@@ -165,9 +165,11 @@ fn a_checkout(dice: &mut Dice, number: u128) -> Stream {
     told::<Checkout>(checkout::stream(order), commands)
 }
 
+type Maker = fn(&mut Dice, u128) -> Stream;
+
 /// The logs of a shop whose streams were told something, in an order that the dice decide.
 fn story(dice: &mut Dice) -> Logs {
-    let makers: [(&str, fn(&mut Dice, u128) -> Stream); 5] = [
+    let makers: [(&str, Maker); 5] = [
         ("orders", an_order),
         ("payments", a_payment),
         ("inventory", a_stock),
