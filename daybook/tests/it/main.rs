@@ -7,6 +7,8 @@ mod containers;
 mod embedded;
 mod first;
 mod support;
+mod shop;
+mod flash_sale;
 mod import;
 mod retail_totals;
 mod settings;

@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) topic_prefix: String,
     pub(crate) folder: TempDir,
     pub(crate) accept_history: bool,
+    /// What else `serve` is told.
+    pub(crate) flags: Vec<String>,
     pub(crate) provider: Provider,
 }
 
@@ -55,6 +57,7 @@ impl World {
             topic_prefix: format!("{name}."),
             folder,
             accept_history: false,
+            flags: Vec::new(),
             provider,
         }
     }
@@ -82,6 +85,7 @@ impl World {
         if self.accept_history {
             command.arg("--accept-history");
         }
+        command.args(&self.flags);
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let daybook = Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() };
         daybook.until("it is ready", "/health/ready", |answer| answer["status"] == "ready").await;
@@ -224,6 +228,11 @@ impl Provider {
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
+
+    /// Starts it again after a kill: on the same port, with what its book says.
+    pub(crate) async fn restart(&mut self, book: &Path) {
+        *self = Provider::start(book, self.port).await;
+    }
 }
 
 pub(crate) fn binary() -> Command {
@@ -242,7 +251,13 @@ async fn terminate(child: &Child) {
     assert!(Command::new("kill").arg(pid).status().await.unwrap().success());
 }
 
-/// A port that was free just now.
+/// A port that was free just now. It lies below those that the kernel hands out for outgoing
+/// connections, so that nobody sits on it while its server is down.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests of several binaries run at once, each with a stretch of its own.
+    let first = std::process::id().wrapping_mul(977);
+    let next = || first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+    let mut candidates = std::iter::repeat_with(|| 10_000 + u16::try_from(next()).unwrap());
+    candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
