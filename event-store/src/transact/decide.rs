@@ -33,19 +33,40 @@ impl<D: Decider> Distinct<D> {
         distinct
     }
 
+    /// None, if there is nobody.
+    pub(super) fn some_of(batch: impl IntoIterator<Item = Waiting<D>>) -> Option<Vec<Self>> {
+        Some(Self::of(batch)).filter(|distinct| !distinct.is_empty())
+    }
+
     pub(super) fn command_id(&self) -> Uuid {
         self.first.envelope.command_id
     }
 
-    pub(super) fn answer(self, answer: &Answer<D>) {
-        let fingerprint = self.first.envelope.fingerprint;
-        for other in self.others {
-            let same = other.envelope.fingerprint == fingerprint;
-            let theirs = if same { answer.clone() } else { Err(TransactError::OtherBody) };
-            // Whoever went away is not told.
-            let _ = other.answer.send(theirs);
+    /// Answers all who sent the same. Those who sent another body under the same id are refused if the
+    /// first one stands; else they come back, because nothing stands in their way.
+    pub(super) fn answer(self, answer: &Answer<D>) -> Vec<Waiting<D>> {
+        let Distinct { first, others } = self;
+        let same = |other: &Waiting<D>| other.envelope.fingerprint == first.envelope.fingerprint;
+        let (same, others): (Vec<_>, Vec<_>) = others.into_iter().partition(same);
+        // Whoever went away is not told.
+        for waiting in same.into_iter().chain([first]) {
+            let _ = waiting.answer.send(answer.clone());
         }
-        let _ = self.first.answer.send(answer.clone());
+        let stands = answer.as_ref().is_ok_and(|done| !done.events.is_empty());
+        if !stands {
+            return others;
+        }
+        for other in others {
+            let _ = other.answer.send(Err(TransactError::OtherBody));
+        }
+        Vec::new()
+    }
+
+    /// Tells all of them that it cannot be done, whatever they sent.
+    pub(super) fn fail(self, error: &TransactError<D::Rejection>) {
+        for waiting in self.others.into_iter().chain([self.first]) {
+            let _ = waiting.answer.send(Err(error.clone()));
+        }
     }
 }
 

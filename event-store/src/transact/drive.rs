@@ -119,7 +119,7 @@ impl<D: Decider> Inner<D> {
                 None => match load::<D>(&self.log, stream).await {
                     Ok(folded) => folded,
                     Err(error) => {
-                        answer_all(batch, &Err(unreadable(error)));
+                        fail_all(batch, &unreadable(error));
                         continue;
                     }
                 },
@@ -130,9 +130,9 @@ impl<D: Decider> Inner<D> {
                 Ok(outcome) if outcome.verdicts.iter().all(|v| matches!(v, Verdict::Ok { .. })) => {
                     let (answers, last) =
                         answers::<D>(&self.log, stream, &outcome, decided, before);
-                    for (distinct, answer) in batch.into_iter().zip(answers) {
-                        distinct.answer(&answer);
-                    }
+                    let answered = batch.into_iter().zip(&answers);
+                    let again = answered.flat_map(|(distinct, answer)| distinct.answer(answer));
+                    batches.extend(Distinct::some_of(again));
                     after.position = last;
                     cached = Some(after);
                 }
@@ -145,7 +145,7 @@ impl<D: Decider> Inner<D> {
                         metrics::counter!("daybook_transact_conflicts_total").increment(1);
                     }
                     if conflicts > self.limits.conflicts {
-                        answer_all(again, &Err(TransactError::Busy));
+                        fail_all(again, &TransactError::Busy);
                     } else if !again.is_empty() {
                         pause(conflicts, stream).await;
                         batches.push(again);
@@ -161,7 +161,12 @@ impl<D: Decider> Inner<D> {
                 Err(AppendError::Data(_) | AppendError::TooLarge { .. }) if batch.len() > 1 => {
                     batches.extend(batch.into_iter().rev().map(|one| vec![one]));
                 }
-                Err(error) => answer_all(batch, &Err(error.into())),
+                Err(error @ (AppendError::Data(_) | AppendError::TooLarge { .. })) => {
+                    let answer = Err(error.into());
+                    let again = batch.into_iter().flat_map(|one| one.answer(&answer));
+                    batches.extend(Distinct::some_of(again));
+                }
+                Err(error) => fail_all(batch, &error.into()),
             }
         }
         cached
@@ -175,6 +180,7 @@ impl<D: Decider> Inner<D> {
         verdicts: &[Verdict],
     ) -> Vec<Distinct<D>> {
         let mut again = Vec::new();
+        let mut others = Vec::new();
         for (distinct, verdict) in batch.into_iter().zip(verdicts) {
             if let Verdict::Already { version, fingerprint, .. } = verdict {
                 let id = distinct.command_id();
@@ -182,11 +188,12 @@ impl<D: Decider> Inner<D> {
                 let answer = self
                     .receipt(stream, id, *version, fingerprint.as_deref(), asked.as_deref())
                     .await;
-                distinct.answer(&answer);
+                others.extend(distinct.answer(&answer));
             } else {
                 again.push(distinct);
             }
         }
+        again.extend(Distinct::of(others));
         again
     }
 
@@ -223,9 +230,9 @@ impl<D: Decider> Inner<D> {
     }
 }
 
-fn answer_all<D: Decider>(batch: Vec<Distinct<D>>, answer: &Answer<D>) {
+fn fail_all<D: Decider>(batch: Vec<Distinct<D>>, error: &TransactError<D::Rejection>) {
     for distinct in batch {
-        distinct.answer(answer);
+        distinct.fail(error);
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::support::{InTill, NotEnough, Till, TillCommand, envelope, fresh_database, id, open};
-use event_store::{Log, TransactError, TransactLimits, Transactor};
+use event_store::{Envelope, Log, TransactError, TransactLimits, Transactor};
 use std::sync::Arc;
 
 fn till(log: &Log) -> Transactor<Till> {
@@ -114,6 +114,30 @@ async fn one_command_sent_by_many_at_once_is_one_command() {
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(tills[0].state("till-1").await.unwrap().1, 1);
+}
+
+/// Whoever sends a wrong body first must not spoil the answer of who repeats the right one.
+#[tokio::test]
+async fn of_two_bodies_that_wait_under_one_id_each_gets_its_own_answer() {
+    let till = till(&open(&fresh_database().await).await);
+    let send = async |command: u128, body: TillCommand| {
+        let fingerprint = Some(format!("{body:?}"));
+        let envelope = Envelope { fingerprint, ..envelope(id(command)) };
+        till.transact("till-1", body, envelope).await
+    };
+    let (right, wrong) = (TillCommand::Put { amount: 7 }, TillCommand::Put { amount: 8 });
+    let first = send(1, right.clone()).await.unwrap();
+    let (second, third, fourth) =
+        tokio::join!(send(1, wrong.clone()), send(1, right), send(1, wrong));
+    assert!(matches!(second, Err(TransactError::OtherBody)), "{second:?}");
+    assert_eq!(third.unwrap(), first);
+    assert!(matches!(fourth, Err(TransactError::OtherBody)), "{fourth:?}");
+
+    // What is rejected leaves no receipt, so it is in nobody's way.
+    let (too_much, enough) = (TillCommand::Take { amount: 9 }, TillCommand::Take { amount: 5 });
+    let (refused, done) = tokio::join!(send(2, too_much), send(2, enough));
+    assert!(matches!(refused, Err(TransactError::Rejected { .. })), "{refused:?}");
+    assert_eq!(done.unwrap().events, ["till.drained"]);
 }
 
 #[tokio::test]
