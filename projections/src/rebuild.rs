@@ -58,7 +58,7 @@ pub enum RebuildError {
     Apply(#[from] ApplyError),
     #[error("the database is out of reach, or refused")]
     Store(#[from] StoreError),
-    #[error("another process posts into the new generation")]
+    #[error("another process posted into the new generation, or dropped it")]
     Overtaken,
     #[error("a task of the rebuild ended early")]
     Task(#[from] tokio::task::JoinError),
@@ -96,24 +96,35 @@ pub async fn rebuild(
         log.ok_or(RebuildError::NoLog { projection: layout.name, service })
     });
     let logs = logs.collect::<Result<Vec<_>, _>>()?;
-    let _alone = alone(projection, read).await?;
+    let alone = alone(projection, read).await?;
+    let built = build(projection, read, logs, progress).await;
+    if let Err(error) = alone.execute("select pg_advisory_unlock_all()", &[]).await {
+        tracing::debug!(%error, "the session ended, and the lock of the rebuild with it");
+    }
+    let (generation, events) = built?;
+    Ok(Rebuilt { generation, events, took: began.elapsed() })
+}
+
+async fn build(
+    projection: &Arc<dyn Projection>,
+    read: &ReadSide,
+    logs: Vec<Log>,
+    progress: Arc<dyn Fn(Progress) + Send + Sync>,
+) -> Result<(i32, u64), RebuildError> {
     clear(projection, read).await?;
     let place = begin(projection, read).await?;
+    let generation = place.generation;
     let builder = Arc::new(Builder::new(projection.clone(), place, read.clone(), logs, progress));
     builder.fill().await?;
     builder.index().await?;
     builder.catch_up().await?;
     cutover::make_live(&builder).await?;
     builder.report(Phase::Live);
-    Ok(Rebuilt {
-        generation: builder.place.generation,
-        events: builder.done(),
-        took: began.elapsed(),
-    })
+    Ok((generation, builder.done()))
 }
 
 /// A session that holds the lock of the rebuild. Taken out of its pool, so that it ends, and the lock with
-/// it, when the rebuild does, however that ends.
+/// it, when the rebuild is given up at whatever line.
 async fn alone(
     projection: &Arc<dyn Projection>,
     read: &ReadSide,

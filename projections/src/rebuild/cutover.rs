@@ -21,7 +21,11 @@ pub(super) async fn make_live(builder: &Arc<Builder>) -> Result<(), RebuildError
     }
     let (make_old, make_live) = (include_str!("make_old.sql"), include_str!("make_live.sql"));
     tx.execute(&place.sql(make_old), &[&layout.name, &layout.version]).await?;
-    tx.execute(&place.sql(make_live), &[&layout.name, &place.generation]).await?;
+    let made = tx.execute(&place.sql(make_live), &[&layout.name, &place.generation]).await?;
+    if made == 0 {
+        tx.rollback().await?;
+        return Err(RebuildError::Overtaken);
+    }
     tx.commit().await?;
     Ok(())
 }
