@@ -79,7 +79,6 @@ pub(crate) fn of_raw_file(file: impl AsRef<Path>) -> Totals {
 }
 
 /// The rows of `GET /v1/sales?by=<by>`, to be compared with one part of [`Totals`].
-#[expect(dead_code, reason = "for the end-to-end test, which has the answers of a running Daybook")]
 pub(crate) fn of_sales(items: &[Value], by: &str) -> BTreeMap<String, Sum> {
     let sum = |item: &Value| Sum {
         orders: item["orders"].as_i64().unwrap(),

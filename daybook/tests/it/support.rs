@@ -69,7 +69,11 @@ impl World {
 
     /// A process of the shop; returns when it is ready.
     pub(crate) async fn start(&self) -> Daybook {
-        let port = free_port();
+        self.start_on(free_port()).await
+    }
+
+    /// The same on a port that an earlier process had.
+    pub(crate) async fn start_on(&self, port: u16) -> Daybook {
         let mut command = binary();
         command
             .arg("serve")
@@ -90,6 +94,15 @@ impl World {
         let daybook = Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() };
         daybook.until("it is ready", "/health/ready", |answer| answer["status"] == "ready").await;
         daybook
+    }
+
+    /// Another command of the program, on the same database.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = binary();
+        command.arg(name).args(["--database-url", &self.database_url]);
+        command.arg("--data-dir").arg(self.folder.path().join("elsewhere"));
+        command.kill_on_drop(true);
+        command
     }
 
     /// A connection to the shop's database, to look at the log behind the program's back.
@@ -180,10 +193,28 @@ impl Daybook {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        self.terminate().await;
+        self.ended().await;
+    }
+
+    /// Asks it to stop.
+    pub(crate) async fn terminate(&self) {
         terminate(&self.child).await;
+    }
+
+    /// Waits until it has stopped as it was asked.
+    pub(crate) async fn ended(mut self) {
         let ended = tokio::time::timeout(LIMIT, self.child.wait()).await;
         assert!(ended.expect("it ends").unwrap().success());
+    }
+
+    /// What it counts, by name and labels as Prometheus is told them.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.http.get(format!("{}/metrics", self.url)).send().await.unwrap();
+        let text = text.text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map(|value| value.parse().unwrap())
     }
 }
 
