@@ -6,7 +6,7 @@ use super::producer::{Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
 use crate::{Log, Recorded, kafka};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, Producer as _};
 use std::sync::Arc;
@@ -50,10 +50,18 @@ struct Poll {
     pause: Duration,
 }
 
+/// What the brokers say to a comparison.
+enum Answer {
+    AsAcknowledged,
+    Nothing,
+    /// They are busy with themselves, as after a change of leaders.
+    NotNow,
+}
+
 /// The comparison of the topic's ends with what was acknowledged.
 struct Watch {
     at: Instant,
-    running: Option<JoinHandle<Result<Option<String>, KafkaFailure>>>,
+    running: Option<JoinHandle<Result<Answer, KafkaFailure>>>,
 }
 
 impl<'a> Copy<'a> {
@@ -144,8 +152,13 @@ impl<'a> Copy<'a> {
             }
             let running = self.watch.running.take();
             self.watch.at = now + WATCH_EVERY;
-            let ended = running.and_then(futures_util::FutureExt::now_or_never);
-            self.deliveries.set_trouble(ended.transpose()?.transpose()?.flatten());
+            match running.and_then(FutureExt::now_or_never).transpose()?.transpose()? {
+                Some(Answer::AsAcknowledged) => self.deliveries.set_trouble(None),
+                Some(Answer::Nothing) => {
+                    self.deliveries.set_trouble(Some("no broker is in reach".to_owned()));
+                }
+                Some(Answer::NotNow) | None => {}
+            }
         } else if now >= self.watch.at {
             let (producer, topic) = (self.producer.clone(), self.settings.topic.clone());
             let ends = self.deliveries.ends();
@@ -260,12 +273,8 @@ async fn raised(heads: &mut [watch::Receiver<i64>]) {
     futures_util::future::select_all(changes).await.0.ok();
 }
 
-/// Whether the topic still holds what was acknowledged. Blocks. Answers why the brokers cannot say.
-fn compare(
-    producer: &Producer,
-    topic: String,
-    ends: &[End],
-) -> Result<Option<String>, KafkaFailure> {
+/// Whether the topic still holds what was acknowledged. Blocks.
+fn compare(producer: &Producer, topic: String, ends: &[End]) -> Result<Answer, KafkaFailure> {
     for (partition, end) in (0..).zip(ends) {
         match producer.client().fetch_watermarks(&topic, partition, WATCH_PATIENCE) {
             Ok((_, found)) if found < end.kafka => return Err(KafkaFailure::Replaced { topic }),
@@ -276,9 +285,14 @@ fn compare(
                     | RDKafkaErrorCode::UnknownTopic
                     | RDKafkaErrorCode::UnknownPartition,
                 ) => return Err(KafkaFailure::Replaced { topic }),
-                Some(_) | None => return Ok(Some(error.to_string())),
+                Some(
+                    RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::AllBrokersDown,
+                ) => return Ok(Answer::Nothing),
+                Some(_) | None => return Ok(Answer::NotNow),
             },
         }
     }
-    Ok(None)
+    Ok(Answer::AsAcknowledged)
 }

@@ -169,7 +169,7 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => self.0.fail(KafkaFailure::Client(error)),
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.0.set_trouble(Some(reason.to_owned()));
+                self.0.set_trouble(Some("no broker is in reach".to_owned()));
             }
             // One broker of several, or what librdkafka mends itself.
             Some(_) | None => {}

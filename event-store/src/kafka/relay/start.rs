@@ -20,6 +20,7 @@ use tokio::task::spawn_blocking;
 
 /// For all partitions together.
 const PATIENCE: Duration = Duration::from_secs(10);
+const LEADER_PAUSE: Duration = Duration::from_millis(20);
 
 /// The end of the copy in each partition of the topic, checked against the log.
 pub(super) async fn ends(
@@ -83,7 +84,7 @@ fn last_records(
     let mut tails = Vec::new();
     let mut wanted = TopicPartitionList::new();
     for partition in 0..partitions {
-        let (first, end) = consumer.fetch_watermarks(topic, partition, left())?;
+        let (first, end) = watermarks(&consumer, topic, partition, deadline)?;
         if first < end {
             wanted.add_partition_offset(topic, partition, Offset::Offset(end - 1))?;
         }
@@ -107,6 +108,29 @@ fn last_records(
         }
     }
     Ok(tails)
+}
+
+/// A topic that was just made has no leaders for a moment.
+fn watermarks(
+    consumer: &BaseConsumer<client::Quiet>,
+    topic: &str,
+    partition: i32,
+    deadline: Instant,
+) -> Result<(i64, i64), KafkaError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match consumer.fetch_watermarks(topic, partition, left) {
+            Err(error) if no_leader(&error) && !left.is_zero() => std::thread::sleep(LEADER_PAUSE),
+            answered => return answered,
+        }
+    }
+}
+
+fn no_leader(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+    )
 }
 
 /// The offset after the last record, or where a newer epoch says that the log goes on.
