@@ -3,6 +3,10 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use std::time::Duration;
 use tokio_postgres::{Client, Config, NoTls};
 
+/// Until a session must be there. A server that is stopped, or a proxy without one, takes the connection
+/// and says nothing: whoever holds a lane or the locks would wait for ever.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -52,7 +56,9 @@ impl Database {
     /// # Errors
     /// If Postgres cannot be reached or refuses the session.
     pub async fn connect(&self, application: &str) -> Result<Client, StoreError> {
-        let (client, connection) = self.session(application).connect(NoTls).await?;
+        let session = self.session(application);
+        let connecting = tokio::time::timeout(SESSION_TIMEOUT, session.connect(NoTls)).await;
+        let (client, connection) = connecting.map_err(|_elapsed| StoreError::Silent)??;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to postgres ended");
@@ -72,7 +78,23 @@ impl Database {
             .max_size(size)
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(10)))
+            .create_timeout(Some(SESSION_TIMEOUT))
             .build()
             .map_err(|error| StoreError::Other(format!("the pool cannot be built: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_the_connection_and_says_nothing_is_given_up() {
+        // The kernel takes connections for it; it never looks.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let database = Database::parse(&format!("postgres://nobody@127.0.0.1:{port}/none"));
+        let silent = database.expect("a url").connect("tests").await;
+        assert!(matches!(silent, Err(StoreError::Silent)), "{:?}", silent.err());
     }
 }

@@ -7,6 +7,8 @@ pub enum StoreError {
     Postgres(#[from] tokio_postgres::Error),
     #[error("no connection to postgres")]
     Pool(#[from] deadpool_postgres::PoolError),
+    #[error("postgres takes the connection and says nothing")]
+    Silent,
     #[error("the migration of service `{service}` failed")]
     Migration { service: String, source: refinery::Error },
     #[error("`{0}` cannot name a service: use a-z, 0-9 and _, at most 30, a letter first")]
@@ -32,7 +34,7 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             StoreError::Postgres(error) => transient(error),
-            StoreError::Pool(_) | StoreError::Closed(_) => true,
+            StoreError::Pool(_) | StoreError::Silent | StoreError::Closed(_) => true,
             StoreError::Migration { .. }
             | StoreError::ServiceName(_)
             | StoreError::Partitions { .. }
@@ -44,10 +46,13 @@ impl StoreError {
 }
 
 /// Everything but what Postgres says of the data or of the statement itself: SQLSTATE classes 22
-/// (data), 23 (constraint), 42 (statement), 0A (feature), P0 (raised by a function), 21 (cardinality).
+/// (data), 23 (constraint), 54 (a limit, as of what an index takes), 42 (statement), 0A (feature),
+/// P0 (raised by a function), 21 (cardinality).
 pub(crate) fn transient(error: &tokio_postgres::Error) -> bool {
     error.code().is_none_or(|state| {
-        !["21", "22", "23", "42", "0A", "P0"].iter().any(|class| state.code().starts_with(class))
+        !["21", "22", "23", "42", "54", "0A", "P0"]
+            .iter()
+            .any(|class| state.code().starts_with(class))
     })
 }
 

@@ -1,9 +1,9 @@
 //! A lane: one connection that appends for its share of the partitions. It takes the connection, then
 //! whatever queued while its last batch committed, and sends it as one call: group commit without a timer.
 
-use crate::append::{Call, ChainOutcome};
+use crate::append::{Call, ChainOutcome, index};
 use crate::error::transient;
-use crate::log::{Heads, LogSettings};
+use crate::log::{Epochs, Heads, LogSettings};
 use crate::{AppendError, Chain, Database, StoreError, Verdict};
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Job {
     pub(crate) partition: i32,
+    /// In which the chain was decided, if that matters.
+    pub(crate) epoch: Option<i32>,
     pub(crate) chain: Chain,
     pub(crate) answer: oneshot::Sender<Result<ChainOutcome, AppendError>>,
 }
@@ -40,6 +42,7 @@ impl LaneSettings {
 pub(crate) struct Lane {
     settings: LaneSettings,
     heads: Heads,
+    epochs: Epochs,
     receive: mpsc::Receiver<Job>,
     /// Second chains of a stream in a batch, and what was too much for it: first in the next one.
     held: VecDeque<Job>,
@@ -68,11 +71,11 @@ const RETRY_MOST: Duration = Duration::from_secs(1);
 impl Lane {
     pub(crate) fn new(
         settings: LaneSettings,
-        heads: Heads,
+        (heads, epochs): (Heads, Epochs),
         receive: mpsc::Receiver<Job>,
         stop: CancellationToken,
     ) -> Self {
-        Lane { settings, heads, receive, held: VecDeque::new(), stop, session: None }
+        Lane { settings, heads, epochs, receive, held: VecDeque::new(), stop, session: None }
     }
 
     pub(crate) async fn run(mut self) {
@@ -84,6 +87,10 @@ impl Lane {
 
     /// Whatever is queued, up to the batch's limits, each stream once. None: closed and empty.
     async fn next_batch(&mut self) -> Option<Vec<Job>> {
+        if self.stop.is_cancelled() {
+            // Here too, because where there is always something queued nobody waits for the token.
+            self.receive.close();
+        }
         let mut arrived = Vec::new();
         let room = self.settings.batch.saturating_sub(self.held.len());
         if self.held.is_empty() {
@@ -134,10 +141,7 @@ impl Lane {
                 }
                 Err(Failure::Data(why)) => refuse(jobs, &AppendError::Data(why)),
                 Err(Failure::Statement(why)) => refuse(jobs, &AppendError::Statement(why)),
-                Err(Failure::Epoch) => {
-                    self.session = None;
-                    refuse(jobs, &AppendError::Epoch);
-                }
+                Err(Failure::Epoch) => refuse(jobs, &AppendError::Epoch),
                 Err(Failure::Resend) => unreachable!("call resends by itself"),
             }
         }
@@ -150,7 +154,7 @@ impl Lane {
         let chains: Vec<_> = jobs.iter().map(|job| (job.partition, &job.chain)).collect();
         let mut pause = RETRY_FIRST;
         loop {
-            match self.try_call(&chains).await {
+            match self.try_call(jobs, &chains).await {
                 Err(Failure::Resend) => {
                     metrics::counter!("daybook_append_resent_total").increment(1);
                     tokio::time::sleep(pause).await;
@@ -161,15 +165,30 @@ impl Lane {
         }
     }
 
-    async fn try_call(&mut self, chains: &[(i32, &Chain)]) -> Result<Vec<ChainOutcome>, Failure> {
+    async fn try_call(
+        &mut self,
+        jobs: &[Job],
+        chains: &[(i32, &Chain)],
+    ) -> Result<Vec<ChainOutcome>, Failure> {
         let session = match self.session.take() {
             Some(session) if !session.client.is_closed() => session,
-            Some(_) | None => connect(&self.settings).await.map_err(|error| {
-                tracing::warn!(service = self.settings.service, error = %chain_of(&error),
-                    "a lane cannot reach its log; what is queued waits");
-                Failure::Resend
-            })?,
+            Some(_) | None => {
+                let connecting = connect(&self.settings);
+                let connected = tokio::time::timeout(self.settings.call_timeout, connecting).await;
+                connected.unwrap_or(Err(StoreError::Silent)).map_err(|error| {
+                    tracing::warn!(service = self.settings.service, error = %chain_of(&error),
+                        "a lane cannot reach its log; what is queued waits");
+                    Failure::Resend
+                })?
+            }
         };
+        self.epochs.raise(&session.epochs);
+        let decided_before =
+            |job: &Job| job.epoch.is_some_and(|e| e != session.epochs[index(job.partition)]);
+        if jobs.iter().any(decided_before) {
+            self.session = Some(session);
+            return Err(Failure::Epoch);
+        }
         let call = Call::new(chains, &session.epochs);
         let running = call.run(&session.client, &session.append);
         let answer = tokio::time::timeout(self.settings.call_timeout, running).await;
@@ -180,7 +199,8 @@ impl Lane {
             }
             Ok(Err(error)) => {
                 let failure = failure_of(&error);
-                if !error.is_closed() {
+                // After a newer epoch the next session learns which one.
+                if !error.is_closed() && !matches!(failure, Failure::Epoch) {
                     self.session = Some(session);
                 }
                 if matches!(failure, Failure::Resend) {
@@ -242,7 +262,7 @@ fn failure_of(error: &tokio_postgres::Error) -> Failure {
     let code = state.code();
     if code == "DB002" {
         Failure::Epoch
-    } else if code.starts_with("22") || code.starts_with("23") {
+    } else if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) {
         Failure::Data(chain_of(error))
     } else if transient(error) {
         Failure::Resend

@@ -3,6 +3,7 @@ use crate::lane::{Job, Lane, LaneSettings};
 use crate::{AppendError, Chain, ChainOutcome, Database, StoreError, migrate, partition_of};
 use deadpool_postgres::Pool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     event_bytes: usize,
     lanes: Vec<mpsc::Sender<Job>>,
     heads: Heads,
+    epochs: Epochs,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -75,11 +77,39 @@ impl Heads {
     }
 
     pub(crate) fn raise(&self, partition: i32, next: i64) {
+        self.set(partition, next, i64::MIN);
+    }
+
+    /// Sets a head that was read after it was known as `before`. If that is more than what was read, the
+    /// log has lost its tail, and whoever waited for that tail would look for it in vain, again and again.
+    fn set(&self, partition: i32, next: i64, before: i64) {
         self.0[index(partition)].send_if_modified(|head| {
-            let raised = *head < next;
-            *head = next.max(*head);
-            raised
+            let changes = *head < next || (next < *head && *head == before);
+            if changes {
+                *head = next;
+            }
+            changes
         });
+    }
+}
+
+/// The epoch of each partition, as far as this process knows.
+#[derive(Clone)]
+pub(crate) struct Epochs(Arc<[AtomicI32]>);
+
+impl Epochs {
+    fn new(partitions: u32) -> Self {
+        Epochs((0..partitions).map(|_| AtomicI32::new(0)).collect())
+    }
+
+    pub(crate) fn of(&self, partition: i32) -> i32 {
+        self.0[index(partition)].load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn raise(&self, epochs: &[i32]) {
+        for (known, epoch) in self.0.iter().zip(epochs) {
+            known.fetch_max(*epoch, Ordering::SeqCst);
+        }
     }
 }
 
@@ -91,14 +121,18 @@ impl Log {
     pub async fn open(settings: LogSettings) -> Result<Log, StoreError> {
         let client = settings.database.connect("daybook open").await?;
         migrate::check_partitions(&client, &settings.service, settings.partitions).await?;
-        let heads = Heads::new(settings.partitions);
+        let sql =
+            format!("select epoch from {}.log_partition order by partition", settings.service);
+        let known: Vec<i32> = client.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+        let (heads, epochs) = (Heads::new(settings.partitions), Epochs::new(settings.partitions));
+        epochs.raise(&known);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let lanes = (0..settings.lanes.max(1))
             .map(|_| {
                 let (send, receive) = mpsc::channel(settings.queue);
-                let lane =
-                    Lane::new(LaneSettings::of(&settings), heads.clone(), receive, stop.clone());
+                let known = (heads.clone(), epochs.clone());
+                let lane = Lane::new(LaneSettings::of(&settings), known, receive, stop.clone());
                 tasks.spawn(lane.run());
                 send
             })
@@ -112,6 +146,7 @@ impl Log {
             event_bytes: settings.event_bytes,
             lanes,
             heads,
+            epochs,
             stop,
             tasks,
         }));
@@ -151,7 +186,11 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub async fn refresh_heads(&self) -> Result<(), StoreError> {
-        self.raise_heads(&self.heads().await?);
+        let before: Vec<i64> = self.0.heads.0.iter().map(|head| *head.borrow()).collect();
+        let heads = self.heads().await?;
+        for ((head, before), partition) in heads.iter().zip(before).zip(0..) {
+            self.0.heads.set(partition, *head, before);
+        }
         Ok(())
     }
 
@@ -168,6 +207,21 @@ impl Log {
     /// # Errors
     /// See [`AppendError`]. Only `Closed` leaves the outcome unknown.
     pub async fn append(&self, chain: Chain) -> Result<ChainOutcome, AppendError> {
+        self.append_in(None, chain).await
+    }
+
+    /// The epoch of a stream's partition, as far as this process knows.
+    pub(crate) fn epoch_of(&self, stream: &str) -> i32 {
+        self.0.epochs.of(self.partition_of(stream))
+    }
+
+    /// Appends a chain that was decided on a state read in `epoch`; `Epoch` if a newer one has begun:
+    /// the log may have lost events of that state, and hold others under the same versions.
+    pub(crate) async fn append_in(
+        &self,
+        epoch: Option<i32>,
+        chain: Chain,
+    ) -> Result<ChainOutcome, AppendError> {
         chain.check_sizes(self.0.event_bytes)?;
         if chain.entries.is_empty() {
             return Err(AppendError::Statement("a chain needs a command".into()));
@@ -175,7 +229,7 @@ impl Log {
         let partition = self.partition_of(&chain.stream);
         let lane = &self.0.lanes[index(partition) % self.0.lanes.len()];
         let (answer, receive) = oneshot::channel();
-        lane.try_send(Job { partition, chain, answer }).map_err(|error| match error {
+        lane.try_send(Job { partition, epoch, chain, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AppendError::Full,
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
         })?;

@@ -14,6 +14,8 @@ use uuid::Uuid;
 pub(super) struct Folded<D: Decider> {
     pub(super) state: D::State,
     pub(super) version: i64,
+    /// The epoch that was known before it was read: in a newer one its events may be lost.
+    pub(super) epoch: i32,
     pub(super) position: Option<Position>,
     /// Bytes of the payloads folded: an upper bound of what the state holds.
     pub(super) bytes: usize,
@@ -24,6 +26,7 @@ impl<D: Decider> Clone for Folded<D> {
         Folded {
             state: self.state.clone(),
             version: self.version,
+            epoch: self.epoch,
             position: self.position.clone(),
             bytes: self.bytes,
         }
@@ -43,8 +46,8 @@ const PAGE: i64 = 1_000;
 
 /// Folds a stream from the log.
 pub(super) async fn load<D: Decider>(log: &Log, stream: &str) -> Result<Folded<D>, StoreError> {
-    let mut folded =
-        Folded::<D> { state: D::State::default(), version: 0, position: None, bytes: 0 };
+    let (state, epoch) = (D::State::default(), log.epoch_of(stream));
+    let mut folded = Folded::<D> { state, version: 0, epoch, position: None, bytes: 0 };
     loop {
         let page = log.read_stream(stream, folded.version, PAGE).await?;
         for recorded in &page {
@@ -63,8 +66,29 @@ pub(super) async fn load<D: Decider>(log: &Log, stream: &str) -> Result<Folded<D
     }
 }
 
+/// Who works off the queue of a stream. A decider that panics must not leave the stream without one:
+/// whoever waits is told that the outcome is unknown, and the next command starts another.
+struct Driver<'a, D: Decider> {
+    inner: &'a Inner<D>,
+    stream: &'a str,
+    under_way: usize,
+    finished: bool,
+}
+
+impl<D: Decider> Drop for Driver<'_, D> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let mut queues = self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = queues.remove(self.stream).map_or(0, |queue| queue.len());
+        self.inner.queued.fetch_sub(self.under_way + left, Ordering::Relaxed);
+    }
+}
+
 /// Works off the queue of a stream, and takes it away when it is empty.
 pub(super) async fn drive<D: Decider>(inner: Arc<Inner<D>>, stream: String) {
+    let mut driver = Driver { inner: &inner, stream: &stream, under_way: 0, finished: false };
     let mut cached = inner.cache.remove(&stream).map(|(_, folded)| folded);
     loop {
         let taken = inner.take(&stream);
@@ -74,14 +98,16 @@ pub(super) async fn drive<D: Decider>(inner: Arc<Inner<D>>, stream: String) {
             }
             // A command may have come after the last look: then the queue is still there.
             if inner.leave(&stream) {
+                driver.finished = true;
                 return;
             }
             cached = inner.cache.remove(&stream).map(|(_, folded)| folded);
             continue;
         }
-        let count = taken.len();
+        driver.under_way = taken.len();
         cached = inner.settle(&stream, cached, taken).await;
-        inner.queued.fetch_sub(count, Ordering::Relaxed);
+        inner.queued.fetch_sub(driver.under_way, Ordering::Relaxed);
+        driver.under_way = 0;
     }
 }
 
@@ -114,7 +140,8 @@ impl<D: Decider> Inner<D> {
         let mut batches = vec![Distinct::of(taken)];
         let mut conflicts = 0;
         while let Some(batch) = batches.pop() {
-            let folded = match cached.take() {
+            let of_now = |folded: &Folded<D>| folded.epoch == self.log.epoch_of(stream);
+            let folded = match cached.take().filter(of_now) {
                 Some(folded) => folded,
                 None => match load::<D>(&self.log, stream).await {
                     Ok(folded) => folded,
@@ -124,9 +151,9 @@ impl<D: Decider> Inner<D> {
                     }
                 },
             };
-            let before = (folded.version, folded.position.clone());
+            let (epoch, before) = (folded.epoch, (folded.version, folded.position.clone()));
             let (chain, decided, mut after) = decide(stream, folded, &batch);
-            match self.log.append(chain).await {
+            match self.log.append_in(Some(epoch), chain).await {
                 Ok(outcome) if outcome.verdicts.iter().all(|v| matches!(v, Verdict::Ok { .. })) => {
                     let (answers, last) =
                         answers::<D>(&self.log, stream, &outcome, decided, before);

@@ -164,6 +164,20 @@ async fn only_the_event_that_postgres_refuses_fails() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_name_no_index_takes_fails_alone() {
+    let database = fresh_database().await;
+    let mut one_lane = settings(&database);
+    one_lane.lanes = 1;
+    let log = Log::open(one_lane).await.unwrap();
+    // Random, because an index compresses.
+    let name: String = (0..200).map(|i| event_id("x", id(i), 0).simple().to_string()).collect();
+    let (long, short) =
+        tokio::join!(log.append(chain(&name, 0, &[(1, 1)])), log.append(chain("a", 0, &[(2, 1)])));
+    assert!(matches!(long, Err(AppendError::Data(_))), "{long:?}");
+    assert!(matches!(short.unwrap().verdicts[..], [Verdict::Ok { .. }]));
+}
+
+#[tokio::test]
 async fn an_event_larger_than_the_topic_takes_is_refused_before_it_is_sent() {
     let log = open(&fresh_database().await).await;
     let mut large = chain("till-1", 0, &[(1, 1)]);

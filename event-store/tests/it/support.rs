@@ -68,6 +68,20 @@ pub(crate) fn envelope(command_id: Uuid) -> Envelope {
     }
 }
 
+/// What a failover does that loses the newest commits: the last event of each partition is gone, the
+/// writers' sessions are cut, and the next one of them opens an epoch.
+pub(crate) async fn lose_the_tail(database: &Database) {
+    let admin = database.connect("tests").await.unwrap();
+    let lost = "alter table shop.event disable trigger user; \
+         delete from shop.event e using (select partition, max(log_offset) as last \
+           from shop.event group by 1) t where e.partition = t.partition and e.log_offset = t.last; \
+         alter table shop.event enable trigger user; \
+         update shop.log_epoch set timeline = 'another'; \
+         select pg_terminate_backend(pid) from pg_stat_activity \
+          where datname = current_database() and application_name like 'daybook lane%'";
+    admin.batch_execute(lost).await.unwrap();
+}
+
 /// Waits for a condition, generously; a test never depends on how fast it comes true.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let waiting = async {
@@ -138,7 +152,7 @@ impl Decider for Till {
     fn evolve(mut state: InTill, event: &TillEvent) -> InTill {
         match event {
             TillEvent::Filled { amount } => {
-                state.amount += amount;
+                state.amount = state.amount.checked_add(*amount).expect("the till bursts");
                 state.puts += 1;
                 state.unreceipted.push(state.puts);
             }

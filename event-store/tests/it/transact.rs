@@ -1,4 +1,6 @@
-use crate::support::{InTill, NotEnough, Till, TillCommand, envelope, fresh_database, id, open};
+use crate::support::{
+    InTill, NotEnough, Till, TillCommand, envelope, fresh_database, id, lose_the_tail, open,
+};
 use event_store::{Envelope, Log, TransactError, TransactLimits, Transactor};
 use std::sync::Arc;
 
@@ -167,4 +169,30 @@ async fn a_full_queue_is_refused_at_once() {
     let busy = answers.iter().filter(|a| matches!(a, Err(TransactError::Busy))).count();
     assert!(busy > 0 && accepted > 0);
     assert_eq!(till.state("till-1").await.unwrap().1, accepted);
+}
+
+#[tokio::test]
+async fn a_decider_that_panics_leaves_its_stream_to_the_next_command() {
+    let limits = TransactLimits { queue: 1, ..TransactLimits::default() };
+    let till = Transactor::<Till>::new(open(&fresh_database().await).await, limits);
+    let put = |amount| TillCommand::Put { amount };
+    till.transact("till-1", put(1), envelope(id(1))).await.unwrap();
+    let burst = till.transact("till-1", put(u64::MAX), envelope(id(2))).await;
+    assert!(matches!(burst, Err(TransactError::OutcomeUnknown)), "{burst:?}");
+    till.transact("till-1", put(1), envelope(id(3))).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_decided_on_a_state_whose_events_were_lost_in_a_failover() {
+    let database = fresh_database().await;
+    let [here, elsewhere] = [till(&open(&database).await), till(&open(&database).await)];
+    let put = |amount| TillCommand::Put { amount };
+    here.transact("till-1", put(1), envelope(id(1))).await.unwrap();
+    here.transact("till-1", put(9), envelope(id(2))).await.unwrap();
+    // `here` remembers ten at version 2; at the same version there will be two.
+    lose_the_tail(&database).await;
+    elsewhere.transact("till-1", put(1), envelope(id(3))).await.unwrap();
+    let take = here.transact("till-1", TillCommand::Take { amount: 5 }, envelope(id(4))).await;
+    let Err(TransactError::Rejected { rejection, .. }) = take else { panic!("{take:?}") };
+    assert_eq!(rejection, NotEnough(2));
 }
