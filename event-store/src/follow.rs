@@ -103,11 +103,12 @@ impl ReadSide {
     /// If the pool's settings are refused.
     pub fn open(database: &Database, service: &str, size: usize) -> Result<Self, StoreError> {
         let lazy = database.with_option("synchronous_commit=off");
+        let schema: Arc<str> = format!("{service}_read").into();
         Ok(ReadSide {
             service: service.into(),
-            schema: format!("{service}_read").into(),
             pool: lazy.pool(&format!("daybook follow {service}"), size)?,
-            locks: Locks::new(database.clone()),
+            locks: Locks::new(database.clone(), schema.clone()),
+            schema,
         })
     }
 }

@@ -9,6 +9,8 @@ pub struct Locks(Arc<Inner>);
 
 struct Inner {
     database: Database,
+    /// Before every name: advisory locks belong to the whole database, names to one schema.
+    schema: Arc<str>,
     session: Mutex<Option<Arc<Client>>>,
 }
 
@@ -23,8 +25,12 @@ const KEY: &str = "hashtextextended($1, 0)";
 
 impl Locks {
     #[must_use]
-    pub fn new(database: Database) -> Self {
-        Locks(Arc::new(Inner { database, session: Mutex::default() }))
+    pub fn new(database: Database, schema: Arc<str>) -> Self {
+        Locks(Arc::new(Inner { database, schema, session: Mutex::default() }))
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}/{name}", self.0.schema)
     }
 
     /// Takes the lock if nobody else's session holds it. In one process a name is asked for by one task
@@ -33,10 +39,10 @@ impl Locks {
     /// # Errors
     /// If the database is out of reach.
     pub async fn try_lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
-        let session = self.session().await?;
+        let (session, name) = (self.session().await?, self.full(name));
         let sql = format!("select pg_try_advisory_lock({KEY})");
         let held: bool = session.query_one(&sql, &[&name]).await?.get(0);
-        Ok(held.then(|| Lock { session, name: name.to_owned(), released: false }))
+        Ok(held.then(|| Lock { session, name, released: false }))
     }
 
     /// Whether any session holds the lock, this one included.
@@ -51,7 +57,7 @@ impl Locks {
                and database = (select oid from pg_database where datname = current_database()) \
                and classid::bigint << 32 | objid::bigint = {KEY})"
         );
-        Ok(session.query_one(&sql, &[&name]).await?.get(0))
+        Ok(session.query_one(&sql, &[&self.full(name)]).await?.get(0))
     }
 
     async fn session(&self) -> Result<Arc<Client>, StoreError> {

@@ -72,7 +72,7 @@ impl Runner {
                     partition,
                 );
                 let name = format!("{}/{service}/{partition}", follower.name());
-                self.0.tasks.spawn(work(self.0.clone(), worker, name, stop.clone()));
+                self.0.tasks.spawn(watched(self.0.clone(), worker, name, stop.clone()));
             }
         }
         stop
@@ -109,6 +109,21 @@ pub async fn is_worked(
 ) -> Result<bool, StoreError> {
     let name = lock_name(&format!("{follower}/{service}/{partition}"), generation);
     read.locks.is_held(&name).await
+}
+
+/// Works a partition, and tells of it if the follower panics: nobody else would miss it.
+async fn watched(
+    runner: Arc<Inner>,
+    worker: PartitionWorker,
+    name: String,
+    stop: CancellationToken,
+) {
+    let working = tokio::spawn(work(runner.clone(), worker, name.clone(), stop));
+    if let Err(ended) = working.await {
+        let why = format!("{ended}; it goes on after a restart");
+        tracing::error!(name, why, "a partition of a follower stands still");
+        note(&runner, &name, Some(why));
+    }
 }
 
 /// Holds the partition's lock while this process is to work it, and works it.

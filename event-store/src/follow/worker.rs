@@ -102,6 +102,11 @@ impl PartitionWorker {
         if batch.is_empty() {
             return Ok(Outcome::Idle);
         }
+        if batch.first().is_some_and(|event| event.epoch != from.epoch) {
+            // Should that fail, what Kafka brought is gone.
+            self.behind = true;
+            self.check(&from).await?;
+        }
         if self.singly > 0 {
             batch.truncate(1);
         }
@@ -144,26 +149,40 @@ impl PartitionWorker {
         let checkpoint =
             Checkpoint::load(&self.read, &*self.follower, self.generation, log, self.partition)
                 .await?;
-        if !checkpoint.is_valid(log, self.partition).await? {
-            return Err(StepError::Invalid {
-                follower: self.follower.name().to_owned(),
-                service: log.service().to_string(),
-                partition: self.partition,
-                epoch: checkpoint.epoch,
-                offset: checkpoint.next_offset,
-            });
-        }
+        self.check(&checkpoint).await?;
         self.checkpoint = Some(checkpoint.clone());
         Ok(checkpoint)
     }
 
-    /// Below the checkpoint: skip. Equal: take. Above: a hole, read it from the log.
+    /// Refuses to go on from an event that the log has lost: at the start, and where a new epoch begins,
+    /// because a log may lose its tail under a follower that runs.
+    async fn check(&mut self, checkpoint: &Checkpoint) -> Result<(), StepError> {
+        let log = self.feed.log();
+        if checkpoint.is_valid(log, self.partition).await? {
+            return Ok(());
+        }
+        let invalid = StepError::Invalid {
+            follower: self.follower.name().to_owned(),
+            service: log.service().to_string(),
+            partition: self.partition,
+            epoch: checkpoint.epoch,
+            offset: checkpoint.next_offset,
+        };
+        self.restart();
+        Err(invalid)
+    }
+
+    /// Below the checkpoint, or of an epoch before it: skip. Equal: take. Above: a hole, read it from the
+    /// log. What Kafka brought is taken up to the end of its epoch, where the checkpoint is checked.
     async fn next(&mut self, from: &Checkpoint) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        while self.brought.front().is_some_and(|event| event.offset < from.next_offset) {
+        let past = |e: &Arc<Recorded>| e.offset < from.next_offset || e.epoch < from.epoch;
+        while self.brought.front().is_some_and(past) {
             self.brought.pop_front();
         }
-        if self.brought.front().is_some_and(|event| event.offset == from.next_offset) {
-            let follows = |(at, event): &(i64, &Arc<Recorded>)| event.offset == *at;
+        if let Some(first) = self.brought.front().filter(|e| e.offset == from.next_offset) {
+            let epoch = first.epoch;
+            let follows =
+                |(at, event): &(i64, &Arc<Recorded>)| event.offset == *at && event.epoch == epoch;
             let run = (from.next_offset..).zip(&self.brought).take(BATCH).take_while(follows);
             let run = run.count();
             return Ok(self.brought.drain(..run).collect());
@@ -174,6 +193,10 @@ impl PartitionWorker {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let page = self.feed.log().read_partition(self.partition, from.next_offset, limit).await?;
         self.behind = page.len() == BATCH;
+        if page.is_empty() {
+            // The log has lost what Kafka brought; what takes its place comes again.
+            self.brought.clear();
+        }
         metrics::counter!("daybook_follower_log_reads_total", "follower" => self.follower.name().to_owned())
             .increment(1);
         Ok(page.into_iter().map(Arc::new).collect())

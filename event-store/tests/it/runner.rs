@@ -1,7 +1,10 @@
 use crate::kafka::fill;
 use crate::posting::{Posting, all_posted_once, postings, read_side};
-use crate::support::{fresh_database, open};
-use event_store::follow::{Feed, Follower, Runner};
+use crate::support::{eventually, fresh_database, lose_the_tail, open};
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use event_store::Recorded;
+use event_store::follow::{ApplyError, Feed, Follower, Runner};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -67,4 +70,56 @@ async fn without_kafka_two_processes_post_each_event_once_and_one_takes_over() {
     assert!(postings(&read).await.iter().any(|(_, _, process)| process == "two"));
     stop_two.cancel();
     two.wait().await;
+}
+
+#[tokio::test]
+async fn a_follower_stops_where_the_log_has_lost_what_it_posted() {
+    let database = fresh_database().await;
+    let (log, read) = (open(&database).await, read_side(&database).await);
+    let stop = CancellationToken::new();
+    let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+    fill(&log, 0..100).await;
+    runner.follow(&posting("here"), 0, &read);
+    all_posted_once(&read, &log).await;
+    let lost = postings(&read).await.len();
+    lose_the_tail(&database).await;
+    fill(&log, 100..200).await;
+    eventually("every partition stands still", || async { runner.stopped().len() == 4 }).await;
+    assert!(runner.stopped()[0].why.contains("lost its tail"), "{:?}", runner.stopped());
+    assert_eq!(postings(&read).await.len(), lost);
+    stop.cancel();
+    runner.wait().await;
+}
+
+/// Like none that should be.
+struct Panicking;
+
+#[async_trait]
+impl Follower for Panicking {
+    fn name(&self) -> &str {
+        "panicking"
+    }
+
+    fn logs(&self) -> Vec<String> {
+        vec!["shop".into()]
+    }
+
+    async fn apply(&self, _: &Transaction<'_>, _: &[Arc<Recorded>]) -> Result<(), ApplyError> {
+        panic!("as told")
+    }
+}
+
+#[tokio::test]
+async fn a_follower_that_panics_is_told_of() {
+    let database = fresh_database().await;
+    let (log, read) = (open(&database).await, read_side(&database).await);
+    let stop = CancellationToken::new();
+    let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+    fill(&log, 0..1).await;
+    let panicking: Arc<dyn Follower> = Arc::new(Panicking);
+    runner.follow(&panicking, 0, &read);
+    eventually("it stands still", || async { runner.stopped().len() == 1 }).await;
+    assert!(runner.stopped()[0].why.contains("panic"), "{:?}", runner.stopped());
+    stop.cancel();
+    runner.wait().await;
 }
