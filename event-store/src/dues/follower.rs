@@ -8,6 +8,7 @@ use decider::{Due, Owes};
 use quick_cache::sync::Cache;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -68,7 +69,14 @@ impl<D: Owes> DueFollower<D> {
         let mut version = 0;
         while version < before {
             let page = self.log.read_stream(&event.stream, version, (before - version).min(1_000));
-            for earlier in page.await? {
+            let page = page.await?;
+            if page.is_empty() {
+                // Kafka brought what the log has lost since. To fold on is impossible, to wait right:
+                // the next step reads from the log.
+                let at = event.position();
+                return Err(ApplyError::Transient(format!("the log lacks what precedes {at}")));
+            }
+            for earlier in page {
                 state = D::evolve(state, &earlier.decode::<D::Event>()?);
                 version = earlier.version;
             }
@@ -120,12 +128,17 @@ fn note<R: serde::Serialize>(
             request: serde_json::to_string(&due.request).map_err(StoreError::from)?,
             correlation: event.metadata.correlation.clone(),
             causation: event.event_id,
-            due_at: event.recorded_at
-                + chrono::Duration::from_std(due.delay).unwrap_or(chrono::Duration::MAX),
+            due_at: due_at(event.recorded_at, due.delay),
         };
         changes.insert((event.stream.clone(), due.key.clone()), owed);
     }
     Ok(())
+}
+
+/// A delay that leads past the calendar's end is never due.
+fn due_at(owed_at: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
+    let delay = chrono::Duration::from_std(delay).ok();
+    delay.and_then(|d| owed_at.checked_add_signed(d)).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[async_trait]
@@ -174,5 +187,19 @@ impl<D: Owes> Follower for DueFollower<D> {
 
     fn committed(&self) {
         self.posted.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_past_the_end_of_the_calendar_is_no_panic() {
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        assert_eq!(due_at(now, Duration::from_secs(1)).timestamp(), 1);
+        for delay in [Duration::MAX, Duration::from_secs(60 * 60 * 24 * 365 * 300_000)] {
+            assert_eq!(due_at(now, delay), DateTime::<Utc>::MAX_UTC);
+        }
     }
 }

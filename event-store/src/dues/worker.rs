@@ -79,16 +79,21 @@ pub struct DueWorker<D: Owes> {
     running: JoinSet<()>,
 }
 
-const CLAIM: &str = "update {schema}.due d set tries = d.tries + 1, \
+/// Materialized, because a plan that looks for the rows once for each row to update claims more than the
+/// limit. Only the decider's own streams: another one's request would not be understood.
+const CLAIM: &str = "with mine as materialized (\
+       select stream, key from {schema}.due \
+        where due_at <= clock_timestamp() and lease_until <= clock_timestamp() \
+          and starts_with(stream, $3) \
+        order by due_at limit $1 for update skip locked) \
+     update {schema}.due d set tries = d.tries + 1, \
        lease_until = clock_timestamp() + make_interval(secs => $2) \
-     from (select stream, key from {schema}.due \
-            where due_at <= clock_timestamp() and lease_until <= clock_timestamp() \
-            order by due_at limit $1 for update skip locked) mine \
-     where d.stream = mine.stream and d.key = mine.key \
+     from mine where d.stream = mine.stream and d.key = mine.key \
      returning d.stream, d.key, d.request, d.correlation, d.causation, d.due_at, d.tries";
+/// A try that outlived its lease must not shorten the lease of the one that followed it.
 const PUT_OFF: &str = "update {schema}.due set last_error = $3, \
        lease_until = clock_timestamp() + make_interval(secs => $4) \
-     where stream = $1 and key = $2";
+     where stream = $1 and key = $2 and tries = $5";
 
 impl<D: Owes> DueWorker<D> {
     #[must_use]
@@ -139,7 +144,9 @@ impl<D: Owes> DueWorker<D> {
         let client = self.read.pool.get().await?;
         let claim = client.prepare_cached(&self.sql(CLAIM)).await?;
         let room = i64::try_from(room).unwrap_or(i64::MAX);
-        let rows = client.query(&claim, &[&room, &self.limits.lease.as_secs_f64()]).await?;
+        let lease_s = self.limits.lease.as_secs_f64();
+        let ours = format!("{}-", D::CATEGORY);
+        let rows = client.query(&claim, &[&room, &lease_s, &ours]).await?;
         drop(client);
         let count = rows.len();
         for row in rows {
@@ -151,33 +158,23 @@ impl<D: Owes> DueWorker<D> {
     fn start(&mut self, row: &Row) -> Result<(), StoreError> {
         let stream: String = row.try_get(0)?;
         let key: String = row.try_get(1)?;
-        let request: JsonText<&str> = row.try_get(2)?;
-        let metadata = Metadata {
-            correlation: row.try_get(3)?,
-            causation: Some(row.try_get(4)?),
-            actor: format!("{}-saga", D::CATEGORY),
-            traceparent: None,
-        };
-        let due = Claimed {
-            command_id: request_id(&stream, &key),
-            request: serde_json::from_str(request.0)?,
-            due_at: row.try_get(5)?,
-            tries: row.try_get(6)?,
-            stream,
-            key,
-            metadata,
-        };
+        let tries: i32 = row.try_get(6)?;
+        let due = claimed::<D>(row)?;
         let (settle, read, limits) = (self.settle.clone(), self.read.clone(), self.limits.clone());
         let put_off = self.sql(PUT_OFF);
         self.running.spawn(async move {
-            let (stream, key, tries) = (due.stream.clone(), due.key.clone(), due.tries);
-            let Asked::Again(why) = settle.settle(due).await else { return };
+            let asked = match due {
+                Ok(due) => settle.settle(due).await,
+                // Of another binary's form, perhaps: it must not keep the others that were claimed with it.
+                Err(error) => Asked::Again(format!("the request cannot be read: {error}")),
+            };
+            let Asked::Again(why) = asked else { return };
             tracing::info!(stream, key, tries, why, "a due is asked for again later");
             metrics::counter!("daybook_due_retries_total", "category" => D::CATEGORY).increment(1);
             let pause = backoff(&limits, tries).as_secs_f64();
             let noted = async {
                 let client = read.pool.get().await?;
-                client.execute(&put_off, &[&stream, &key, &why, &pause]).await?;
+                client.execute(&put_off, &[&stream, &key, &why, &pause, &tries]).await?;
                 Ok::<(), StoreError>(())
             };
             if let Err(error) = noted.await {
@@ -191,6 +188,24 @@ impl<D: Owes> DueWorker<D> {
     fn sql(&self, text: &str) -> String {
         text.replace("{schema}", &self.read.schema)
     }
+}
+
+/// What a row says is owed; the inner error is of the request alone.
+fn claimed<D: Owes>(
+    row: &Row,
+) -> Result<Result<Claimed<D::Request>, serde_json::Error>, tokio_postgres::Error> {
+    let (stream, key): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    let request: JsonText<&str> = row.try_get(2)?;
+    let metadata = Metadata {
+        correlation: row.try_get(3)?,
+        causation: Some(row.try_get(4)?),
+        actor: format!("{}-saga", D::CATEGORY),
+        traceparent: None,
+    };
+    let (due_at, tries) = (row.try_get(5)?, row.try_get(6)?);
+    let command_id = request_id(&stream, &key);
+    let request = serde_json::from_str(request.0);
+    Ok(request.map(|request| Claimed { stream, key, request, command_id, metadata, due_at, tries }))
 }
 
 fn backoff(limits: &DueLimits, tries: i32) -> Duration {

@@ -34,6 +34,71 @@ impl Settle<Till> for Printer {
     }
 }
 
+/// Counts what it is asked for, and lets it lie.
+#[derive(Default)]
+struct Counting(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Settle<Till> for Counting {
+    async fn settle(&self, due: Claimed<u64>) -> Asked {
+        self.0.lock().unwrap().push(due.key);
+        std::future::pending().await
+    }
+}
+
+async fn owe(read: &ReadSide, category: &str, keys: std::ops::Range<u64>, request: &str) {
+    let client = read.pool.get().await.unwrap();
+    for key in keys {
+        let sql = "insert into shop_read.due (stream, key, request, correlation, causation, due_at) \
+             select $1, $2, $3::text::json, 'c', gen_random_uuid(), '2020-01-01'::timestamptz \
+                    + make_interval(secs => $4)";
+        let (stream, name) = (format!("{category}-1"), format!("receipt:{key}"));
+        #[expect(clippy::cast_precision_loss, reason = "a few keys")]
+        let seconds = key as f64;
+        client.execute(sql, &[&stream, &name, &request, &seconds]).await.unwrap();
+    }
+}
+
+fn counting(read: &ReadSide, concurrency: usize) -> (Arc<Counting>, DueWorker<Till>) {
+    let counting = Arc::new(Counting::default());
+    let limits = DueLimits { concurrency, ..DueLimits::default() };
+    let worker = DueWorker::new(read.clone(), counting.clone(), Arc::default(), limits);
+    (counting, worker)
+}
+
+#[tokio::test]
+async fn a_worker_claims_no_more_than_it_has_room_for() {
+    let database = fresh_database().await;
+    let read = ReadSide::open(&database.of_service("shop"), "shop", 1).unwrap();
+    // Vacuumed while empty, the table's plan is made for one row, and is kept.
+    let admin = database.connect("tests").await.unwrap();
+    admin.batch_execute("vacuum analyze shop_read.due").await.unwrap();
+    let (counting, mut worker) = counting(&read, 4);
+    for _ in 0..10 {
+        assert_eq!(worker.try_step().await.unwrap(), 0);
+    }
+    owe(&read, "till", 0..30, "1").await;
+    assert_eq!(worker.try_step().await.unwrap(), 4);
+    assert_eq!(worker.try_step().await.unwrap(), 0);
+    eventually("four are asked for", || async { counting.0.lock().unwrap().len() == 4 }).await;
+}
+
+#[tokio::test]
+async fn a_due_that_cannot_be_read_holds_up_no_other() {
+    let read = ReadSide::open(&fresh_database().await.of_service("shop"), "shop", 4).unwrap();
+    owe(&read, "till", 0..3, "\"of a newer binary\"").await;
+    owe(&read, "till", 3..6, "1").await;
+    owe(&read, "drawer", 6..9, "1").await;
+    let (counting, mut worker) = counting(&read, 64);
+    assert_eq!(worker.try_step().await.unwrap(), 6);
+    eventually("three are asked for", || async { counting.0.lock().unwrap().len() == 3 }).await;
+    eventually("the others say why", || async {
+        let late = late(&read, 0.0, 100).await.unwrap();
+        late.iter().filter(|due| due.last_error.is_some()).count() == 3
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_owed_is_asked_for_until_the_stream_has_moved_on() {
     let database = fresh_database().await;
