@@ -7,8 +7,13 @@ begin
     exception when duplicate_object or unique_violation then null;
     end;
   end if;
-  if not pg_has_role(current_user, '{service}_service', 'member') then
-    grant {service}_service to current_user;
+  -- Since PostgreSQL 16 whoever made a role is its member, and may still not become it.
+  if not pg_has_role(current_user, '{service}_service',
+                     case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) then
+    begin
+      grant {service}_service to current_user;
+    exception when unique_violation then null;
+    end;
   end if;
 end $$;
 create schema if not exists {service};
