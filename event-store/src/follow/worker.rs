@@ -20,6 +20,8 @@ pub struct PartitionWorker {
     brought: VecDeque<Arc<Recorded>>,
     /// Whether the log must be read: at the start, at a hole, when Kafka is late.
     behind: bool,
+    /// Where Kafka is awaited, and since when: duplicates that it brings meanwhile do not make it punctual.
+    late: Option<(i64, Instant)>,
     /// After a failure events are posted one by one, so that only the culprit is held up.
     singly: usize,
 }
@@ -65,7 +67,7 @@ impl PartitionWorker {
         feed: Feed,
         partition: i32,
     ) -> Self {
-        let (checkpoint, brought) = (None, VecDeque::new());
+        let (checkpoint, brought, late) = (None, VecDeque::new(), None);
         let (overtaken, behind, singly) = (false, true, 0);
         PartitionWorker {
             follower,
@@ -77,6 +79,7 @@ impl PartitionWorker {
             overtaken,
             brought,
             behind,
+            late,
             singly,
         }
     }
@@ -213,23 +216,25 @@ impl PartitionWorker {
         head: &mut watch::Receiver<i64>,
     ) {
         let mut transport = self.feed.transport();
-        let mut late: Option<Instant> = None;
         loop {
-            if *head.borrow_and_update() > self.next_offset() {
-                if *transport.borrow() == Transport::Log {
-                    self.behind = true;
-                    return;
-                }
-                late.get_or_insert_with(|| Instant::now() + GRACE);
+            let next = self.next_offset();
+            if *head.borrow_and_update() <= next {
+                self.late = None;
+            } else if *transport.borrow() == Transport::Log {
+                self.behind = true;
+                return;
+            } else if self.late.is_none_or(|(at, _)| at != next) {
+                self.late = Some((next, Instant::now()));
             }
-            let at = late.unwrap_or_else(Instant::now);
+            let at = self.late.map_or_else(Instant::now, |(_, since)| since + GRACE);
             tokio::select! {
                 brought = live.recv() => {
                     self.take(brought, live);
                     return;
                 }
                 _ = head.changed() => {}
-                () = tokio::time::sleep_until(at), if late.is_some() => {
+                () = tokio::time::sleep_until(at), if self.late.is_some() => {
+                    self.late = None;
                     self.behind = true;
                     return;
                 }

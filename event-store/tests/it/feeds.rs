@@ -1,4 +1,4 @@
-use crate::kafka::{brokers, delete_topic, fill, known, own, to};
+use crate::kafka::{brokers, delete_topic, fill, known, logged, own, to};
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, open};
 use event_store::follow::{Feed, Runner, Transport};
@@ -157,4 +157,52 @@ async fn two_processes_of_a_group_share_the_partitions_and_each_event_is_posted_
     fill(&two.log, 1_000_000..1_000_100).await;
     all_posted_once(&read, &two.log).await;
     two.stop().await;
+}
+
+/// A follower that believes in a Kafka that is not there.
+async fn believing(database: &Database) -> (Log, Feed, Runner, CancellationToken) {
+    let (log, stop) = (open(database).await, CancellationToken::new());
+    let feed = Feed::new(log.clone());
+    feed.set_transport(Transport::Kafka((0..log.partitions()).collect()));
+    let runner = Runner::new(vec![feed.clone()], stop.clone());
+    runner.follow(&(Arc::new(Posting { process: "one" }) as _), 0, &read_side(database).await);
+    (log, feed, runner, stop)
+}
+
+#[tokio::test]
+async fn what_kafka_never_brings_is_read_from_the_log() {
+    let database = fresh_database().await;
+    let read = read_side(&database).await;
+    let (log, _feed, runner, stop) = believing(&database).await;
+    let elsewhere = open(&database).await;
+    for round in 0..3 {
+        fill(&log, round * 100..round * 100 + 10).await;
+        all_posted_once(&read, &log).await;
+        fill(&elsewhere, round * 100 + 50..round * 100 + 60).await;
+        all_posted_once(&read, &elsewhere).await;
+    }
+    stop.cancel();
+    runner.wait().await;
+}
+
+#[tokio::test]
+async fn what_kafka_brings_again_holds_nobody_up() {
+    let database = fresh_database().await;
+    let read = read_side(&database).await;
+    let (log, feed, runner, stop) = believing(&database).await;
+    fill(&log, 0..20).await;
+    all_posted_once(&read, &log).await;
+    // A relay that fills a topic again brings everything from the beginning, and the news last.
+    let old: Vec<_> = logged(&log).await.into_iter().flatten().map(Arc::new).collect();
+    let flood = tokio::spawn(async move {
+        loop {
+            old.iter().for_each(|event| feed.deliver(event.clone()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    fill(&log, 100..120).await;
+    all_posted_once(&read, &log).await;
+    flood.abort();
+    stop.cancel();
+    runner.wait().await;
 }
