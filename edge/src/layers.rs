@@ -1,4 +1,4 @@
-use crate::{Limits, Problem, limits, request_log};
+use crate::{Limits, Problem, leftover, limits, request_log};
 use axum::{
     Router, middleware,
     response::{IntoResponse, Response},
@@ -7,11 +7,12 @@ use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// Puts around a finished router what every request needs, from the inside out: limits, the end of
-/// panics, and the request log, which also turns the router's own refusals into problems.
+/// panics, the rest of the body, and the request log, which also turns the router's own refusals into problems.
 pub fn layered(router: Router, limits: Limits) -> Router {
     router
         .layer(middleware::from_fn_with_state(limits, limits::limit))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(leftover::read_leftover))
         .layer(middleware::from_fn(request_log::log_request))
 }
 

@@ -20,6 +20,7 @@ mod idempotency_key;
 mod request_context;
 mod request_log;
 mod limits;
+mod leftover;
 mod layers;
 mod serve;
 

@@ -1,5 +1,8 @@
-use axum::{Router, routing::get};
-use edge::{Limits, Unfinished, layered, run};
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use edge::{JsonBody, Limits, Unfinished, layered, run};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -32,7 +35,9 @@ async fn server(deadline: Duration) -> Server {
             "done"
         }
     };
-    let router = layered(Router::new().route("/wait", get(wait)), Limits::default());
+    let body = async |_: JsonBody| "read";
+    let router = Router::new().route("/wait", get(wait)).route("/body", post(body));
+    let router = layered(router, Limits::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let running = tokio::spawn(run(listener, router, shutdown.clone(), deadline));
@@ -88,4 +93,41 @@ async fn connections_without_a_request_do_not_hold_a_shutdown_up() {
     server.shutdown.cancel();
     timeout(SOON, server.running).await.unwrap().unwrap().unwrap();
     drop((silent, used));
+}
+
+/// The whole of a request is sent before any of its answer is read, as most clients do.
+#[tokio::test]
+async fn whoever_is_refused_while_still_sending_sees_why_and_keeps_the_connection() {
+    let server = server(SOON).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let body = vec![b' '; 8 << 20];
+    let plain = format!("content-length: {}\r\n\r\n", body.len()).into_bytes();
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", body.len()).into_bytes();
+    for (headers, end) in [(plain, &b""[..]), (chunked, b"\r\n0\r\n\r\n")] {
+        for (method, status) in [("PUT", "405"), ("POST", "413")] {
+            let head = format!("{method} /body HTTP/1.1\r\nhost: here\r\n");
+            for part in [head.as_bytes(), &headers, &body, end] {
+                timeout(SOON, stream.write_all(part)).await.unwrap().unwrap();
+            }
+            let mut some = [0; 4096];
+            let read = timeout(SOON, stream.read(&mut some)).await.unwrap().unwrap();
+            let answer = String::from_utf8_lossy(&some[..read]);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method}: {answer}");
+        }
+    }
+    stream
+        .write_all(b"GET /wait HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    server.go.notify_one();
+    assert!(answer(stream).await.ends_with("done"));
+}
+
+#[tokio::test]
+async fn whoever_asks_before_sending_too_much_need_not_send_it() {
+    let server = server(SOON).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /body HTTP/1.1\r\nhost: here\r\nexpect: 100-continue\r\ncontent-length: 9999999\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert!(answer(stream).await.starts_with("HTTP/1.1 413"));
 }
