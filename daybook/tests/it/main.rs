@@ -16,6 +16,7 @@ mod own_servers;
 mod two_processes;
 mod idempotency;
 mod provider_faults;
+mod bad_input;
 mod books;
 mod import;
 mod import_e2e;
