@@ -1,19 +1,25 @@
 //! The binary: reads the command line, does it, and says in one line why it could not.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use daybook::cli::Cli;
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// A question to a Kafka that is away blocks a thread until its time is over; nobody waits for it now.
+const STRAGGLERS: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
     // The one TLS there is; only a second call could fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match Cli::parse().run().await {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("daybook: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let done = runtime.block_on(Cli::parse().run());
+        runtime.shutdown_timeout(STRAGGLERS);
+        done
+    });
+    done.unwrap_or_else(|error| {
+        eprintln!("daybook: {error:#}");
+        ExitCode::FAILURE
+    })
 }

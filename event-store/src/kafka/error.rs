@@ -40,6 +40,8 @@ pub enum KafkaFailure {
     Consumer(String),
     #[error("a task of the kafka client ended: {0}")]
     Task(#[from] tokio::task::JoinError),
+    #[error("no thread can be had for the kafka client")]
+    Thread(#[from] std::io::Error),
 }
 
 impl KafkaFailure {
@@ -58,7 +60,8 @@ impl KafkaFailure {
             | KafkaFailure::Undelivered { .. }
             | KafkaFailure::Unacknowledged { .. }
             | KafkaFailure::Consumer(_)
-            | KafkaFailure::Task(_) => false,
+            | KafkaFailure::Task(_)
+            | KafkaFailure::Thread(_) => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! come twice after a failure; followers tell by its offset.
 
 mod copy;
+mod polled;
 mod producer;
 mod reader;
 mod start;
@@ -157,9 +158,9 @@ impl Relay {
         };
         let deliveries = Deliveries::new(self.log.service().clone(), &ends);
         let producer = producer::open(brokers, self.log.service(), deliveries.clone())?;
-        let ended = Copy::new(&self.log, &self.settings, &reader, &producer, &deliveries)
-            .run(&self.status, named, stop)
-            .await;
+        let mut copy = Copy::new(&self.log, &self.settings, &reader, &producer, &deliveries);
+        let ended = copy.run(&self.status, named, stop).await;
+        copy.end().await;
         // It purges what is under way, and waits for its thread. The lock is given back only then.
         spawn_blocking(move || drop(producer)).await?;
         ended

@@ -2,13 +2,13 @@
 //! and the delivery callback moves the watermarks.
 
 use super::super::KafkaFailure;
-use super::producer::{Deliveries, End, Producer};
+use super::producer::{Context, Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
 use crate::{Log, Recorded, kafka};
 use futures_util::{FutureExt, StreamExt};
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -38,6 +38,8 @@ const POLL_IDLE: Duration = Duration::from_millis(250);
 /// A topic that was deleted and made again is reported by nobody, so it is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(3);
 const WATCH_PATIENCE: Duration = Duration::from_secs(5);
+/// How soon a comparison is given up that nobody waits for any more.
+const WATCH_STEP: Duration = Duration::from_secs(1);
 /// Without one acknowledgement for so long the client is made anew.
 const STALL: Duration = Duration::from_secs(30);
 /// How long the end waits for what is under way.
@@ -62,6 +64,7 @@ enum Answer {
 struct Watch {
     at: Instant,
     running: Option<JoinHandle<Result<Answer, KafkaFailure>>>,
+    given_up: CancellationToken,
 }
 
 impl<'a> Copy<'a> {
@@ -85,7 +88,11 @@ impl<'a> Copy<'a> {
             turn: 0,
             moved: now,
             poll: Poll { at: now, pause: POLL_BUSY },
-            watch: Watch { at: now + WATCH_EVERY, running: None },
+            watch: Watch {
+                at: now + WATCH_EVERY,
+                running: None,
+                given_up: CancellationToken::new(),
+            },
         }
     }
 
@@ -160,11 +167,21 @@ impl<'a> Copy<'a> {
                 Some(Answer::NotNow) | None => {}
             }
         } else if now >= self.watch.at {
-            let (producer, topic) = (self.producer.clone(), self.settings.topic.clone());
-            let ends = self.deliveries.ends();
-            self.watch.running = Some(spawn_blocking(move || compare(&producer, topic, &ends)));
+            let (client, topic) = (self.producer.client(), self.settings.topic.clone());
+            let (ends, given_up) = (self.deliveries.ends(), self.watch.given_up.clone());
+            let comparing = move || compare(&client, topic, &ends, &given_up);
+            self.watch.running = Some(spawn_blocking(comparing));
         }
         Ok(())
+    }
+
+    /// Lets go of the producer: a comparison that is under way would keep it from its end.
+    pub(super) async fn end(mut self) {
+        self.watch.given_up.cancel();
+        if let Some(running) = self.watch.running.take() {
+            // What it found is looked at by whoever relays next.
+            let _ = running.await;
+        }
     }
 
     fn under_way(&self) -> i64 {
@@ -245,10 +262,10 @@ impl<'a> Copy<'a> {
         let offset = usize::try_from(event.offset).unwrap_or(usize::MAX);
         let record = BaseRecord::with_opaque_to(&self.settings.topic, offset)
             .partition(event.partition)
-            .key(&event.stream)
-            .payload(&event.payload)
+            .key(event.stream.as_str())
+            .payload(event.payload.as_str())
             .headers(kafka::headers(event));
-        let Err((error, _)) = self.producer.send(record) else { return Ok(true) };
+        let Err(error) = self.producer.send(record) else { return Ok(true) };
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
             return Ok(false);
         }
@@ -274,9 +291,14 @@ async fn raised(heads: &mut [watch::Receiver<i64>]) {
 }
 
 /// Whether the topic still holds what was acknowledged. Blocks.
-fn compare(producer: &Producer, topic: String, ends: &[End]) -> Result<Answer, KafkaFailure> {
+fn compare(
+    client: &BaseProducer<Context>,
+    topic: String,
+    ends: &[End],
+    given_up: &CancellationToken,
+) -> Result<Answer, KafkaFailure> {
     for (partition, end) in (0..).zip(ends) {
-        match producer.client().fetch_watermarks(&topic, partition, WATCH_PATIENCE) {
+        match watermarks(client, &topic, partition, given_up) {
             Ok((_, found)) if found < end.kafka => return Err(KafkaFailure::Replaced { topic }),
             Ok(_) => {}
             Err(error) => match error.rdkafka_error_code() {
@@ -295,4 +317,24 @@ fn compare(producer: &Producer, topic: String, ends: &[End]) -> Result<Answer, K
         }
     }
     Ok(Answer::AsAcknowledged)
+}
+
+/// Asks in steps, so that it can be given up.
+fn watermarks(
+    client: &BaseProducer<Context>,
+    topic: &str,
+    partition: i32,
+    given_up: &CancellationToken,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + WATCH_PATIENCE;
+    loop {
+        let answered = client.client().fetch_watermarks(topic, partition, WATCH_STEP);
+        let silent = |error: &KafkaError| {
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
+        };
+        let goes_on = !given_up.is_cancelled() && Instant::now() < deadline;
+        if !(goes_on && answered.as_ref().is_err_and(silent)) {
+            return answered;
+        }
+    }
 }
