@@ -74,12 +74,27 @@ impl Chain {
         self.entries.iter().flat_map(|e| &e.events).map(|e| e.payload.len() + 256).sum()
     }
 
-    pub(crate) fn check_sizes(&self, limit: usize) -> Result<(), AppendError> {
+    /// Refuses what Postgres or the topic would, and what could be written but never read.
+    pub(crate) fn check(&self, limit: usize) -> Result<(), AppendError> {
+        if !self.entries.iter().flat_map(|e| &e.events).all(EventEntry::has_readable_metadata) {
+            return Err(AppendError::Data("a text of the metadata holds U+0000".into()));
+        }
         let largest = self.entries.iter().flat_map(|e| &e.events).map(|e| e.payload.len()).max();
         match largest {
             Some(size) if size > limit => Err(AppendError::TooLarge { size, limit }),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+impl EventEntry {
+    /// JSON may say `\u0000`, and Postgres stores it; but it reads no field of such a document, so the
+    /// repeat of the command could never be told from a new one.
+    fn has_readable_metadata(&self) -> bool {
+        let StoredMetadata { metadata, fingerprint } = &self.metadata;
+        let texts = [Some(&metadata.correlation), Some(&metadata.actor)];
+        let texts = texts.into_iter().chain([metadata.traceparent.as_ref(), fingerprint.as_ref()]);
+        !texts.flatten().any(|text| text.contains('\0'))
     }
 }
 

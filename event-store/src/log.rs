@@ -222,7 +222,7 @@ impl Log {
         epoch: Option<i32>,
         chain: Chain,
     ) -> Result<ChainOutcome, AppendError> {
-        chain.check_sizes(self.0.event_bytes)?;
+        chain.check(self.0.event_bytes)?;
         if chain.entries.is_empty() {
             return Err(AppendError::Statement("a chain needs a command".into()));
         }

@@ -132,7 +132,7 @@ pub fn event_id(stream: &str, command_id: Uuid, ordinal: i32) -> Uuid {
 impl<D: Decider> Transactor<D> {
     #[must_use]
     pub fn new(log: Log, limits: TransactLimits) -> Self {
-        let cache = Cache::with_weighter(10_000, limits.cache_bytes, Weight);
+        let cache = drive::cache(limits.cache_bytes, Weight);
         let queues = Mutex::default();
         Transactor(Arc::new(Inner { log, limits, cache, queues, queued: AtomicUsize::new(0) }))
     }

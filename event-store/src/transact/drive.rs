@@ -4,7 +4,8 @@ use super::decide::{Distinct, answers, decide};
 use super::{Answer, Done, Inner, TransactError, Waiting, unreadable};
 use crate::{AppendError, Log, Position, StoreError, Verdict};
 use decider::Decider;
-use quick_cache::Weighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -40,6 +41,22 @@ impl<D: Decider> Weighter<String, Folded<D>> for Weight {
     fn weight(&self, stream: &String, folded: &Folded<D>) -> u64 {
         (stream.len() + folded.bytes + 256) as u64
     }
+}
+
+/// Of one shard: each of several takes no more than its share of the bytes, and the state of the busiest
+/// stream would be the first that is never kept, and is folded again for every batch.
+pub(super) fn cache<V: Clone, W: Weighter<String, V> + Clone>(
+    bytes: u64,
+    weight: W,
+) -> Cache<String, V, W> {
+    const ITEMS: usize = 10_000;
+    let options = OptionsBuilder::new()
+        .estimated_items_capacity(ITEMS)
+        .weight_capacity(bytes)
+        .shards(1)
+        .build()
+        .expect("both capacities are given");
+    Cache::with_options(options, weight, DefaultHashBuilder::default(), DefaultLifecycle::default())
 }
 
 const PAGE: i64 = 1_000;
@@ -272,4 +289,25 @@ async fn pause(conflicts: u32, stream: &str) {
     let jitter = u64::from(std::process::id()).wrapping_mul(2_654_435_761)
         ^ (stream.len() as u64).wrapping_mul(u64::from(conflicts) * 40_503);
     tokio::time::sleep(Duration::from_millis(jitter % most + most / 2)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone)]
+    struct Itself;
+
+    impl Weighter<String, u64> for Itself {
+        fn weight(&self, _: &String, weight: &u64) -> u64 {
+            *weight
+        }
+    }
+
+    #[test]
+    fn a_stream_of_half_the_cache_is_kept() {
+        let cache = cache(1 << 20, Itself);
+        cache.insert("stock-1".into(), 1 << 19);
+        assert_eq!(cache.get("stock-1"), Some(1 << 19));
+    }
 }

@@ -164,6 +164,15 @@ async fn only_the_event_that_postgres_refuses_fails() {
 }
 
 #[tokio::test]
+async fn metadata_that_postgres_could_not_read_again_is_refused() {
+    let log = open(&fresh_database().await).await;
+    let mut nul = chain("till-1", 0, &[(1, 1)]);
+    nul.entries[0].events[0].metadata.metadata.correlation = "a\0b".into();
+    assert!(matches!(log.append(nul).await, Err(AppendError::Data(_))));
+    assert_eq!(log.heads().await.unwrap(), [0; 4]);
+}
+
+#[tokio::test]
 async fn a_stream_whose_name_no_index_takes_fails_alone() {
     let database = fresh_database().await;
     let mut one_lane = settings(&database);
