@@ -20,6 +20,7 @@ create table {service}_read.due (
   due_at timestamptz not null,
   tries int not null default 0,
   lease_until timestamptz not null default '-infinity',
+  claimed_by int,  -- the Postgres backend of whoever is at it; a lease ends with it
   last_error text,
   primary key (stream, key)
 ) with (fillfactor = 70);

@@ -49,7 +49,7 @@ pub trait Settle<D: Owes>: Send + Sync + 'static {
 pub struct DueLimits {
     /// Requests under way at once.
     pub concurrency: usize,
-    /// How long a claim lasts; past it another worker may try.
+    /// How long a claim lasts, if its worker lives so long; past it another one may try.
     pub lease: Duration,
     /// The pause after the first failure; it doubles up to `retry_most`.
     pub retry_first: Duration,
@@ -80,18 +80,20 @@ pub struct DueWorker<D: Owes> {
 }
 
 /// Materialized, because a plan that looks for the rows once for each row to update claims more than the
-/// limit. Only the decider's own streams: another one's request would not be understood.
+/// limit. Only the decider's own streams: another one's request would not be understood. A worker that was
+/// killed left its leases behind, but not its connection: nobody waits for them.
 const CLAIM: &str = "with mine as materialized (\
        select stream, key from {schema}.due \
-        where due_at <= clock_timestamp() and lease_until <= clock_timestamp() \
-          and starts_with(stream, $3) \
+        where due_at <= clock_timestamp() and starts_with(stream, $3) \
+          and (lease_until <= clock_timestamp() \
+               or claimed_by is not null and claimed_by not in (select pid from pg_stat_activity)) \
         order by due_at limit $1 for update skip locked) \
-     update {schema}.due d set tries = d.tries + 1, \
+     update {schema}.due d set tries = d.tries + 1, claimed_by = pg_backend_pid(), \
        lease_until = clock_timestamp() + make_interval(secs => $2) \
      from mine where d.stream = mine.stream and d.key = mine.key \
      returning d.stream, d.key, d.request, d.correlation, d.causation, d.due_at, d.tries";
 /// A try that outlived its lease must not shorten the lease of the one that followed it.
-const PUT_OFF: &str = "update {schema}.due set last_error = $3, \
+const PUT_OFF: &str = "update {schema}.due set last_error = $3, claimed_by = null, \
        lease_until = clock_timestamp() + make_interval(secs => $4) \
      where stream = $1 and key = $2 and tries = $5";
 

@@ -84,6 +84,58 @@ async fn a_worker_claims_no_more_than_it_has_room_for() {
 }
 
 #[tokio::test]
+async fn what_a_killed_worker_was_at_is_asked_for_at_once() {
+    let database = fresh_database().await;
+    let open = || ReadSide::open(&database.of_service("shop"), "shop", 2).unwrap();
+    let (killed, next) = (open(), open());
+    owe(&next, "till", 0..3, "1").await;
+    let (_, mut worker) = counting(&killed, 64);
+    assert_eq!(worker.try_step().await.unwrap(), 3);
+    let (counting, mut other) = counting(&next, 64);
+    assert_eq!(other.try_step().await.unwrap(), 0, "somebody alive is at them");
+    // A kill closes its connections, and that is all that is seen of it.
+    killed.pool.close();
+    let claimed = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            match other.try_step().await.unwrap() {
+                0 => tokio::time::sleep(Duration::from_millis(10)).await,
+                claimed => return claimed,
+            }
+        }
+    });
+    assert_eq!(claimed.await.expect("long before the lease ends"), 3);
+    eventually("all are asked for", || async { counting.0.lock().unwrap().len() == 3 }).await;
+}
+
+#[tokio::test]
+async fn what_was_put_off_waits_though_its_worker_is_gone() {
+    let database = fresh_database().await;
+    let open = || ReadSide::open(&database.of_service("shop"), "shop", 2).unwrap();
+    let (killed, next) = (open(), open());
+    owe(&next, "till", 0..1, "\"of a newer binary\"").await;
+    let limits = DueLimits { retry_first: Duration::from_secs(600), ..DueLimits::default() };
+    let limits = DueLimits { retry_most: Duration::from_secs(600), ..limits };
+    let nobody = Arc::new(Counting::default());
+    let mut worker = DueWorker::<Till>::new(killed.clone(), nobody, Arc::default(), limits);
+    assert_eq!(worker.try_step().await.unwrap(), 1);
+    eventually("it is put off", || async {
+        late(&next, 0.0, 1).await.unwrap()[0].last_error.is_some()
+    })
+    .await;
+    killed.pool.close();
+    let admin = database.connect("tests").await.unwrap();
+    eventually("its connections are gone", || async {
+        let sql = "select count(*) from pg_stat_activity \
+             where datname = current_database() and application_name like '%follow%'";
+        // One of them is the other worker's.
+        admin.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) <= 1
+    })
+    .await;
+    let (_, mut other) = counting(&next, 64);
+    assert_eq!(other.try_step().await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_due_that_cannot_be_read_holds_up_no_other() {
     let read = ReadSide::open(&fresh_database().await.of_service("shop"), "shop", 4).unwrap();
     owe(&read, "till", 0..3, "\"of a newer binary\"").await;
