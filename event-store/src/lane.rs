@@ -235,12 +235,16 @@ impl Lane {
     }
 }
 
+/// A session that appends. An answer means that the disk has it, whatever the database's own default is;
+/// a stricter one (`remote_apply`) is kept.
 async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
     let client = settings.database.connect(&format!("daybook lane {}", settings.service)).await?;
     client
         .batch_execute(
             "set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '10s'; \
-             set default_transaction_isolation = 'read committed'",
+             set default_transaction_isolation = 'read committed'; \
+             select set_config('synchronous_commit', 'on', false) \
+              where current_setting('synchronous_commit') = 'off'",
         )
         .await?;
     let service = &settings.service;
