@@ -128,28 +128,39 @@ begin
    order by h.o;
 end $f$;
 
--- The epochs with which a writer may append. Called at every connection: where the server is another one, or lives on
--- another timeline, than the last epoch was opened on, the next epoch is opened behind what the log holds now.
+-- Opens the next epoch behind what the log holds now: in every partition, or only where the last one was opened on
+-- another server or timeline than this.
+create function {service}.open_epoch(_everywhere boolean) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $f$
+declare
+  _system bigint := (select system_identifier from pg_control_system());
+  _timeline text := substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8);
+  _p record;
+begin
+  for _p in select p.partition, p.epoch from {service}.log_partition p order by p.partition for update loop
+    insert into {service}.log_epoch (partition, epoch, first_offset, system_identifier, timeline)
+    select _p.partition, _p.epoch + 1,
+           coalesce((select max(v.log_offset) + 1 from {service}.event v where v.partition = _p.partition), 0), _system, _timeline
+     where _everywhere
+        or exists (select from {service}.log_epoch e where e.partition = _p.partition and e.epoch = _p.epoch
+                      and (e.system_identifier <> _system or e.timeline <> _timeline));
+    if found then
+      update {service}.log_partition set epoch = _p.epoch + 1 where partition = _p.partition;
+    end if;
+  end loop;
+end $f$;
+
+-- The epochs with which a writer may append. Called at every connection; on another server or timeline the next one is opened.
 create function {service}.writer_epochs() returns table (partition int, epoch int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $f$
 #variable_conflict use_column
 declare
   _system bigint := (select system_identifier from pg_control_system());
   _timeline text := substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8);
-  _p record;
 begin
   if exists (select from {service}.log_partition p join {service}.log_epoch e on e.partition = p.partition and e.epoch = p.epoch
               where e.system_identifier <> _system or e.timeline <> _timeline) then
-    for _p in select p.partition, p.epoch from {service}.log_partition p order by p.partition for update loop
-      insert into {service}.log_epoch (partition, epoch, first_offset, system_identifier, timeline)
-      select _p.partition, _p.epoch + 1,
-             coalesce((select max(v.log_offset) + 1 from {service}.event v where v.partition = _p.partition), 0), _system, _timeline
-       where exists (select from {service}.log_epoch e where e.partition = _p.partition and e.epoch = _p.epoch
-                        and (e.system_identifier <> _system or e.timeline <> _timeline));
-      if found then
-        update {service}.log_partition set epoch = _p.epoch + 1 where partition = _p.partition;
-      end if;
-    end loop;
+    perform {service}.open_epoch(false);
   end if;
   return query select p.partition, p.epoch from {service}.log_partition p order by p.partition;
 end $f$;

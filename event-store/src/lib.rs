@@ -26,7 +26,7 @@ pub use codec::{DecodeError, encode};
 pub use database::Database;
 pub use error::{AppendError, StoreError};
 pub use log::{Log, LogSettings};
-pub use migrate::migrate;
+pub use migrate::{migrate, open_epoch};
 pub use partitioner::partition_of;
 pub use position::{BadPosition, Position};
 pub use recorded::{Metadata, Recorded};

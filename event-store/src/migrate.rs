@@ -37,6 +37,18 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
     check_partitions(&client, service, partitions).await
 }
 
+/// Opens the next epoch of every partition of a log by hand: after a disk was restored from a copy, which
+/// no writer can notice. Offsets that are given out from here on are other ones than those before.
+///
+/// # Errors
+/// If the name cannot name a service, or the database is out of reach or refuses.
+pub async fn open_epoch(admin: &Database, service: &str) -> Result<(), StoreError> {
+    check_name(service)?;
+    let client = admin.connect("daybook new-epoch").await?;
+    client.execute(&format!("select {service}.open_epoch(true)"), &[]).await?;
+    Ok(())
+}
+
 async fn run(
     client: &mut Client,
     service: &str,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use event_store::{Log as ServiceLog, Position, Recorded};
 use projections::LoggedEvent;
 use std::collections::HashMap;
@@ -18,8 +18,10 @@ use crate::settings::ReachFlags;
 /// Inside a partition the order is the log's own. Between partitions and services there is none, and
 /// lines are told apart by their position: `orders/5@1:1234` is service, partition, epoch, offset.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Log {
+    #[command(subcommand)]
+    act: Option<Act>,
     /// Whose log: catalogue, orders, inventory, payments, checkout [default: all of them]
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -42,6 +44,20 @@ pub(super) struct Log {
     flags: ReachFlags,
 }
 
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Open the next epoch of a log by hand, after its disk was restored from a copy
+    ///
+    /// A failover or a restore from a backup is noticed by itself. A disk that was put back as it was some
+    /// time ago is not: offsets would be given out a second time, and who follows could not tell.
+    NewEpoch {
+        /// Whose log
+        service: String,
+        #[command(flatten)]
+        flags: ReachFlags,
+    },
+}
+
 const EXAMPLES: &str = "\
 Examples:
   daybook log orders
@@ -54,6 +70,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Log {
     pub(super) async fn run(self) -> Result<ExitCode> {
+        if let Some(Act::NewEpoch { service, flags }) = &self.act {
+            let reached = Reached::find(flags).await?;
+            let opened = event_store::open_epoch(&reached.database, service).await;
+            reached.leave().await;
+            opened?;
+            println!("{service}: what is appended from here on is in a new epoch");
+            return Ok(ExitCode::SUCCESS);
+        }
         let reached = Reached::find(&self.flags).await?;
         let printed = self.print(&reached).await;
         reached.leave().await;

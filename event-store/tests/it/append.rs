@@ -271,3 +271,19 @@ async fn closing_appends_what_is_queued() {
     let stored: i64 = open(&database).await.heads().await.unwrap().iter().sum();
     assert_eq!(stored, acknowledged);
 }
+
+#[tokio::test]
+async fn an_epoch_opened_by_hand_is_the_one_that_running_writers_go_on_with() {
+    let database = fresh_database().await;
+    let log = open(&database).await;
+    verdicts(&log, chain("till-1", 0, &[(1, 1)])).await;
+    event_store::open_epoch(&database, "shop").await.unwrap();
+    let stale = log.append(chain("till-1", 1, &[(2, 1)])).await;
+    assert!(matches!(stale, Err(AppendError::Epoch)), "{stale:?}");
+    verdicts(&log, chain("till-1", 1, &[(2, 1)])).await;
+    let read = log.read_stream("till-1", 0, 10).await.unwrap();
+    assert_eq!(
+        read.iter().map(|event| (event.epoch, event.offset)).collect::<Vec<_>>(),
+        [(1, 0), (2, 1)]
+    );
+}
