@@ -105,14 +105,16 @@ impl Shop {
 
     /// An order from its beginning to its end, which is different for each; its id.
     async fn lives(&self, number: usize) -> String {
-        let method = if number % 6 == 0 { "pm_card_visa_chargeDeclined" } else { "pm_card_visa" };
+        let method =
+            if number.is_multiple_of(6) { "pm_card_visa_chargeDeclined" } else { "pm_card_visa" };
         let (first, second) = (SKUS[number % 5], SKUS[(number + number / 5) % 5]);
-        let skus = if number % 7 == 0 { vec![first, SCARCE] } else { vec![first, second, first] };
+        let skus =
+            if number.is_multiple_of(7) { vec![first, SCARCE] } else { vec![first, second, first] };
         let mut order = order(&skus, method);
         order["customer"] = json!(format!("C{}", number % 3));
         order["shipping"] = pence(i64::try_from(number % 4).unwrap() * 100);
         order["discount"] = pence(i64::try_from(number % 3).unwrap() * 10);
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             order.as_object_mut().unwrap().remove("customer");
         }
         let placed = self.command("/v1/orders", &order).await;
