@@ -206,7 +206,7 @@ fn start_kafka(
     }
     let group = format!("{}daybook", settings.topic_prefix);
     let brokers = settings.brokers.clone();
-    let feeds = KafkaFeeds::new(FeedSettings { brokers, group, topics, replication: -1 });
+    let feeds = KafkaFeeds::new(FeedSettings { brokers, group, topics });
     tasks.spawn(feeds.run(stop.clone()));
     states
 }

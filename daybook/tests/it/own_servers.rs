@@ -26,7 +26,7 @@ async fn killed_and_started_again_it_adopts_its_servers_and_goes_on() {
     }
     let servers = servers(folder.path());
     shop.child.kill().await.unwrap();
-    assert!(servers.iter().all(|server| is_running(server)), "they outlive it");
+    assert!(servers.iter().all(is_running), "they outlive it");
 
     shop = Shop::start(folder.path()).await;
     assert_eq!(self::servers(folder.path()), servers, "they are adopted, not started again");
@@ -37,7 +37,7 @@ async fn killed_and_started_again_it_adopts_its_servers_and_goes_on() {
     }
     let took = shop.stop().await;
     assert!(took < WITHIN, "it took {took:?}");
-    assert!(!servers.iter().any(|server| is_running(server)), "it takes its servers along");
+    assert!(!servers.iter().any(is_running), "it takes its servers along");
 }
 
 /// The records of the embedded servers: pid and start time, so no other process can be meant.

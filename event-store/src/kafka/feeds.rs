@@ -4,8 +4,7 @@
 
 mod assigned;
 
-use super::topics::{self, Topic};
-use super::{KafkaFailure, client, record};
+use super::{KafkaFailure, client, record, topics};
 use crate::follow::Feed;
 use crate::lane::chain_of;
 use assigned::{Assigned, Context};
@@ -28,8 +27,6 @@ pub struct FeedSettings {
     pub group: String,
     /// Each topic with the feed of the log that it copies.
     pub topics: Vec<(String, Feed)>,
-    /// Copies of each partition of a topic that must be made; −1 is what the brokers are set to.
-    pub replication: i32,
 }
 
 /// What brings events to the followers of this process.
@@ -99,15 +96,11 @@ impl KafkaFeeds {
     /// From joining the group to leaving it.
     async fn session(&self, brokers: &str, stop: &CancellationToken) -> Result<(), KafkaFailure> {
         let mut named = self.settings.brokers.clone();
-        let topic = |(name, feed): &(String, Feed)| Topic {
-            name: name.clone(),
-            partitions: feed.log().partitions(),
-            replication: self.settings.replication,
-        };
+        let topic = |(name, feed): &(String, Feed)| (name.clone(), feed.log().partitions());
         let topics = self.settings.topics.iter().map(topic).collect();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            ensured = topics::ensure(brokers, topics) => ensured?,
+            there = topics::appear(brokers, topics) => there?,
             Ok(()) = named.changed() => return Ok(()),
         }
         let assigned = Assigned::new(self.settings.topics.clone(), self.status.clone());

@@ -18,6 +18,7 @@ pub(super) struct Topic {
 }
 
 const ANSWER: Duration = Duration::from_secs(5);
+const APPEAR_PAUSE: Duration = Duration::from_millis(100);
 
 /// The copy keeps what the log keeps: for ever, whole, at the time when it was written.
 const SETTINGS: [(&str, &str); 5] = [
@@ -49,11 +50,43 @@ async fn ensure_one(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<()
         Some(found) => found,
         None => create(admin, topic).await?,
     };
-    if found == topic.partitions {
+    check(&topic.name, found, topic.partitions)
+}
+
+/// Waits until topics are there, and checks their numbers of partitions. Only the relay that owns a log
+/// makes its topic: made by anyone else, while a relay still works for the one that was lost, it would
+/// begin with what was under way just then, in the middle of the log.
+pub(super) async fn appear(brokers: &str, topics: Vec<(String, i32)>) -> Result<(), KafkaFailure> {
+    let config = client::config(brokers, "topics");
+    let admin = Arc::new(config.create_with_context::<_, AdminClient<_>>(Quiet)?);
+    let mut checked = Ok(());
+    for (topic, partitions) in &topics {
+        checked = match appear_one(&admin, topic).await {
+            Ok(found) => check(topic, found, *partitions),
+            Err(error) => Err(error),
+        };
+        if checked.is_err() {
+            break;
+        }
+    }
+    spawn_blocking(move || drop(admin)).await?;
+    checked
+}
+
+async fn appear_one(admin: &Arc<AdminClient<Quiet>>, topic: &str) -> Result<i32, KafkaFailure> {
+    loop {
+        if let Some(found) = count(admin, topic).await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(APPEAR_PAUSE).await;
+    }
+}
+
+fn check(topic: &str, found: i32, wanted: i32) -> Result<(), KafkaFailure> {
+    if found == wanted {
         return Ok(());
     }
-    let (topic, wanted) = (topic.name.clone(), topic.partitions);
-    Err(KafkaFailure::Partitions { topic, found, wanted })
+    Err(KafkaFailure::Partitions { topic: topic.to_owned(), found, wanted })
 }
 
 async fn create(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<i32, KafkaFailure> {

@@ -36,7 +36,6 @@ impl Process {
             brokers,
             group: group.to_owned(),
             topics: vec![(topic.to_owned(), feed.clone())],
-            replication: -1,
         });
         let status = feeds.status();
         tasks.spawn(feeds.run(stop.clone()));
