@@ -2,6 +2,7 @@
 //! table and its follower, which posts it from the catalogue's log, belong to the service `orders`.
 
 mod list;
+mod desk;
 mod follower;
 
 pub use follower::PriceFollower;

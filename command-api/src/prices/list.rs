@@ -1,4 +1,4 @@
-use super::PriceFollower;
+use super::{PriceFollower, desk::Desk};
 use deadpool_postgres::{Client, Pool};
 use domain::values::{Money, Sku};
 use event_store::{Log, Position, StoreError};
@@ -21,6 +21,7 @@ pub struct Prices(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
+    desk: Desk,
     /// The catalogue's heads at this process's start: before the list has passed them, it may be older
     /// than what this shop has long told its customers.
     heads: Vec<i64>,
@@ -42,7 +43,7 @@ pub enum PricesUnavailable {
     #[error("the price list has not come to the position that was asked for")]
     Behind,
     #[error("the price list cannot be read")]
-    Database(#[source] StoreError),
+    Database(#[source] Arc<StoreError>),
 }
 
 impl PricesUnavailable {
@@ -56,7 +57,7 @@ impl PricesUnavailable {
 
 impl From<StoreError> for PricesUnavailable {
     fn from(error: StoreError) -> Self {
-        PricesUnavailable::Database(error)
+        PricesUnavailable::Database(Arc::new(error))
     }
 }
 
@@ -71,12 +72,13 @@ impl Prices {
     /// If the database of `orders` or the log of the catalogue is out of reach.
     pub async fn open(orders: Pool, catalogue: &Log) -> Result<Self, StoreError> {
         lay_table(&orders).await?;
-        let (pool, heads) = (orders, catalogue.heads().await?);
-        Ok(Prices(Arc::new(Inner { pool, heads, passed_heads: AtomicBool::new(false) })))
+        let (desk, heads) = (Desk::open(orders.clone()), catalogue.heads().await?);
+        let passed_heads = AtomicBool::new(false);
+        Ok(Prices(Arc::new(Inner { pool: orders, desk, heads, passed_heads })))
     }
 
-    /// The prices of those products that have one, not older than `min`, which the list may take `wait` to
-    /// come to; positions of other logs are ignored.
+    /// The prices of those products that have one, and perhaps of others, not older than `min`, which the
+    /// list may take `wait` to come to; positions of other logs are ignored.
     ///
     /// # Errors
     /// See [`PricesUnavailable`].
@@ -85,15 +87,12 @@ impl Prices {
         skus: &[&str],
         min: &[Position],
         wait: Duration,
-    ) -> Result<HashMap<Sku, Price>, PricesUnavailable> {
+    ) -> Result<Arc<HashMap<Sku, Price>>, PricesUnavailable> {
         if !self.is_ready().await? {
             return Err(PricesUnavailable::Starting);
         }
         self.wait_for(min, wait).await?;
-        let client = self.client().await?;
-        let find = client.prepare_cached(include_str!("find.sql")).await.map_err(postgres)?;
-        let rows = client.query(&find, &[&skus]).await.map_err(postgres)?;
-        rows.iter().map(price).collect()
+        self.0.desk.look(skus).await.map_err(PricesUnavailable::Database)
     }
 
     /// Whether prices can be looked up: the list has passed the heads once.
@@ -149,14 +148,14 @@ impl Prices {
     }
 }
 
-fn price(row: &tokio_postgres::Row) -> Result<(Sku, Price), PricesUnavailable> {
+pub(super) fn price(row: &tokio_postgres::Row) -> Result<(Sku, Price), StoreError> {
     let (sku, amount, currency) = (row.get::<_, &str>(0), row.get(1), row.get::<_, &str>(2));
     let read = || {
         let amount = Money::new(amount, currency.parse()?)?;
         Ok((sku.parse()?, Price { amount, discontinued: row.get(3) }))
     };
     read().map_err(|error: domain::values::Invalid| {
-        StoreError::Other(format!("the price of {sku}: {error}")).into()
+        StoreError::Other(format!("the price of {sku}: {error}"))
     })
 }
 

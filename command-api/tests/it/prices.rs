@@ -1,5 +1,6 @@
 use crate::shop::{Reply, Shop, order, pounds};
 use command_api::Settings;
+use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
 use std::time::Duration;
@@ -74,4 +75,23 @@ async fn an_order_does_not_wait_for_ever() {
     order_at_a_new_price(&shop).await.await.is_problem(503, "prices-unavailable", &[]);
     let call = shop.post("/v1/orders").header("daybook-min-position", "soon");
     call.send(order("A")).await.is_problem(400, "invalid-min-position", &[]);
+}
+
+/// They are looked up together, and each order is told of its own lines.
+#[tokio::test]
+async fn orders_that_come_at_once_get_each_their_own_prices() {
+    let shop = Shop::new().await;
+    for (sku, pence) in [("A", 1), ("B", 2)] {
+        shop.list(sku, pence).await;
+    }
+    shop.post_prices().await;
+    let orders = (0..100).map(|nth| {
+        let (sku, pence) = [("A", 1), ("B", 2), ("A", 2), ("X", 1)][nth % 4];
+        let mut body = order(sku);
+        body["lines"][0]["unit_price"] = pounds(pence);
+        shop.post("/v1/orders").send(body)
+    });
+    for (nth, reply) in join_all(orders).await.into_iter().enumerate() {
+        assert_eq!(reply.status.as_u16(), [201, 201, 409, 422][nth % 4], "{}", reply.body);
+    }
 }

@@ -8,7 +8,7 @@ use domain::values::{Money, Sku};
 use edge::{FieldError, Problem};
 use event_store::Position;
 use http::StatusCode;
-use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The unit price of every line, as the price list has it. A history comes with its own prices, and what
 /// it does not say is looked up.
@@ -20,7 +20,7 @@ pub(super) async fn agree(
     let own = |line: &DraftLine| line.unit_price.filter(|_| api.settings.accept_history);
     let unknown: Vec<_> = draft.lines.iter().filter(|line| own(line).is_none()).collect();
     let list = if unknown.is_empty() {
-        HashMap::new()
+        Arc::default()
     } else {
         let skus: Vec<_> = unknown.iter().map(|line| line.sku.as_str()).collect();
         api.prices.lookup(&skus, min, api.settings.min_position_wait).await?

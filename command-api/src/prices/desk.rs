@@ -1,0 +1,63 @@
+//! Where prices are looked up for everybody: what was asked for while the last look lasted is one look.
+//! Two hundred callers of a flash sale cost a few queries, and wait for no connection.
+
+use super::list::{Price, price};
+use deadpool_postgres::Pool;
+use domain::values::Sku;
+use event_store::StoreError;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most questions that one look answers, and the most that wait; who comes then waits outside.
+const TOGETHER: usize = 256;
+
+type Found = Result<Arc<HashMap<Sku, Price>>, Arc<StoreError>>;
+
+struct Question {
+    skus: Vec<String>,
+    answer: oneshot::Sender<Found>,
+}
+
+/// Ends with its last clone.
+#[derive(Clone)]
+pub(super) struct Desk(mpsc::Sender<Question>);
+
+impl Desk {
+    pub(super) fn open(pool: Pool) -> Self {
+        let (ask, asked) = mpsc::channel(TOGETHER);
+        tokio::spawn(serve(pool, asked));
+        Desk(ask)
+    }
+
+    /// The prices of at least these products, as they are no earlier than now.
+    pub(super) async fn look(&self, skus: &[&str]) -> Found {
+        let (answer, found) = oneshot::channel();
+        let skus = skus.iter().map(|sku| (*sku).to_owned()).collect();
+        let asked = self.0.send(Question { skus, answer }).await;
+        let closed = || Arc::new(StoreError::Other("prices are no longer looked up".to_owned()));
+        asked.map_err(|_| closed())?;
+        found.await.map_err(|_| closed())?
+    }
+}
+
+async fn serve(pool: Pool, mut asked: mpsc::Receiver<Question>) {
+    let mut questions = Vec::with_capacity(TOGETHER);
+    while asked.recv_many(&mut questions, TOGETHER).await > 0 {
+        let skus: BTreeSet<&str> =
+            questions.iter().flat_map(|question| &question.skus).map(String::as_str).collect();
+        let found = find(&pool, &skus).await.map(Arc::new).map_err(Arc::new);
+        for question in questions.drain(..) {
+            // Whoever went away is not told.
+            let _ = question.answer.send(found.clone());
+        }
+    }
+}
+
+async fn find(pool: &Pool, skus: &BTreeSet<&str>) -> Result<HashMap<Sku, Price>, StoreError> {
+    let client = pool.get().await?;
+    let find = client.prepare_cached(include_str!("find.sql")).await?;
+    let skus: Vec<&str> = skus.iter().copied().collect();
+    let rows = client.query(&find, &[&skus]).await?;
+    rows.iter().map(price).collect()
+}
