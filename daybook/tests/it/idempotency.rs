@@ -12,14 +12,20 @@ const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
 
 /// All callers at once, spread over the processes; each body in its turn.
 async fn call(daybooks: &[Daybook], key: &str, bodies: &[&Value]) -> Vec<Answer> {
-    let calling =
-        (0..CALLERS).map(|caller| {
-            let daybook = &daybooks[caller % daybooks.len()];
-            let body = bodies[caller / daybooks.len() % bodies.len()];
-            async move {
-                post(&daybook.http, &format!("{}/v1/orders", daybook.url), Some(key), body).await
-            }
-        });
+    call_at(daybooks, "/v1/orders", Some(key), bodies).await
+}
+
+async fn call_at(
+    daybooks: &[Daybook],
+    path: &str,
+    key: Option<&str>,
+    bodies: &[&Value],
+) -> Vec<Answer> {
+    let calling = (0..CALLERS).map(|caller| {
+        let daybook = &daybooks[caller % daybooks.len()];
+        let body = bodies[caller / daybooks.len() % bodies.len()];
+        async move { post(&daybook.http, &format!("{}{path}", daybook.url), key, body).await }
+    });
     join_all(calling).await
 }
 
@@ -121,4 +127,31 @@ async fn of_two_bodies_that_race_under_one_key_one_is_answered_and_the_other_ref
     settled(&world, 10).await;
     assert_eq!(their_book(&world).await.len(), 10, "one charge for each key");
     audit(&world).await;
+}
+
+#[tokio::test]
+async fn money_is_given_back_once_however_many_ask() {
+    let world = World::new().await.without_kafka();
+    let daybooks = [world.start().await, world.start().await];
+    sell(&world, &daybooks[0], "A", 250, 1_000).await;
+    let placed = one(&call(&daybooks, KEY, &[&order(&["A"], "pm_card_visa")]).await).order();
+    let path = format!("/v1/orders/{placed}");
+    daybooks[0].until("it is confirmed", &path, |order| order["status"] == "confirmed").await;
+    let shipping = call_at(&daybooks, &format!("{path}/ship"), Some(KEY), &[&json!({})]).await;
+    assert_eq!(one(&shipping).body["events"], json!(["order.shipped"]));
+    daybooks[0].until("it is closed", &path, |order| order["status"] == "closed").await;
+
+    let refund = format!("/v1/payments/{placed}/refund");
+    let asked = call_at(&daybooks, &refund, Some(KEY), &[&json!({})]).await;
+    assert_eq!(one(&asked).body["events"], json!(["payment.refund_requested"]));
+    // Others ask under keys of their own: too late, or while nobody knows yet.
+    for answer in call_at(&daybooks, &refund, None, &[&json!({})]).await {
+        assert_eq!(answer.status, 409, "{answer:?}");
+    }
+    let given_back = |order: &Value| order["payment_status"] == "refunded";
+    daybooks[0].until("it is given back", &path, given_back).await;
+    assert_eq!(call_at(&daybooks, &refund, Some(KEY), &[&json!({})]).await, asked);
+    audit(&world).await;
+    let money = their_book(&world).await[&placed];
+    assert_eq!((money.charges, money.captured, money.refunded), (1, 250, 250));
 }

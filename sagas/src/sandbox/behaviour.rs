@@ -32,6 +32,8 @@ pub enum Mode {
     Slow,
     /// Answers 500, and does nothing.
     Error,
+    /// Acts at once, and cuts the line instead of answering.
+    Mute,
 }
 
 fn usual_delay_ms() -> u64 {

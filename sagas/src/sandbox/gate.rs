@@ -27,13 +27,16 @@ pub(super) async fn pass(
             Fault::internal().into_response()
         }
         Mode::Error => Fault::internal().into_response(),
-        Mode::Up | Mode::Slow => {
+        Mode::Up | Mode::Slow | Mode::Mute => {
             if let Err(fault) = authorised(request.headers()) {
                 return fault.into_response();
             }
             let answer = next.run(request).await;
             if behaviour.mode == Mode::Slow {
                 tokio::time::sleep(Duration::from_millis(behaviour.delay_ms)).await;
+            }
+            if behaviour.mode == Mode::Mute {
+                line.cut();
             }
             answer
         }
