@@ -103,7 +103,6 @@ impl Shop {
     }
 
     /// Every endpoint, without the limits and the request log around them.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -162,7 +161,7 @@ fn sagas(
         checkout::Settings { patience: settings.patience, ..checkout::Settings::default() },
     );
     let (url, key) = (&settings.provider_url, &settings.provider_key);
-    let provider = Provider::new(url, key, settings.provider_timeouts, settings.breaker.clone())
+    let provider = Provider::new(url, key, settings.provider_timeouts, settings.breaker)
         .context("the payment provider's client")?;
     let read = &services["payments"].read;
     let payment = payment::saga(api.payments.clone(), read, provider, payment::usual_limits());

@@ -252,10 +252,6 @@ impl Provider {
         assert!(answer.status().is_success(), "{behaviour}");
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
