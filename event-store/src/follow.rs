@@ -40,8 +40,14 @@ pub trait Follower: Send + Sync + 'static {
     /// See [`ApplyError`].
     async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError>;
 
-    /// Called after the commit: a place to wake somebody.
-    fn committed(&self) {}
+    /// Called after the commit of a batch of this partition: a place to wake somebody.
+    fn committed(&self, _partition: i32) {}
+
+    /// The least time between two transactions of a partition that does not fill its batches: who posts for
+    /// people to read saves most of them under load, and the first event after a quiet time does not wait.
+    fn pace(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 }
 
 /// Why a batch was not posted.

@@ -3,6 +3,7 @@ use deadpool_postgres::Transaction;
 use event_store::Recorded;
 use event_store::follow::{ApplyError, Follower, ReadSide};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A read model: tables that are posted from logs, and nothing else.
 ///
@@ -76,6 +77,9 @@ impl Place {
     }
 }
 
+/// What a person reads may be so much older than the log, under load.
+const PACE: Duration = Duration::from_millis(100);
+
 /// The follower that posts one generation of a projection.
 pub struct Posting {
     pub projection: Arc<dyn Projection>,
@@ -90,6 +94,10 @@ impl Follower for Posting {
 
     fn logs(&self) -> Vec<String> {
         self.projection.layout().logs.iter().map(|&log| log.to_owned()).collect()
+    }
+
+    fn pace(&self) -> Duration {
+        PACE
     }
 
     async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {

@@ -7,7 +7,7 @@ use deadpool_postgres::Transaction;
 use decider::{Due, Owes};
 use quick_cache::sync::Cache;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -20,6 +20,8 @@ pub struct DueFollower<D: Owes> {
     /// States of its own, each with its version; never those of the write side, which may be ahead.
     states: Cache<String, (i64, D::State)>,
     posted: Arc<Notify>,
+    /// Partitions whose batch under way adds dues.
+    owing: Mutex<HashSet<i32>>,
 }
 
 /// Streams whose states are kept between batches.
@@ -45,7 +47,7 @@ impl<D: Owes> DueFollower<D> {
     pub fn new(log: Log, read: ReadSide) -> Self {
         let name = format!("{}-dues", D::CATEGORY);
         let states = Cache::new(STATES);
-        DueFollower { name, log, read, states, posted: Arc::default() }
+        DueFollower { name, log, read, states, posted: Arc::default(), owing: Mutex::default() }
     }
 
     /// Told after each commit: what a [`DueWorker`](super::DueWorker) waits for.
@@ -177,7 +179,8 @@ impl<D: Owes> Follower for DueFollower<D> {
             let delete = tx.prepare_cached(&sql(DELETE)).await?;
             tx.execute(&delete, &[&gone_stream, &gone_key]).await?;
         }
-        if !key.is_empty() {
+        if let (Some(event), false) = (batch.first(), key.is_empty()) {
+            self.owing.lock().unwrap_or_else(PoisonError::into_inner).insert(event.partition);
             let insert = tx.prepare_cached(&sql(INSERT)).await?;
             tx.execute(&insert, &[&stream, &key, &json, &correlations, &causations, &due_ats])
                 .await?;
@@ -185,8 +188,11 @@ impl<D: Owes> Follower for DueFollower<D> {
         Ok(())
     }
 
-    fn committed(&self) {
-        self.posted.notify_one();
+    fn committed(&self, partition: i32) {
+        // Most batches only settle.
+        if self.owing.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition) {
+            self.posted.notify_one();
+        }
     }
 }
 

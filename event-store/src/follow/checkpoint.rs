@@ -169,7 +169,7 @@ pub async fn post(
     }
     follower.apply(&tx, batch).await?;
     tx.commit().await?;
-    follower.committed();
+    follower.committed(last.partition);
     Ok(Posted::At(to))
 }
 

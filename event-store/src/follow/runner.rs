@@ -30,6 +30,8 @@ pub struct Stopped {
 
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MOST: Duration = Duration::from_secs(5);
+/// A batch of so many events is followed by the next one at once.
+const FULL: usize = 100;
 /// How often a partition whose lock another process holds is tried again.
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -185,6 +187,13 @@ async fn while_locked(
                 if count > 0 {
                     pause = RETRY_FIRST;
                     note(runner, name, None);
+                }
+                let pace = worker.follower.pace();
+                if count < FULL && !pace.is_zero() {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(pace) => {}
+                    }
                 }
             }
             Ok(Outcome::Idle) => {
