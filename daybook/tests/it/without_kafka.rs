@@ -5,7 +5,7 @@ use crate::kafka_copy::equals_the_logs;
 use crate::shop::{audit, eventually, order, sell, settled};
 use crate::support::{Daybook, World};
 use daybook::embedded::{Java, Kafka, KafkaSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
