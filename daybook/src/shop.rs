@@ -13,7 +13,7 @@ use domain::checkout::checkout::Checkout;
 use domain::payments::payment::Payment;
 use edge::Health;
 use event_store::follow::{Feed, Follower, ReadSide, Runner};
-use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayStatus};
+use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings};
 use event_store::{Log, TransactLimits, Transactor, migrate};
 use projections::{Generations, Queries};
 use sagas::provider::Provider;
@@ -21,7 +21,6 @@ use sagas::{Saga, checkout, payment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,7 +30,6 @@ pub struct Shop {
     router: Router,
     logs: BTreeMap<&'static str, Log>,
     runner: Runner,
-    relays: Vec<Receiver<RelayStatus>>,
     /// Who acts and follows; ended before the logs are closed.
     acting: CancellationToken,
     tasks: TaskTracker,
@@ -81,7 +79,7 @@ impl Shop {
             projections::follow(generations.clone(), runner.clone(), reads.clone(), acting.clone());
         tasks.spawn(following);
 
-        let relays = start_kafka(&settings, &services, feeds, &tasks, &acting);
+        start_kafka(&settings, &services, feeds, &tasks, &acting);
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
             prices: api.prices.clone(),
@@ -99,7 +97,7 @@ impl Shop {
         let router = command_api::router(api)
             .merge(projections::router(queries))
             .merge(edge::health::routes(health.clone()));
-        Ok(Shop { health, router, logs, runner, relays, acting, tasks })
+        Ok(Shop { health, router, logs, runner, acting, tasks })
     }
 
     /// Every endpoint, without the limits and the request log around them.
@@ -124,7 +122,6 @@ impl Shop {
                 "not all was finished in time; what is left is done after the next start"
             );
         }
-        drop(self.relays);
     }
 }
 
@@ -188,8 +185,7 @@ fn start_kafka(
     feeds: Vec<Feed>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> Vec<Receiver<RelayStatus>> {
-    let mut states = Vec::new();
+) {
     let mut topics = Vec::new();
     for feed in feeds {
         let service = feed.log().service().to_string();
@@ -199,7 +195,6 @@ fn start_kafka(
             services[service.as_str()].log.clone(),
             RelaySettings::new(settings.brokers.clone(), &topic),
         );
-        states.push(relay.status());
         tasks.spawn(relay.run(stop.clone()));
         topics.push((topic, feed));
     }
@@ -207,5 +202,4 @@ fn start_kafka(
     let brokers = settings.brokers.clone();
     let feeds = KafkaFeeds::new(FeedSettings { brokers, group, topics });
     tasks.spawn(feeds.run(stop.clone()));
-    states
 }
