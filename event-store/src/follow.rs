@@ -3,16 +3,17 @@
 //! without Kafka it is woken by the lanes of its process and by a poll of the heads.
 
 mod checkpoint;
+mod cursor;
 mod feed;
 mod locks;
 mod runner;
 mod worker;
 
-pub use checkpoint::{Checkpoint, Posted, Start, has_posted, post, wait_until_posted};
+pub use checkpoint::{Batch, Checkpoint, Posted, Start, has_posted, post, wait_until_posted};
 pub use feed::{Feed, Transport};
 pub use locks::{Lock, Locks};
 pub use runner::{Runner, Stopped, is_worked};
-pub use worker::{Outcome, PartitionWorker};
+pub use worker::{LogWorker, Step, StepError};
 
 use crate::{Database, DecodeError, Recorded, StoreError};
 use async_trait::async_trait;
@@ -33,18 +34,18 @@ pub trait Follower: Send + Sync + 'static {
         Start::Beginning
     }
 
-    /// Posts events, in order, all of one partition. Rows go through `tx`, in which the runner also
-    /// writes the checkpoint; what is done elsewhere may be done again after a crash.
+    /// Posts events of one log, partition by partition, those of each in order. Rows go through `tx`, in
+    /// which the runner also writes the checkpoints; what is done elsewhere may be done again after a crash.
     ///
     /// # Errors
     /// See [`ApplyError`].
     async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError>;
 
-    /// Called after the commit of a batch of this partition: a place to wake somebody.
-    fn committed(&self, _partition: i32) {}
+    /// Called after each commit: a place to wake somebody.
+    fn committed(&self) {}
 
-    /// The least time between two transactions of a partition that does not fill its batches: who posts for
-    /// people to read saves most of them under load, and the first event after a quiet time does not wait.
+    /// The least time between two transactions of one log that are not full: who posts for people to read
+    /// saves most of them under load, and the first event after a quiet time does not wait.
     fn pace(&self) -> std::time::Duration {
         std::time::Duration::ZERO
     }

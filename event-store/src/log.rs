@@ -69,26 +69,41 @@ pub(crate) struct Inner {
 
 /// The next offset of each partition, as far as this process knows.
 #[derive(Clone)]
-pub(crate) struct Heads(Arc<[watch::Sender<i64>]>);
+pub(crate) struct Heads(Arc<watch::Sender<Vec<i64>>>);
 
 impl Heads {
     fn new(partitions: u32) -> Self {
-        Heads((0..partitions).map(|_| watch::Sender::new(0)).collect())
+        Heads(Arc::new(watch::Sender::new((0..partitions).map(|_| 0).collect())))
     }
 
     pub(crate) fn raise(&self, partition: i32, next: i64) {
-        self.set(partition, next, i64::MIN);
+        self.0.send_if_modified(|heads| {
+            let head = &mut heads[index(partition)];
+            let rises = *head < next;
+            *head = next.max(*head);
+            rises
+        });
     }
 
-    /// Sets a head that was read after it was known as `before`. If that is more than what was read, the
-    /// log has lost its tail, and whoever waited for that tail would look for it in vain, again and again.
-    fn set(&self, partition: i32, next: i64, before: i64) {
-        self.0[index(partition)].send_if_modified(|head| {
-            let changes = *head < next || (next < *head && *head == before);
-            if changes {
-                *head = next;
+    fn raise_all(&self, next: &[i64]) {
+        for (next, partition) in next.iter().zip(0..) {
+            self.raise(partition, *next);
+        }
+    }
+
+    /// Sets the heads that were read after they were known as `before`. If one is less than it was known and
+    /// still is, the log has lost its tail, and whoever waited for that tail would look for it in vain, again
+    /// and again.
+    fn set(&self, next: &[i64], before: &[i64]) {
+        self.0.send_if_modified(|heads| {
+            let mut changed = false;
+            for ((head, next), before) in heads.iter_mut().zip(next).zip(before) {
+                if *head < *next || (*next < *head && *head == *before) {
+                    *head = *next;
+                    changed = true;
+                }
             }
-            changes
+            changed
         });
     }
 }
@@ -174,11 +189,11 @@ impl Log {
         &self.0.database
     }
 
-    /// The next offset of a partition as this process knows it: told at once by the lanes of this
+    /// The next offset of each partition as this process knows it: told at once by the lanes of this
     /// process, by [`refresh_heads`](Self::refresh_heads) for what other processes append.
     #[must_use]
-    pub fn head(&self, partition: i32) -> watch::Receiver<i64> {
-        self.0.heads.0[index(partition)].subscribe()
+    pub fn known_heads(&self) -> watch::Receiver<Vec<i64>> {
+        self.0.heads.0.subscribe()
     }
 
     /// Reads the heads from the log and tells those who wait for them.
@@ -186,19 +201,15 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub async fn refresh_heads(&self) -> Result<(), StoreError> {
-        let before: Vec<i64> = self.0.heads.0.iter().map(|head| *head.borrow()).collect();
+        let before = self.0.heads.0.borrow().clone();
         let heads = self.heads().await?;
-        for ((head, before), partition) in heads.iter().zip(before).zip(0..) {
-            self.0.heads.set(partition, *head, before);
-        }
+        self.0.heads.set(&heads, &before);
         Ok(())
     }
 
     /// Tells those who wait for heads what was read of them.
     pub(crate) fn raise_heads(&self, heads: &[i64]) {
-        for (head, partition) in heads.iter().zip(0..) {
-            self.0.heads.raise(partition, *head);
-        }
+        self.0.heads.raise_all(heads);
     }
 
     /// Appends a chain; the answer comes after its commit. Once queued it is appended even if the

@@ -15,8 +15,8 @@ use std::time::Duration;
 pub trait Projection: Send + Sync + 'static {
     fn layout(&self) -> &'static Layout;
 
-    /// Posts a batch, all of one partition, in order. Rows are written in the order of their keys, so that
-    /// two partitions that post into one table never wait for each other in a circle.
+    /// Posts a batch of one log, partition by partition, the events of each in order. Rows are written in the
+    /// order of their keys, so that two logs that post into one table never wait for each other in a circle.
     ///
     /// # Errors
     /// See [`ApplyError`].

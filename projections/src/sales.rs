@@ -91,32 +91,43 @@ impl Projection for Sales {
         tx: &Transaction<'_>,
         batch: &[Arc<Recorded>],
     ) -> Result<(), ApplyError> {
-        let Some(partition) = batch.first().map(|event| event.partition) else { return Ok(()) };
-        let mut changes = BTreeMap::<Uuid, Change>::new();
-        for recorded in batch {
-            let order = projection::target(recorded, order::id_of)?;
-            changes.entry(order.0).or_default().take(recorded.decode()?, recorded);
-        }
-        let mut placed = Vec::new();
-        let mut changed = (Vec::new(), Vec::new());
-        for (order, change) in changes {
-            match (change.placed, change.counted) {
-                (Some(sale), counted) => placed.push((order, sale, counted.unwrap_or(false))),
-                (None, Some(counted)) => {
-                    changed.0.push(order);
-                    changed.1.push(counted);
-                }
-                (None, None) => {}
-            }
-        }
-        let uncounted = changed.1.contains(&false);
-        post_sales(place, tx, partition, &placed, &changed).await?;
-        if uncounted {
-            // As if what is gone had never been there: a replay in larger batches makes no such rows.
-            place.execute(tx, include_str!("sales/clear.sql"), &[&partition]).await?;
+        for of_one in batch.chunk_by(|one, next| one.partition == next.partition) {
+            post_partition(place, tx, of_one).await?;
         }
         Ok(())
     }
+}
+
+async fn post_partition(
+    place: &Place,
+    tx: &Transaction<'_>,
+    batch: &[Arc<Recorded>],
+) -> Result<(), ApplyError> {
+    let Some(partition) = batch.first().map(|event| event.partition) else { return Ok(()) };
+    let mut changes = BTreeMap::<Uuid, Change>::new();
+    for recorded in batch {
+        let order = projection::target(recorded, order::id_of)?;
+        changes.entry(order.0).or_default().take(recorded.decode()?, recorded);
+    }
+    let mut placed = Vec::new();
+    let mut changed = (Vec::new(), Vec::new());
+    for (order, change) in changes {
+        match (change.placed, change.counted) {
+            (Some(sale), counted) => placed.push((order, sale, counted.unwrap_or(false))),
+            (None, Some(counted)) => {
+                changed.0.push(order);
+                changed.1.push(counted);
+            }
+            (None, None) => {}
+        }
+    }
+    let uncounted = changed.1.contains(&false);
+    post_sales(place, tx, partition, &placed, &changed).await?;
+    if uncounted {
+        // As if what is gone had never been there: a replay in larger batches makes no such rows.
+        place.execute(tx, include_str!("sales/clear.sql"), &[&partition]).await?;
+    }
+    Ok(())
 }
 
 async fn post_sales(

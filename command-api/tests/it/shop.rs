@@ -9,7 +9,7 @@ use command_api::{
 use edge::{Limits, layered};
 use event_store::{
     Database, Log, LogSettings, TransactLimits, Transactor,
-    follow::{Feed, Outcome, PartitionWorker, ReadSide},
+    follow::{Feed, LogWorker, ReadSide},
     migrate,
 };
 use http::{HeaderMap, Request, StatusCode};
@@ -108,15 +108,19 @@ impl Shop {
     /// Brings the price list to the catalogue's heads.
     pub(crate) async fn post_prices(&self) {
         let [catalogue, ..] = &self.logs;
-        for partition in 0..catalogue.partitions() {
-            let mut worker = PartitionWorker::new(
-                Arc::new(PriceFollower),
-                PriceFollower::GENERATION,
-                self.read.clone(),
-                Feed::new(catalogue.clone()),
-                partition,
-            );
-            while worker.try_step().await.unwrap() != Outcome::Idle {}
+        let mut worker = LogWorker::new(
+            Arc::new(PriceFollower),
+            PriceFollower::GENERATION,
+            self.read.clone(),
+            Feed::new(catalogue.clone()),
+        );
+        (0..catalogue.partitions()).for_each(|partition| worker.hold(partition));
+        loop {
+            let step = worker.try_step().await;
+            assert!(step.failed.is_empty(), "{:?}", step.failed);
+            if step.posted == 0 {
+                break;
+            }
         }
     }
 

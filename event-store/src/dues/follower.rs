@@ -7,7 +7,8 @@ use deadpool_postgres::Transaction;
 use decider::{Due, Owes};
 use quick_cache::sync::Cache;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -20,8 +21,8 @@ pub struct DueFollower<D: Owes> {
     /// States of its own, each with its version; never those of the write side, which may be ahead.
     states: Cache<String, (i64, D::State)>,
     posted: Arc<Notify>,
-    /// Partitions whose batch under way adds dues.
-    owing: Mutex<HashSet<i32>>,
+    /// Whether the batch under way adds dues.
+    owing: AtomicBool,
 }
 
 /// Streams whose states are kept between batches.
@@ -47,7 +48,14 @@ impl<D: Owes> DueFollower<D> {
     pub fn new(log: Log, read: ReadSide) -> Self {
         let name = format!("{}-dues", D::CATEGORY);
         let states = Cache::new(STATES);
-        DueFollower { name, log, read, states, posted: Arc::default(), owing: Mutex::default() }
+        DueFollower {
+            name,
+            log,
+            read,
+            states,
+            posted: Arc::default(),
+            owing: AtomicBool::new(false),
+        }
     }
 
     /// Told after each commit: what a [`DueWorker`](super::DueWorker) waits for.
@@ -179,8 +187,8 @@ impl<D: Owes> Follower for DueFollower<D> {
             let delete = tx.prepare_cached(&sql(DELETE)).await?;
             tx.execute(&delete, &[&gone_stream, &gone_key]).await?;
         }
-        if let (Some(event), false) = (batch.first(), key.is_empty()) {
-            self.owing.lock().unwrap_or_else(PoisonError::into_inner).insert(event.partition);
+        if !key.is_empty() {
+            self.owing.store(true, Ordering::Relaxed);
             let insert = tx.prepare_cached(&sql(INSERT)).await?;
             tx.execute(&insert, &[&stream, &key, &json, &correlations, &causations, &due_ats])
                 .await?;
@@ -188,9 +196,9 @@ impl<D: Owes> Follower for DueFollower<D> {
         Ok(())
     }
 
-    fn committed(&self, partition: i32) {
+    fn committed(&self) {
         // Most batches only settle.
-        if self.owing.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition) {
+        if self.owing.swap(false, Ordering::Relaxed) {
             self.posted.notify_one();
         }
     }

@@ -20,12 +20,12 @@ pub struct Feed(Arc<Inner>);
 
 struct Inner {
     log: Log,
-    live: Vec<broadcast::Sender<Arc<Recorded>>>,
+    live: broadcast::Sender<Arc<Recorded>>,
     transport: watch::Sender<Transport>,
 }
 
-/// Events of a partition that a slow follower may lag behind; past that it reads the log.
-const BUFFER: usize = 4_096;
+/// Events that a slow follower may lag behind; past that it reads the log.
+const BUFFER: usize = 8_192;
 const POLL_BUSY: Duration = Duration::from_millis(100);
 const POLL_IDLE: Duration = Duration::from_millis(250);
 /// With Kafka the poll is the tail check: a lost last record makes no hole.
@@ -34,8 +34,9 @@ const POLL_TAIL: Duration = Duration::from_secs(1);
 impl Feed {
     #[must_use]
     pub fn new(log: Log) -> Self {
-        let live = (0..log.partitions()).map(|_| broadcast::Sender::new(BUFFER)).collect();
-        Feed(Arc::new(Inner { log, live, transport: watch::Sender::new(Transport::Log) }))
+        let (live, transport) =
+            (broadcast::Sender::new(BUFFER), watch::Sender::new(Transport::Log));
+        Feed(Arc::new(Inner { log, live, transport }))
     }
 
     #[must_use]
@@ -43,14 +44,11 @@ impl Feed {
         &self.0.log
     }
 
-    /// Hands an event that Kafka brought to every follower of the partition. Never waits: who is too
-    /// slow misses it, sees the hole and reads the log.
+    /// Hands an event that Kafka brought to every follower of the log. Never waits: who is too slow misses
+    /// it, sees the hole and reads the log.
     pub fn deliver(&self, event: Arc<Recorded>) {
-        let partition = usize::try_from(event.partition).ok();
-        if let Some(live) = partition.and_then(|p| self.0.live.get(p)) {
-            // Nobody may be following just now.
-            let _ = live.send(event);
-        }
+        // Nobody may be following just now.
+        let _ = self.0.live.send(event);
     }
 
     pub fn set_transport(&self, transport: Transport) {
@@ -66,21 +64,22 @@ impl Feed {
         self.0.transport.subscribe()
     }
 
-    pub(crate) fn live(&self, partition: i32) -> broadcast::Receiver<Arc<Recorded>> {
-        self.0.live[crate::append::index(partition)].subscribe()
+    pub(crate) fn live(&self) -> broadcast::Receiver<Arc<Recorded>> {
+        self.0.live.subscribe()
     }
 
     /// Looks for what other processes appended, until stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = POLL_BUSY;
         loop {
-            let before = self.heads();
+            let heads = self.0.log.known_heads();
+            let before = heads.borrow().clone();
             if let Err(error) = self.0.log.refresh_heads().await {
                 tracing::warn!(service = %self.0.log.service(), %error, "the log's heads cannot be read");
                 pause = POLL_TAIL;
             } else if *self.0.transport.borrow() != Transport::Log {
                 pause = POLL_TAIL;
-            } else if before == self.heads() {
+            } else if before == *heads.borrow() {
                 pause = (pause + POLL_BUSY / 4).min(POLL_IDLE);
             } else {
                 pause = POLL_BUSY;
@@ -92,9 +91,5 @@ impl Feed {
                 _ = transport.changed() => pause = POLL_BUSY,
             }
         }
-    }
-
-    fn heads(&self) -> Vec<i64> {
-        (0..self.0.log.partitions()).map(|p| *self.0.log.head(p).borrow()).collect()
     }
 }

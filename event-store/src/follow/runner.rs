@@ -1,15 +1,18 @@
+use super::cursor::RETRY_MOST;
 use super::feed::{Feed, Transport};
-use super::worker::{Outcome, PartitionWorker, StepError};
-use super::{ApplyError, Follower, ReadSide};
+use super::worker::{LogWorker, StepError};
+use super::{ApplyError, Follower, Lock, ReadSide};
 use crate::StoreError;
 use crate::lane::chain_of;
+use metrics::Gauge;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Runs followers: a task for each partition of each log that they follow.
+/// Runs followers: a task for each log that they follow.
 #[derive(Clone)]
 pub struct Runner(Arc<Inner>);
 
@@ -28,9 +31,7 @@ pub struct Stopped {
     pub why: String,
 }
 
-const RETRY_FIRST: Duration = Duration::from_millis(20);
-const RETRY_MOST: Duration = Duration::from_secs(5);
-/// A batch of so many events is followed by the next one at once.
+/// A step of so many events is followed by the next one at once.
 const FULL: usize = 100;
 /// How often a partition whose lock another process holds is tried again.
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
@@ -65,17 +66,9 @@ impl Runner {
                 tracing::error!(follower = follower.name(), service, "no such log is open here");
                 continue;
             };
-            for partition in 0..feed.log().partitions() {
-                let worker = PartitionWorker::new(
-                    follower.clone(),
-                    generation,
-                    read.clone(),
-                    feed.clone(),
-                    partition,
-                );
-                let name = format!("{}/{service}/{partition}", follower.name());
-                self.0.tasks.spawn(watched(self.0.clone(), worker, name, stop.clone()));
-            }
+            let worker = LogWorker::new(follower.clone(), generation, read.clone(), feed.clone());
+            let work = Work::new(self.0.clone(), worker, read, feed, generation, stop.clone());
+            self.0.tasks.spawn(work.run());
         }
         stop
     }
@@ -113,106 +106,135 @@ pub async fn is_worked(
     read.locks.is_held(&name).await
 }
 
-/// Works a partition, and tells of it if the follower panics: nobody else would miss it.
-async fn watched(
+/// The work of one follower on one log: the locks of the partitions that this process is to work.
+struct Work {
     runner: Arc<Inner>,
-    worker: PartitionWorker,
-    name: String,
+    worker: LogWorker,
+    read: ReadSide,
+    parts: Vec<Part>,
     stop: CancellationToken,
-) {
-    let working = tokio::spawn(work(runner.clone(), worker, name.clone(), stop));
-    if let Err(ended) = working.await {
-        let why = format!("{ended}; it goes on after a restart");
-        tracing::error!(name, why, "a partition of a follower stands still");
-        note(&runner, &name, Some(why));
-    }
 }
 
-/// Holds the partition's lock while this process is to work it, and works it.
-async fn work(
-    runner: Arc<Inner>,
-    mut worker: PartitionWorker,
+struct Part {
+    partition: i32,
+    /// `orders-view/orders/5`
     name: String,
-    stop: CancellationToken,
-) {
-    let lock_name = lock_name(&name, worker.generation);
-    loop {
-        let mut transport = worker.feed.transport();
-        if !wanted(&transport.borrow_and_update(), worker.partition) {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = transport.changed() => continue,
-            }
-        }
-        let lock = match worker.read.locks.try_lock(&lock_name).await {
-            Ok(lock) => lock,
-            Err(error) => {
-                tracing::debug!(name, error = %chain_of(&error), "a lock cannot be asked for");
-                None
+    lock_name: String,
+    lock: Option<Lock>,
+    /// When the lock may be asked for.
+    ask_at: Instant,
+    lag: Gauge,
+}
+
+impl Work {
+    fn new(
+        runner: Arc<Inner>,
+        worker: LogWorker,
+        read: &ReadSide,
+        feed: &Feed,
+        generation: i32,
+        stop: CancellationToken,
+    ) -> Self {
+        let part = |partition| {
+            let name = format!("{}/{}/{partition}", worker.follower().name(), feed.log().service());
+            Part {
+                partition,
+                lock_name: lock_name(&name, generation),
+                lock: None,
+                ask_at: Instant::now(),
+                lag: metrics::gauge!("daybook_follower_lag_events", "follower" => name.clone()),
+                name,
             }
         };
-        if let Some(lock) = lock {
-            worker.restart();
-            while_locked(&runner, &mut worker, &name, &lock, &stop).await;
-            lock.release().await;
-            note(&runner, &name, None);
+        let parts = (0..feed.log().partitions()).map(part).collect();
+        Work { runner, worker, read: read.clone(), parts, stop }
+    }
+
+    async fn run(mut self) {
+        let name = self.worker.follower().name().to_owned();
+        let posted = metrics::counter!("daybook_follower_events_total", "follower" => name);
+        let pace = self.worker.follower().pace();
+        while !self.stop.is_cancelled() {
+            let ask_at = self.arrange().await;
+            let step = self.worker.try_step().await;
+            posted.increment(step.posted as u64);
+            self.tell(&step.failed);
+            for partition in step.let_go {
+                self.let_go(crate::append::index(partition)).await;
+            }
+            let paced = !pace.is_zero() && 0 < step.posted && step.posted < FULL;
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(pace), if paced => {}
+                () = self.worker.wait(), if !paced => {}
+                () = tokio::time::sleep_until(ask_at) => {}
+            }
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOCK_PAUSE) => {}
+        for at in 0..self.parts.len() {
+            self.let_go(at).await;
         }
     }
-}
 
-/// Steps until the lock is lost, the partition is another process's, or it is time to stop.
-async fn while_locked(
-    runner: &Inner,
-    worker: &mut PartitionWorker,
-    name: &str,
-    lock: &super::Lock,
-    stop: &CancellationToken,
-) {
-    let mut live = worker.feed.live(worker.partition);
-    let mut head = worker.feed.log().head(worker.partition);
-    let transport = worker.feed.transport();
-    let lag = metrics::gauge!("daybook_follower_lag_events", "follower" => name.to_owned());
-    let mut pause = RETRY_FIRST;
-    while !stop.is_cancelled() && lock.is_held() && wanted(&transport.borrow(), worker.partition) {
-        let step = worker.try_step().await;
-        lag.set(worker.lag() as f64);
-        match step {
-            Ok(Outcome::Posted(count)) => {
-                metrics::counter!("daybook_follower_events_total", "follower" => worker.follower.name().to_owned())
-                    .increment(count as u64);
-                if count > 0 {
-                    pause = RETRY_FIRST;
-                    note(runner, name, None);
-                }
-                let pace = worker.follower.pace();
-                if count < FULL && !pace.is_zero() {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(pace) => {}
+    /// Takes the locks of the partitions that this process is to work, and gives back those of others.
+    /// Returns when to look again.
+    async fn arrange(&mut self) -> Instant {
+        let transport = self.worker.transport.borrow_and_update().clone();
+        // A lock that is gone makes no sound.
+        let mut again = Instant::now() + RETRY_MOST;
+        for at in 0..self.parts.len() {
+            let part = &mut self.parts[at];
+            let wanted = wanted(&transport, part.partition);
+            if part.lock.as_ref().is_some_and(|lock| !wanted || !lock.is_held()) {
+                self.let_go(at).await;
+                continue;
+            }
+            if part.lock.is_some() || !wanted {
+                continue;
+            }
+            if part.ask_at <= Instant::now() {
+                part.ask_at = Instant::now() + LOCK_PAUSE;
+                match self.read.locks.try_lock(&part.lock_name).await {
+                    Ok(Some(lock)) => {
+                        part.lock = Some(lock);
+                        self.worker.hold(part.partition);
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        let (name, error) = (&part.name, chain_of(&error));
+                        tracing::debug!(name, error, "a lock cannot be asked for");
+                        // Nor can the others.
+                        self.parts
+                            .iter_mut()
+                            .for_each(|it| it.ask_at = Instant::now() + LOCK_PAUSE);
+                        return Instant::now() + LOCK_PAUSE;
                     }
                 }
             }
-            Ok(Outcome::Idle) => {
-                note(runner, name, None);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = worker.wait(&mut live, &mut head) => {}
-                    // A lock that is gone makes no sound.
-                    () = tokio::time::sleep(RETRY_MOST) => {}
-                }
-            }
-            Ok(Outcome::LetGo) => return,
-            Err(error) => {
-                report(runner, name, &error);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(RETRY_MOST);
+            again = again.min(self.parts[at].ask_at);
+        }
+        again
+    }
+
+    async fn let_go(&mut self, at: usize) {
+        let part = &mut self.parts[at];
+        part.ask_at = Instant::now() + LOCK_PAUSE;
+        self.worker.let_go(part.partition);
+        if let Some(lock) = part.lock.take() {
+            lock.release().await;
+            note(&self.runner, &part.name, None);
+        }
+    }
+
+    /// Tells how far each partition is, and what stopped it.
+    fn tell(&self, failed: &[(i32, StepError)]) {
+        for part in self.parts.iter().filter(|part| part.lock.is_some()) {
+            part.lag.set(self.worker.lag(part.partition) as f64);
+            let failure = failed.iter().find(|(partition, _)| *partition == part.partition);
+            if let Some((_, error)) = failure {
+                report(&self.runner, &part.name, error);
+            } else if self.worker.goes_on(part.partition) {
+                note(&self.runner, &part.name, None);
             }
         }
     }

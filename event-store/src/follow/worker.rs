@@ -1,41 +1,36 @@
+use super::cursor::{Cursor, Ends, Prospect};
 use super::feed::{Feed, Transport};
-use super::{ApplyError, Checkpoint, Follower, Posted, ReadSide, post};
+use super::{ApplyError, Batch, Follower, Posted, ReadSide, post};
+use crate::append::index;
 use crate::{Recorded, StoreError};
-use std::collections::VecDeque;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-/// Works one partition of one log for one follower.
-pub struct PartitionWorker {
-    pub(super) follower: Arc<dyn Follower>,
-    pub(super) generation: i32,
-    pub(super) read: ReadSide,
-    pub(super) feed: Feed,
-    pub(super) partition: i32,
-    checkpoint: Option<Checkpoint>,
-    overtaken: bool,
-    /// What Kafka brought and is not posted yet, in order.
-    brought: VecDeque<Arc<Recorded>>,
-    /// Whether the log must be read: at the start, at a hole, when Kafka is late.
-    behind: bool,
-    /// Where Kafka is awaited, and since when: duplicates that it brings meanwhile do not make it punctual.
-    late: Option<(i64, Instant)>,
-    /// After a failure events are posted one by one, so that only the culprit is held up.
-    singly: usize,
+/// Works those partitions of one log that this process holds, for one follower. What has come for all of
+/// them is posted in one transaction: under load each costs the same whether it posts one event or many.
+pub struct LogWorker {
+    ends: Ends,
+    cursors: BTreeMap<i32, Cursor>,
+    live: broadcast::Receiver<Arc<Recorded>>,
+    heads: watch::Receiver<Vec<i64>>,
+    pub(super) transport: watch::Receiver<Transport>,
 }
 
 /// What a step did.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Posted(usize),
-    Idle,
-    /// Another instance works this partition.
-    LetGo,
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Events.
+    pub posted: usize,
+    /// Partitions that another instance works.
+    pub let_go: Vec<i32>,
+    /// Each is tried again after a pause, and holds up no other.
+    pub failed: Vec<(i32, StepError)>,
 }
 
-/// Why a step failed.
+/// Why a step failed for a partition.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     #[error(transparent)]
@@ -53,225 +48,167 @@ impl From<StoreError> for StepError {
     }
 }
 
-/// Events in one transaction.
-const BATCH: usize = 1_000;
-/// How long Kafka may take to bring what this process knows to be in the log.
-const GRACE: Duration = Duration::from_millis(200);
+/// So much is taken over from Kafka at once.
+const TAKEN: usize = 2_000;
 
-impl PartitionWorker {
+impl LogWorker {
     #[must_use]
-    pub fn new(
-        follower: Arc<dyn Follower>,
-        generation: i32,
-        read: ReadSide,
-        feed: Feed,
-        partition: i32,
-    ) -> Self {
-        let (checkpoint, brought, late) = (None, VecDeque::new(), None);
-        let (overtaken, behind, singly) = (false, true, 0);
-        PartitionWorker {
-            follower,
-            generation,
-            read,
-            feed,
-            partition,
-            checkpoint,
-            overtaken,
-            brought,
-            behind,
-            late,
-            singly,
-        }
+    pub fn new(follower: Arc<dyn Follower>, generation: i32, read: ReadSide, feed: Feed) -> Self {
+        let (live, heads, transport) = (feed.live(), feed.log().known_heads(), feed.transport());
+        let ends = Ends { follower, generation, read, feed };
+        LogWorker { ends, cursors: BTreeMap::new(), live, heads, transport }
     }
 
-    /// Forgets what it knows: the next step loads the checkpoint and reads the log.
-    pub fn restart(&mut self) {
-        self.checkpoint = None;
-        self.overtaken = false;
-        self.behind = true;
-        self.brought.clear();
+    #[must_use]
+    pub fn follower(&self) -> &dyn Follower {
+        &*self.ends.follower
     }
 
-    /// Posts the next batch, if there is one.
-    ///
-    /// # Errors
-    /// See [`StepError`]; the step may be tried again.
-    pub async fn try_step(&mut self) -> Result<Outcome, StepError> {
-        let from = match self.checkpoint.clone() {
-            Some(checkpoint) => checkpoint,
-            None => self.load().await?,
-        };
-        let mut batch = self.next(&from).await?;
-        if batch.is_empty() {
-            return Ok(Outcome::Idle);
-        }
-        if batch.first().is_some_and(|event| event.epoch != from.epoch) {
-            // Should that fail, what Kafka brought is gone.
-            self.behind = true;
-            self.check(&from).await?;
-        }
-        if self.singly > 0 {
-            batch.truncate(1);
-        }
-        let posted = post(&self.read, &*self.follower, self.generation, &from, &batch).await;
-        match posted {
-            Ok(Posted::At(checkpoint)) => {
-                self.checkpoint = Some(checkpoint);
-                self.overtaken = false;
-                self.singly = self.singly.saturating_sub(1);
-                Ok(Outcome::Posted(batch.len()))
+    /// Begins to work a partition from its checkpoint.
+    pub fn hold(&mut self, partition: i32) {
+        self.cursors.insert(partition, Cursor::new(partition));
+    }
+
+    pub fn let_go(&mut self, partition: i32) {
+        self.cursors.remove(&partition);
+    }
+
+    /// Posts what there is, a batch of each partition at most.
+    pub async fn try_step(&mut self) -> Step {
+        let mut step = Step::default();
+        let ready = self.ready();
+        let ends = &self.ends;
+        let cursors = self.cursors.values_mut().filter(|cursor| ready.contains(&cursor.partition));
+        let next = cursors.map(async |cursor| (cursor.next(ends).await, cursor));
+        let (mut together, mut alone) = (Vec::new(), Vec::new());
+        for (next, cursor) in join_all(next).await {
+            match next {
+                Ok(None) => {}
+                Ok(Some(batch)) if cursor.is_alone() => alone.push((cursor, batch)),
+                Ok(Some(batch)) => together.push((cursor, batch)),
+                Err(error) => {
+                    cursor.put_off();
+                    step.failed.push((cursor.partition, error));
+                }
             }
-            // The new owner may have read just before the old one's last commit: once is no proof.
-            Ok(Posted::Overtaken) if !self.overtaken => {
-                self.restart();
-                self.overtaken = true;
-                Ok(Outcome::Posted(0))
+        }
+        if together.len() > 1 {
+            let (mut cursors, batches): (Vec<_>, Vec<_>) = together.into_iter().unzip();
+            if let Ok(Posted::Here) = ends.post(&batches).await {
+                for (cursor, batch) in cursors.iter_mut().zip(&batches) {
+                    cursor.posted(batch);
+                    step.posted += batch.events.len();
+                }
+            } else {
+                // Whose fault it was shows when each is on its own.
+                alone.extend(cursors.into_iter().zip(batches));
             }
-            Ok(Posted::Overtaken) => {
-                self.restart();
-                Ok(Outcome::LetGo)
-            }
-            Err(error) => {
-                self.behind = true;
-                self.brought.clear();
-                if matches!(error, ApplyError::Poison(_) | ApplyError::Unknown(_))
-                    && self.singly == 0
-                {
-                    self.singly = batch.len();
-                    if batch.len() > 1 {
-                        return Ok(Outcome::Posted(0));
+        } else {
+            alone.extend(together);
+        }
+        let posting = alone.into_iter().map(async |(cursor, batch)| {
+            let posted = ends.post(std::slice::from_ref(&batch)).await;
+            (cursor, batch, posted)
+        });
+        for (cursor, batch, posted) in join_all(posting).await {
+            match posted {
+                Ok(Posted::Here) => {
+                    cursor.posted(&batch);
+                    step.posted += batch.events.len();
+                }
+                Ok(Posted::Overtaken) => {
+                    if cursor.overtaken() {
+                        step.let_go.push(cursor.partition);
                     }
                 }
-                Err(error.into())
+                Err(error) => {
+                    let lasting = cursor.failed(error, &batch);
+                    step.failed.extend(lasting.map(|error| (cursor.partition, error.into())));
+                }
             }
         }
+        step
     }
 
-    async fn load(&mut self) -> Result<Checkpoint, StepError> {
-        let log = self.feed.log();
-        let checkpoint =
-            Checkpoint::load(&self.read, &*self.follower, self.generation, log, self.partition)
-                .await?;
-        self.check(&checkpoint).await?;
-        self.checkpoint = Some(checkpoint.clone());
-        Ok(checkpoint)
+    /// The partitions that may have something to post.
+    fn ready(&mut self) -> Vec<i32> {
+        let now = Instant::now();
+        let prospects = self.prospects(now);
+        let ready = prospects.into_iter().filter(|(_, at)| matches!(at, Prospect::Now));
+        ready.map(|(partition, _)| partition).collect()
     }
 
-    /// Refuses to go on from an event that the log has lost: at the start, and where a new epoch begins,
-    /// because a log may lose its tail under a follower that runs.
-    async fn check(&mut self, checkpoint: &Checkpoint) -> Result<(), StepError> {
-        let log = self.feed.log();
-        if checkpoint.is_valid(log, self.partition).await? {
-            return Ok(());
-        }
-        let invalid = StepError::Invalid {
-            follower: self.follower.name().to_owned(),
-            service: log.service().to_string(),
-            partition: self.partition,
-            epoch: checkpoint.epoch,
-            offset: checkpoint.next_offset,
+    fn prospects(&mut self, now: Instant) -> Vec<(i32, Prospect)> {
+        let kafka = *self.transport.borrow() != Transport::Log;
+        let heads = self.heads.borrow_and_update();
+        let prospect = |cursor: &mut Cursor| {
+            let head = heads[index(cursor.partition)];
+            (cursor.partition, cursor.prospect(head, kafka, now))
         };
-        self.restart();
-        Err(invalid)
+        self.cursors.values_mut().map(prospect).collect()
     }
 
-    /// Below the checkpoint, or of an epoch before it: skip. Equal: take. Above: a hole, read it from the
-    /// log. What Kafka brought is taken up to the end of its epoch, where the checkpoint is checked.
-    async fn next(&mut self, from: &Checkpoint) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let past = |e: &Arc<Recorded>| e.offset < from.next_offset || e.epoch < from.epoch;
-        while self.brought.front().is_some_and(past) {
-            self.brought.pop_front();
-        }
-        if let Some(first) = self.brought.front().filter(|e| e.offset == from.next_offset) {
-            let epoch = first.epoch;
-            let follows =
-                |(at, event): &(i64, &Arc<Recorded>)| event.offset == *at && event.epoch == epoch;
-            let run = (from.next_offset..).zip(&self.brought).take(BATCH).take_while(follows);
-            let run = run.count();
-            return Ok(self.brought.drain(..run).collect());
-        }
-        if !self.behind && self.brought.is_empty() {
-            return Ok(Vec::new());
-        }
-        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let page = self.feed.log().read_partition(self.partition, from.next_offset, limit).await?;
-        self.behind = page.len() == BATCH;
-        if page.is_empty() {
-            // The log has lost what Kafka brought; what takes its place comes again.
-            self.brought.clear();
-        }
-        metrics::counter!("daybook_follower_log_reads_total", "follower" => self.follower.name().to_owned())
-            .increment(1);
-        Ok(page.into_iter().map(Arc::new).collect())
-    }
-
-    fn next_offset(&self) -> i64 {
-        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next_offset)
-    }
-
-    /// Waits until there may be something to do.
-    pub(super) async fn wait(
-        &mut self,
-        live: &mut broadcast::Receiver<Arc<Recorded>>,
-        head: &mut watch::Receiver<i64>,
-    ) {
-        let mut transport = self.feed.transport();
+    /// Waits until there may be something to post, or the transport has changed.
+    pub(super) async fn wait(&mut self) {
         loop {
-            let next = self.next_offset();
-            if *head.borrow_and_update() <= next {
-                self.late = None;
-            } else if *transport.borrow() == Transport::Log {
-                self.behind = true;
-                return;
-            } else if self.late.is_none_or(|(at, _)| at != next) {
-                self.late = Some((next, Instant::now()));
+            let mut wake: Option<Instant> = None;
+            for (_, prospect) in self.prospects(Instant::now()) {
+                match prospect {
+                    Prospect::Now => return,
+                    Prospect::At(at) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
+                    Prospect::None => {}
+                }
             }
-            let at = self.late.map_or_else(Instant::now, |(_, since)| since + GRACE);
+            let until = wake.unwrap_or_else(Instant::now);
             tokio::select! {
-                brought = live.recv() => {
-                    self.take(brought, live);
-                    return;
-                }
-                _ = head.changed() => {}
-                () = tokio::time::sleep_until(at), if self.late.is_some() => {
-                    self.late = None;
-                    self.behind = true;
-                    return;
-                }
-                _ = transport.changed() => {
-                    self.behind = true;
+                brought = self.live.recv() => self.take(brought),
+                _ = self.heads.changed() => {}
+                () = tokio::time::sleep_until(until), if wake.is_some() => {}
+                _ = self.transport.changed() => {
+                    self.cursors.values_mut().for_each(Cursor::read_log);
                     return;
                 }
             }
         }
     }
 
-    fn take(
-        &mut self,
-        mut brought: Result<Arc<Recorded>, broadcast::error::RecvError>,
-        live: &mut broadcast::Receiver<Arc<Recorded>>,
-    ) {
-        loop {
-            match brought {
-                Ok(event) => self.brought.push_back(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
-                Err(broadcast::error::RecvError::Closed) => return,
-            }
-            brought = match live.try_recv() {
-                Ok(event) => Ok(event),
-                Err(broadcast::error::TryRecvError::Lagged(n)) => {
-                    Err(broadcast::error::RecvError::Lagged(n))
+    fn take(&mut self, first: Result<Arc<Recorded>, broadcast::error::RecvError>) {
+        let mut brought = first.ok();
+        if brought.is_none() {
+            // What was missed may be the last of its partition, which leaves no hole.
+            self.cursors.values_mut().for_each(Cursor::read_log);
+        }
+        for _ in 0..TAKEN {
+            match brought.take().map_or_else(|| self.live.try_recv(), Ok) {
+                Ok(event) => {
+                    if let Some(cursor) = self.cursors.get_mut(&event.partition) {
+                        cursor.bring(event);
+                    }
                 }
-                Err(_) => return,
-            };
-            if self.brought.len() > 4 * BATCH {
-                return;
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {
+                    self.cursors.values_mut().for_each(Cursor::read_log);
+                }
+                Err(
+                    broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed,
+                ) => return,
             }
         }
     }
 
-    /// How many events the log holds that are not posted.
-    pub(super) fn lag(&self) -> i64 {
-        (*self.feed.log().head(self.partition).borrow() - self.next_offset()).max(0)
+    /// Whether a partition does not wait after a failure.
+    pub(super) fn goes_on(&self, partition: i32) -> bool {
+        self.cursors.get(&partition).is_none_or(Cursor::goes_on)
+    }
+
+    /// How many events the log holds of a partition that are not posted.
+    pub(super) fn lag(&self, partition: i32) -> i64 {
+        let head = self.heads.borrow()[index(partition)];
+        self.cursors.get(&partition).map_or(0, |cursor| cursor.lag(head))
+    }
+}
+
+impl Ends {
+    async fn post(&self, batches: &[Batch]) -> Result<Posted, ApplyError> {
+        post(&self.read, &*self.follower, self.generation, batches).await
     }
 }

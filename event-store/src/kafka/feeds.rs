@@ -138,6 +138,8 @@ fn open(
         // A partition that was just assigned waits for the fetch under way without it.
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "10")
+        // A topic that was missing when the group shared the partitions out is given to nobody until then.
+        .set("topic.metadata.refresh.interval.ms", "5000")
         .create_with_context(Context(assigned))
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Posting {
 }
 
 const INSERT: &str = "insert into shop_read.posting (partition, log_offset, process) \
-     select $1, unnest($2::bigint[]), $3";
+     select unnest($1::int[]), unnest($2::bigint[]), $3";
 
 #[async_trait]
 impl Follower for Posting {
@@ -26,7 +26,8 @@ impl Follower for Posting {
 
     async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
         let offsets: Vec<i64> = batch.iter().map(|event| event.offset).collect();
-        tx.execute(INSERT, &[&batch[0].partition, &offsets, &self.process]).await?;
+        let partitions: Vec<i32> = batch.iter().map(|event| event.partition).collect();
+        tx.execute(INSERT, &[&partitions, &offsets, &self.process]).await?;
         Ok(())
     }
 }

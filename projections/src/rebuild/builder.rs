@@ -1,7 +1,7 @@
 use super::{Phase, Progress, RebuildError};
 use crate::{Layout, Place, Posting, Projection};
-use event_store::follow::{ApplyError, Checkpoint, Posted, ReadSide, is_worked, post};
-use event_store::{Log, Recorded};
+use event_store::Log;
+use event_store::follow::{ApplyError, Batch, Checkpoint, Posted, ReadSide, is_worked, post};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -195,41 +195,33 @@ impl Builder {
         while at.next_offset < target {
             let limit = BATCH.min(target - at.next_offset);
             let page = log.read_partition(partition, at.next_offset, limit).await?;
-            let batch: Vec<_> = page.into_iter().map(Arc::new).collect();
-            if batch.is_empty() {
+            if page.is_empty() {
                 // The live generation has posted what the log lost since; the log is the truth.
                 break;
             }
-            at = self.post(&at, &batch).await?;
-            self.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            let batch = Batch { from: at, events: page.into_iter().map(Arc::new).collect() };
+            self.post(&batch).await?;
+            at = batch.end();
+            self.done.fetch_add(batch.events.len() as u64, Ordering::Relaxed);
             self.report(phase);
         }
         Ok(())
     }
 
-    async fn post(
-        &self,
-        at: &Checkpoint,
-        batch: &[Arc<Recorded>],
-    ) -> Result<Checkpoint, RebuildError> {
-        let mut pause = RETRY_FIRST;
-        for _ in 1..TRIES {
-            match post(&self.read, &self.posting, self.place.generation, at, batch).await {
-                Ok(Posted::At(checkpoint)) => return Ok(checkpoint),
+    async fn post(&self, batch: &Batch) -> Result<(), RebuildError> {
+        let (batch, mut pause) = (std::slice::from_ref(batch), RETRY_FIRST);
+        for last in (1..=TRIES).map(|tried| tried == TRIES) {
+            match post(&self.read, &self.posting, self.place.generation, batch).await {
+                Ok(Posted::Here) => break,
                 Ok(Posted::Overtaken) => return Err(RebuildError::Overtaken),
-                Err(ApplyError::Transient(why)) => {
+                Err(ApplyError::Transient(why)) if !last => {
                     tracing::debug!(why, "a batch of a rebuild is tried again");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
-                Err(error @ (ApplyError::Poison(_) | ApplyError::Unknown(_))) => {
-                    return Err(error.into());
-                }
+                Err(error) => return Err(error.into()),
             }
         }
-        match post(&self.read, &self.posting, self.place.generation, at, batch).await? {
-            Posted::At(checkpoint) => Ok(checkpoint),
-            Posted::Overtaken => Err(RebuildError::Overtaken),
-        }
+        Ok(())
     }
 }

@@ -227,23 +227,29 @@ fn recorded(
     }
 }
 
-/// Batches of at most `most` events, partition by partition or as the dice decide.
+/// Batches of one log, of a partition at a time or of several as the dice decide.
 fn batches(logs: &Logs, followed: &[&str], mut dice: Option<&mut Dice>) -> Vec<Vec<Arc<Recorded>>> {
     let followed = logs.iter().filter(|((service, _), _)| followed.contains(service));
-    let mut left: Vec<&[Arc<Recorded>]> = followed.map(|(_, log)| log.as_slice()).collect();
+    let mut left: Vec<(&str, &[Arc<Recorded>])> =
+        followed.map(|((service, _), log)| (*service, log.as_slice())).collect();
     let mut batches = Vec::new();
-    while !left.is_empty() {
-        let (chosen, size) = match &mut dice {
-            None => (0, usize::MAX),
-            Some(dice) => (dice.below(left.len()), 1 + dice.below(9)),
-        };
-        let (batch, rest) = left[chosen].split_at(size.min(left[chosen].len()));
-        batches.push(batch.to_vec());
-        if rest.is_empty() {
-            left.remove(chosen);
-        } else {
-            left[chosen] = rest;
+    while let Some(last) = left.len().checked_sub(1) {
+        let chosen = dice.as_deref_mut().map_or(0, |dice| dice.below(last + 1));
+        let service = left[chosen].0;
+        let mut batch = Vec::new();
+        for (at, (of, log)) in left.iter_mut().enumerate() {
+            let size = match &mut dice {
+                None if at == chosen => usize::MAX,
+                Some(dice) if at == chosen => 1 + dice.below(9),
+                Some(dice) if *of == service => dice.below(9),
+                Some(_) | None => 0,
+            };
+            let (taken, rest) = log.split_at(size.min(log.len()));
+            batch.extend_from_slice(taken);
+            *log = rest;
         }
+        left.retain(|(_, log)| !log.is_empty());
+        batches.push(batch);
     }
     batches
 }

@@ -103,7 +103,7 @@ impl<'a> Copy<'a> {
         mut brokers: watch::Receiver<Option<String>>,
         stop: &CancellationToken,
     ) -> Result<(), KafkaFailure> {
-        let mut heads: Vec<_> = (0..self.log.partitions()).map(|p| self.log.head(p)).collect();
+        let mut heads = self.log.known_heads();
         while !stop.is_cancelled() && !brokers.has_changed().unwrap_or(false) {
             self.look()?;
             self.tell(status);
@@ -118,7 +118,7 @@ impl<'a> Copy<'a> {
                 () = stop.cancelled() => {}
                 Ok(()) = brokers.changed() => return Ok(()),
                 () = deliveries.told.notified() => {}
-                () = raised(&mut heads) => {}
+                Ok(()) = heads.changed() => {}
                 () = tokio::time::sleep_until(self.poll.at) => {}
             }
         }
@@ -192,11 +192,10 @@ impl<'a> Copy<'a> {
     fn tell(&self, status: &watch::Sender<RelayStatus>) {
         let state = self.deliveries.trouble().map_or(RelayState::Up, RelayState::Down);
         note(self.log, &self.settings.topic, status, state);
-        let relayed = |(partition, end): (i32, End)| Relayed {
-            head: *self.log.head(partition).borrow(),
-            relayed: end.relayed,
-        };
-        let partitions: Vec<_> = (0..).zip(self.deliveries.ends()).map(relayed).collect();
+        let relayed = |(head, end): (i64, End)| Relayed { head, relayed: end.relayed };
+        let heads = self.heads();
+        let partitions: Vec<_> =
+            heads.into_iter().zip(self.deliveries.ends()).map(relayed).collect();
         status.send_if_modified(|status| {
             let changed = status.partitions != partitions;
             status.partitions = partitions;
@@ -223,7 +222,7 @@ impl<'a> Copy<'a> {
     }
 
     fn heads(&self) -> Vec<i64> {
-        (0..self.log.partitions()).map(|partition| *self.log.head(partition).borrow()).collect()
+        self.log.known_heads().borrow().clone()
     }
 
     /// The partitions that have something to send and where it begins, as many as the window has room for.
@@ -282,12 +281,6 @@ impl<'a> Copy<'a> {
             }
         }
     }
-}
-
-/// Waits until one of the heads is raised.
-async fn raised(heads: &mut [watch::Receiver<i64>]) {
-    let changes = heads.iter_mut().map(|head| Box::pin(head.changed()));
-    futures_util::future::select_all(changes).await.0.ok();
 }
 
 /// Whether the topic still holds what was acknowledged. Blocks.

@@ -8,6 +8,7 @@ use super::super::{KafkaFailure, client, record};
 use super::RelayStart;
 use super::producer::End;
 use super::reader::{Epoch, Reader};
+use crate::append::index;
 use crate::{Log, Recorded};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -43,7 +44,7 @@ pub(super) async fn ends(
             }
             None => match start {
                 RelayStart::Beginning => 0,
-                RelayStart::Head => *log.head(partition).borrow(),
+                RelayStart::Head => log.known_heads().borrow()[index(partition)],
             },
         };
         ends.push(End { relayed, kafka: tail.end });

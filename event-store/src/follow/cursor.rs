@@ -1,0 +1,237 @@
+use super::{ApplyError, Batch, Checkpoint, Feed, Follower, ReadSide, StepError};
+use crate::{Recorded, StoreError};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One partition of a log, as one follower goes along it.
+pub(super) struct Cursor {
+    pub(super) partition: i32,
+    checkpoint: Option<Checkpoint>,
+    overtaken: bool,
+    /// What Kafka brought and is not posted yet, in order.
+    brought: VecDeque<Arc<Recorded>>,
+    /// Whether the log must be read: at the start, at a hole, when Kafka is late.
+    behind: bool,
+    /// Where Kafka is awaited, and since when: duplicates that it brings meanwhile do not make it punctual.
+    late: Option<(i64, Instant)>,
+    /// After a failure events are posted one by one, so that only the culprit is held up.
+    singly: usize,
+    /// When it is tried again after a failure, and how long the pause after the next one is.
+    again: Option<Instant>,
+    pause: Duration,
+}
+
+/// What a follower reads from and posts to.
+pub(super) struct Ends {
+    pub(super) follower: Arc<dyn Follower>,
+    pub(super) generation: i32,
+    pub(super) read: ReadSide,
+    pub(super) feed: Feed,
+}
+
+/// Whether there may be something to post.
+pub(super) enum Prospect {
+    Now,
+    At(Instant),
+    /// When something comes.
+    None,
+}
+
+/// Events of one partition in one transaction.
+const BATCH: usize = 500;
+/// How long Kafka may take to bring what this process knows to be in the log.
+const GRACE: Duration = Duration::from_millis(200);
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+pub(super) const RETRY_MOST: Duration = Duration::from_secs(5);
+
+impl Cursor {
+    pub(super) fn new(partition: i32) -> Self {
+        Cursor {
+            partition,
+            checkpoint: None,
+            overtaken: false,
+            brought: VecDeque::new(),
+            behind: true,
+            late: None,
+            singly: 0,
+            again: None,
+            pause: RETRY_FIRST,
+        }
+    }
+
+    /// Forgets what it knows: the next batch begins with the checkpoint and the log.
+    fn restart(&mut self) {
+        self.checkpoint = None;
+        self.read_log();
+        self.brought.clear();
+    }
+
+    pub(super) fn read_log(&mut self) {
+        self.behind = true;
+    }
+
+    pub(super) fn bring(&mut self, event: Arc<Recorded>) {
+        self.brought.push_back(event);
+    }
+
+    /// How many events the log holds that are not posted.
+    pub(super) fn lag(&self, head: i64) -> i64 {
+        (head - self.next_offset()).max(0)
+    }
+
+    fn next_offset(&self) -> i64 {
+        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next_offset)
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        self.again.is_none()
+    }
+
+    /// Whether it posts alone: what failed must not take others along.
+    pub(super) fn is_alone(&self) -> bool {
+        self.singly > 0
+    }
+
+    pub(super) fn prospect(&mut self, head: i64, kafka: bool, now: Instant) -> Prospect {
+        if let Some(at) = self.again.filter(|at| *at > now) {
+            return Prospect::At(at);
+        }
+        let next = self.next_offset();
+        if self.checkpoint.is_none() || self.behind || !self.brought.is_empty() {
+            return Prospect::Now;
+        }
+        if head <= next {
+            self.late = None;
+            return Prospect::None;
+        }
+        let since = match self.late {
+            Some((at, since)) if at == next => since,
+            Some(_) | None => now,
+        };
+        self.late = Some((next, since));
+        if kafka && now < since + GRACE {
+            return Prospect::At(since + GRACE);
+        }
+        self.late = None;
+        self.behind = true;
+        Prospect::Now
+    }
+
+    /// The next batch, if there is one.
+    pub(super) async fn next(&mut self, ends: &Ends) -> Result<Option<Batch>, StepError> {
+        self.again = None;
+        let from = match self.checkpoint.clone() {
+            Some(checkpoint) => checkpoint,
+            None => self.load(ends).await?,
+        };
+        let mut events = self.following(&from, ends).await?;
+        let Some(first) = events.first() else { return Ok(None) };
+        if first.epoch != from.epoch {
+            // Should that fail, what Kafka brought is gone.
+            self.behind = true;
+            self.check(&from, ends).await?;
+        }
+        if self.singly > 0 {
+            events.truncate(1);
+        }
+        Ok(Some(Batch { from, events }))
+    }
+
+    async fn load(&mut self, ends: &Ends) -> Result<Checkpoint, StepError> {
+        let Ends { follower, generation, read, feed } = ends;
+        let checkpoint =
+            Checkpoint::load(read, &**follower, *generation, feed.log(), self.partition).await?;
+        self.check(&checkpoint, ends).await?;
+        self.checkpoint = Some(checkpoint.clone());
+        Ok(checkpoint)
+    }
+
+    /// Refuses to go on from an event that the log has lost: at the start, and where a new epoch begins,
+    /// because a log may lose its tail under a follower that runs.
+    async fn check(&mut self, checkpoint: &Checkpoint, ends: &Ends) -> Result<(), StepError> {
+        let log = ends.feed.log();
+        if checkpoint.is_valid(log, self.partition).await? {
+            return Ok(());
+        }
+        let invalid = StepError::Invalid {
+            follower: ends.follower.name().to_owned(),
+            service: log.service().to_string(),
+            partition: self.partition,
+            epoch: checkpoint.epoch,
+            offset: checkpoint.next_offset,
+        };
+        self.restart();
+        Err(invalid)
+    }
+
+    /// Below the checkpoint, or of an epoch before it: skip. Equal: take. Above: a hole, read it from the
+    /// log. What Kafka brought is taken up to the end of its epoch, where the checkpoint is checked.
+    async fn following(
+        &mut self,
+        from: &Checkpoint,
+        ends: &Ends,
+    ) -> Result<Vec<Arc<Recorded>>, StoreError> {
+        let past = |e: &Arc<Recorded>| e.offset < from.next_offset || e.epoch < from.epoch;
+        while self.brought.front().is_some_and(past) {
+            self.brought.pop_front();
+        }
+        if let Some(first) = self.brought.front().filter(|e| e.offset == from.next_offset) {
+            let epoch = first.epoch;
+            let follows =
+                |(at, event): &(i64, &Arc<Recorded>)| event.offset == *at && event.epoch == epoch;
+            let run = (from.next_offset..).zip(&self.brought).take(BATCH).take_while(follows);
+            let run = run.count();
+            return Ok(self.brought.drain(..run).collect());
+        }
+        if !self.behind && self.brought.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let log = ends.feed.log();
+        let page = log.read_partition(self.partition, from.next_offset, limit).await?;
+        self.behind = page.len() == BATCH;
+        if page.is_empty() {
+            // The log has lost what Kafka brought; what takes its place comes again.
+            self.brought.clear();
+        }
+        let follower = ends.follower.name().to_owned();
+        metrics::counter!("daybook_follower_log_reads_total", "follower" => follower).increment(1);
+        Ok(page.into_iter().map(Arc::new).collect())
+    }
+
+    pub(super) fn posted(&mut self, batch: &Batch) {
+        self.checkpoint = Some(batch.end());
+        self.overtaken = false;
+        self.singly = self.singly.saturating_sub(1);
+        self.pause = RETRY_FIRST;
+    }
+
+    /// Whether another instance is proven to work the partition: it may have moved the checkpoint just
+    /// before it let go, so once is no proof.
+    pub(super) fn overtaken(&mut self) -> bool {
+        self.restart();
+        std::mem::replace(&mut self.overtaken, true)
+    }
+
+    /// Puts the next try off; gives the error back if it is not gone with the size of the batch.
+    pub(super) fn failed(&mut self, error: ApplyError, batch: &Batch) -> Option<ApplyError> {
+        self.behind = true;
+        self.brought.clear();
+        let lasting = matches!(error, ApplyError::Poison(_) | ApplyError::Unknown(_));
+        if lasting && self.singly == 0 {
+            self.singly = batch.events.len();
+            if batch.events.len() > 1 {
+                return None;
+            }
+        }
+        self.put_off();
+        Some(error)
+    }
+
+    pub(super) fn put_off(&mut self) {
+        self.again = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(RETRY_MOST);
+    }
+}
