@@ -35,6 +35,9 @@ pub struct Stopped {
 const FULL: usize = 100;
 /// How often a partition whose lock another process holds is tried again.
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
+/// How often a partition that Kafka gave to others is looked at, and how long it is worked if none of them does:
+/// a group may give it to nobody. Then it is let go for a moment, so that its owner can take it.
+const SPARE: Duration = Duration::from_secs(5);
 
 impl Runner {
     /// Starts to look for what is appended elsewhere; followers are added by [`follow`](Self::follow).
@@ -123,6 +126,9 @@ struct Part {
     lock: Option<Lock>,
     /// When the lock may be asked for.
     ask_at: Instant,
+    ours: bool,
+    /// Until when it is held in place of its owner.
+    spare_until: Option<Instant>,
     lag: Gauge,
 }
 
@@ -142,6 +148,8 @@ impl Work {
                 lock_name: lock_name(&name, generation),
                 lock: None,
                 ask_at: Instant::now(),
+                ours: true,
+                spare_until: None,
                 lag: metrics::gauge!("daybook_follower_lag_events", "follower" => name.clone()),
                 name,
             }
@@ -183,42 +191,66 @@ impl Work {
         let mut again = Instant::now() + RETRY_MOST;
         for at in 0..self.parts.len() {
             let part = &mut self.parts[at];
-            let wanted = wanted(&transport, part.partition);
-            if part.lock.as_ref().is_some_and(|lock| !wanted || !lock.is_held()) {
-                self.let_go(at).await;
-                continue;
-            }
-            if part.lock.is_some() || !wanted {
-                continue;
-            }
-            if part.ask_at <= Instant::now() {
-                part.ask_at = Instant::now() + LOCK_PAUSE;
-                match self.read.locks.try_lock(&part.lock_name).await {
-                    Ok(Some(lock)) => {
-                        part.lock = Some(lock);
-                        self.worker.hold(part.partition);
-                        continue;
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        let (name, error) = (&part.name, chain_of(&error));
-                        tracing::debug!(name, error, "a lock cannot be asked for");
-                        // Nor can the others.
-                        self.parts
-                            .iter_mut()
-                            .for_each(|it| it.ask_at = Instant::now() + LOCK_PAUSE);
-                        return Instant::now() + LOCK_PAUSE;
-                    }
+            let now = Instant::now();
+            let ours = is_ours(&transport, part.partition);
+            if ours {
+                part.spare_until = None;
+                if !part.ours {
+                    part.ask_at = now;
                 }
+            }
+            part.ours = ours;
+            if let Some(lock) = &part.lock {
+                let keeps = ours || part.spare_until.is_some_and(|until| now < until);
+                if lock.is_held() && keeps {
+                    again = again.min(part.spare_until.unwrap_or(again));
+                    continue;
+                }
+                self.let_go(at).await;
+            } else if part.ask_at <= now && !self.take(at).await {
+                // Nor can the others be asked for.
+                self.parts.iter_mut().for_each(|part| part.ask_at = now + LOCK_PAUSE);
+                return now + LOCK_PAUSE;
             }
             again = again.min(self.parts[at].ask_at);
         }
         again
     }
 
+    /// Asks for the lock of a partition; false if the database is out of reach.
+    async fn take(&mut self, at: usize) -> bool {
+        let part = &mut self.parts[at];
+        part.ask_at = Instant::now() + if part.ours { LOCK_PAUSE } else { SPARE };
+        match self.read.locks.try_lock(&part.lock_name).await {
+            Ok(None) => true,
+            Ok(Some(lock)) => {
+                if !part.ours {
+                    tracing::info!(
+                        part.name,
+                        "no other process works the partition; this one does"
+                    );
+                    part.spare_until = Some(Instant::now() + SPARE);
+                }
+                part.lock = Some(lock);
+                self.worker.hold(part.partition);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(part.name, error = %chain_of(&error), "a lock cannot be asked for");
+                false
+            }
+        }
+    }
+
     async fn let_go(&mut self, at: usize) {
         let part = &mut self.parts[at];
-        part.ask_at = Instant::now() + LOCK_PAUSE;
+        let pause = match part.spare_until.take() {
+            None if !part.ours => SPARE,
+            // Time for the owner to ask.
+            Some(_) => 2 * LOCK_PAUSE,
+            None => LOCK_PAUSE,
+        };
+        part.ask_at = Instant::now() + pause;
         self.worker.let_go(part.partition);
         if let Some(lock) = part.lock.take() {
             lock.release().await;
@@ -240,7 +272,8 @@ impl Work {
     }
 }
 
-fn wanted(transport: &Transport, partition: i32) -> bool {
+/// Whether Kafka gave the partition to this process, or there is no Kafka to say so.
+fn is_ours(transport: &Transport, partition: i32) -> bool {
     match transport {
         Transport::Log => true,
         Transport::Kafka(assigned) => assigned.contains(&partition),

@@ -138,8 +138,6 @@ fn open(
         // A partition that was just assigned waits for the fetch under way without it.
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "10")
-        // A topic that was missing when the group shared the partitions out is given to nobody until then.
-        .set("topic.metadata.refresh.interval.ms", "5000")
         .create_with_context(Context(assigned))
 }
 
@@ -226,6 +224,11 @@ impl<'a> Session<'a> {
 
     /// Once a tick: whether brokers that were out of reach answer again, and whether the group does.
     async fn look(&mut self) -> Result<(), KafkaFailure> {
+        if self.assigned.is_lost() {
+            // The brokers that come back may have lost topics too: a group that forms before all of them are
+            // there again shares out the others, and gives those to nobody when they come.
+            return Err(KafkaFailure::Consumer("the group took back what it had given".to_owned()));
+        }
         if self.assigned.unjoined_for() > JOIN {
             return Err(KafkaFailure::Consumer(format!(
                 "the group has assigned nothing for {} s",

@@ -4,7 +4,8 @@ use crate::support::{eventually, fresh_database, lose_the_tail, open};
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use event_store::Recorded;
-use event_store::follow::{ApplyError, Feed, Follower, Runner};
+use event_store::follow::{ApplyError, Feed, Follower, Runner, Transport};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,40 @@ async fn without_kafka_two_processes_post_each_event_once_and_one_takes_over() {
     assert!(postings(&read).await.iter().any(|(_, _, process)| process == "two"));
     stop_two.cancel();
     two.wait().await;
+}
+
+#[tokio::test]
+async fn a_partition_that_kafka_gave_to_nobody_is_worked_until_its_owner_comes() {
+    let database = fresh_database().await;
+    let (log, read) = (open(&database).await, read_side(&database).await);
+    let process = async |name, assigned: &[i32]| {
+        let feed = Feed::new(open(&database).await);
+        feed.set_transport(Transport::Kafka(assigned.iter().copied().collect()));
+        let stop = CancellationToken::new();
+        let runner = Runner::new(vec![feed.clone()], stop.clone());
+        runner.follow(&posting(name), 0, &read_side(&database).await);
+        (feed, runner, stop)
+    };
+    let (_, one, stop_one) = process("one", &[0]).await;
+    fill(&log, 0..100).await;
+    all_posted_once(&read, &log).await;
+    let (_, two, stop_two) = process("two", &[1, 2, 3]).await;
+    let mut round = 1;
+    eventually("each process posts what it was given", async || {
+        fill(&log, round * 100..round * 100 + 20).await;
+        round += 1;
+        all_posted_once(&read, &log).await;
+        let mut last = BTreeMap::new();
+        for (partition, _, process) in postings(&read).await {
+            last.insert(partition, process);
+        }
+        last.values().map(String::as_str).eq(["one", "two", "two", "two"])
+    })
+    .await;
+    for (runner, stop) in [(one, stop_one), (two, stop_two)] {
+        stop.cancel();
+        runner.wait().await;
+    }
 }
 
 #[tokio::test]

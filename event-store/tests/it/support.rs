@@ -83,7 +83,7 @@ pub(crate) async fn lose_the_tail(database: &Database) {
 }
 
 /// Waits for a condition, generously; a test never depends on how fast it comes true.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

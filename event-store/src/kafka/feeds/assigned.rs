@@ -20,8 +20,10 @@ pub(super) struct Assigned {
 }
 
 struct State {
-    /// Whether the group has spoken since this member joined, or since it lost what it had.
+    /// Whether the group has spoken since this member joined.
     joined: bool,
+    /// Whether it took everything back since.
+    lost: bool,
     reachable: bool,
     closed: bool,
     /// When `joined` or `reachable` last changed.
@@ -33,6 +35,7 @@ impl Assigned {
     pub(super) fn new(topics: Vec<(String, Feed)>, status: watch::Sender<FeedStatus>) -> Arc<Self> {
         let state = State {
             joined: false,
+            lost: false,
             reachable: true,
             closed: false,
             since: Instant::now(),
@@ -52,6 +55,10 @@ impl Assigned {
             state.since = Instant::now();
             self.publish(&state);
         }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.state().lost
     }
 
     /// How long brokers that answer have left this member without an assignment.
@@ -87,15 +94,12 @@ impl Assigned {
                 partitions.remove(&taken.partition());
             }
         }
-        if lost && state.joined {
-            state.joined = false;
-            state.since = Instant::now();
-        }
+        state.lost |= lost;
         self.publish(&state);
     }
 
     fn publish(&self, state: &State) {
-        let kafka = state.joined && state.reachable && !state.closed;
+        let kafka = state.joined && !state.lost && state.reachable && !state.closed;
         for (topic, feed) in &self.topics {
             let partitions = || state.partitions.get(topic).cloned().unwrap_or_default();
             feed.set_transport(if kafka { Transport::Kafka(partitions()) } else { Transport::Log });
@@ -103,7 +107,9 @@ impl Assigned {
         let status = match state {
             State { closed: true, .. } => FeedStatus::Waiting,
             State { reachable: false, .. } => FeedStatus::Log("no broker is in reach".into()),
-            State { joined: false, .. } => FeedStatus::Log("the group gave no partitions".into()),
+            State { joined: false, .. } | State { lost: true, .. } => {
+                FeedStatus::Log("the group gave no partitions".into())
+            }
             State { .. } => FeedStatus::Kafka,
         };
         tell(&self.status, status);
