@@ -85,12 +85,6 @@ impl Heads {
         });
     }
 
-    fn raise_all(&self, next: &[i64]) {
-        for (next, partition) in next.iter().zip(0..) {
-            self.raise(partition, *next);
-        }
-    }
-
     /// Sets the heads that were read after they were known as `before`. If one is less than it was known and
     /// still is, the log has lost its tail, and whoever waited for that tail would look for it in vain, again
     /// and again.
@@ -208,8 +202,11 @@ impl Log {
     }
 
     /// Tells those who wait for heads what was read of them.
+    #[cfg(feature = "kafka")]
     pub(crate) fn raise_heads(&self, heads: &[i64]) {
-        self.0.heads.raise_all(heads);
+        for (head, partition) in heads.iter().zip(0..) {
+            self.0.heads.raise(partition, *head);
+        }
     }
 
     /// Appends a chain; the answer comes after its commit. Once queued it is appended even if the

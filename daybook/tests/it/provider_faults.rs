@@ -68,8 +68,8 @@ async fn an_order_whose_payment_is_declined_or_fails_is_cancelled_for_that_reaso
     }
     let back = |stock: &Value| stock["reserved"] == 0 && stock["available"] == 1_000_000;
     daybook.until("the stock is back", "/v1/stock/A", back).await;
-    let payment = daybook.get(&format!("/v1/payments/{}", orders[0])).await.1;
-    assert!(payment.to_string().contains("insufficient-funds"), "{payment}");
+    let why = |payment: &Value| payment.to_string().contains("insufficient-funds");
+    daybook.until("the payment says why", &format!("/v1/payments/{}", orders[0]), why).await;
 }
 
 #[tokio::test]
@@ -246,6 +246,6 @@ async fn a_capture_that_fails_for_good_is_shown_to_people() {
     // The provider let go of it by itself, which is why it failed; our book says so in its own way.
     let money = their_book(&world).await[&orders[0]];
     assert_eq!((money.charges, money.captured, money.held()), (1, 0, 0));
-    let payment = daybook.get(&format!("/v1/payments/{}", orders[0])).await.1;
-    assert_eq!(payment["failure"], "charge-expired-for-capture", "{payment}");
+    let failed = |payment: &Value| payment["failure"] == "charge-expired-for-capture";
+    daybook.until("its failure is shown", &format!("/v1/payments/{}", orders[0]), failed).await;
 }

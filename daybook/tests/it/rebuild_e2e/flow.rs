@@ -196,6 +196,13 @@ impl Shop {
             "checkouts",
         ];
         paths.extend(lists.map(|path| format!("/v1/{path}")));
+        for path in &paths {
+            eventually("every view has heard of the first order", async || {
+                let (status, answer) = self.get(path).await;
+                if status == 200 { Ok(()) } else { Err(format!("{path}: {answer}")) }
+            })
+            .await;
+        }
         let mut sold = 0;
         while self.is_open() {
             for path in &paths {
