@@ -56,6 +56,12 @@ pub(crate) fn transient(error: &tokio_postgres::Error) -> bool {
     })
 }
 
+/// What Postgres refuses for the values alone: SQLSTATE classes 21, 22, 23 and 54.
+pub(crate) fn of_the_data(error: &tokio_postgres::Error) -> bool {
+    let classes = ["21", "22", "23", "54"];
+    error.code().is_some_and(|state| classes.iter().any(|class| state.code().starts_with(class)))
+}
+
 /// Why a chain was not appended.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {

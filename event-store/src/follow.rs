@@ -6,13 +6,17 @@ mod checkpoint;
 mod cursor;
 mod feed;
 mod locks;
+mod parked;
+mod post;
 mod runner;
 mod worker;
 
-pub use checkpoint::{Batch, Checkpoint, Posted, Start, has_posted, post, wait_until_posted};
+pub use checkpoint::{Checkpoint, Start, has_posted, wait_until_posted};
 pub use feed::{Feed, Transport};
 pub use locks::{Lock, Locks};
-pub use runner::{Runner, Stopped, is_worked};
+pub use parked::{Aside, Parked, Which, discard, parked, retry};
+pub use post::{Batch, Posted, post};
+pub use runner::{FollowLimits, Runner, Stopped, is_worked};
 pub use worker::{LogWorker, Step, StepError};
 
 use crate::{Database, DecodeError, Recorded, StoreError};
@@ -63,6 +67,10 @@ pub enum ApplyError {
     /// A newer binary wrote the event: this one must not go on, and loses nothing by waiting.
     #[error("{0}")]
     Unknown(String),
+    /// Neither the moment nor the event, but the tables, the rights or the follower itself: the partition
+    /// stands still until that is mended.
+    #[error("{0}")]
+    Broken(String),
 }
 
 impl From<tokio_postgres::Error> for ApplyError {
@@ -70,14 +78,19 @@ impl From<tokio_postgres::Error> for ApplyError {
         let text = crate::lane::chain_of(&error);
         if crate::error::transient(&error) {
             ApplyError::Transient(text)
-        } else {
+        } else if crate::error::of_the_data(&error) {
             ApplyError::Poison(text)
+        } else {
+            ApplyError::Broken(text)
         }
     }
 }
 
 impl From<StoreError> for ApplyError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Postgres(error) = error {
+            return error.into();
+        }
         let text = crate::lane::chain_of(&error);
         if error.is_transient() { ApplyError::Transient(text) } else { ApplyError::Poison(text) }
     }
@@ -87,7 +100,7 @@ impl From<DecodeError> for ApplyError {
     fn from(error: DecodeError) -> Self {
         let text = crate::lane::chain_of(&error);
         match error {
-            DecodeError::Unknown { .. } => ApplyError::Unknown(text),
+            DecodeError::Unknown { .. } | DecodeError::Outdated { .. } => ApplyError::Unknown(text),
             DecodeError::Malformed { .. } => ApplyError::Poison(text),
         }
     }
@@ -103,6 +116,11 @@ pub struct ReadSide {
 }
 
 impl ReadSide {
+    /// A statement for this schema.
+    pub(crate) fn sql(&self, text: &str) -> String {
+        text.replace("{schema}", &self.schema)
+    }
+
     /// `size` connections. Their commits do not wait for the disk: rows and checkpoint are lost together
     /// or not at all, and are posted again.
     ///

@@ -31,8 +31,16 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
     client.batch_execute(&fill(include_str!("../migrations/partitions.sql"))).await?;
     client.batch_execute(&format!("set role {service}_service")).await?;
     let read = format!("{service}_read");
-    run(&mut client, service, &read, &[("V1__read", fill(include_str!("../migrations/read.sql")))])
-        .await?;
+    run(
+        &mut client,
+        service,
+        &read,
+        &[
+            ("V1__read", fill(include_str!("../migrations/read.sql"))),
+            ("V2__parked", fill(include_str!("../migrations/parked.sql"))),
+        ],
+    )
+    .await?;
     client.batch_execute("reset role").await?;
     check_partitions(&client, service, partitions).await
 }

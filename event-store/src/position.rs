@@ -1,3 +1,4 @@
+use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// A place in a log: `orders/5@1:1234` is service, partition, epoch and offset.
@@ -40,6 +41,12 @@ impl FromStr for Position {
             sane.then_some(position)
         };
         parse().ok_or_else(|| BadPosition(text.to_owned()))
+    }
+}
+
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

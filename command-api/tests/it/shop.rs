@@ -9,7 +9,7 @@ use command_api::{
 use edge::{Limits, layered};
 use event_store::{
     Database, Log, LogSettings, TransactLimits, Transactor,
-    follow::{Feed, LogWorker, ReadSide},
+    follow::{Feed, FollowLimits, LogWorker, ReadSide},
     migrate,
 };
 use http::{HeaderMap, Request, StatusCode};
@@ -113,6 +113,7 @@ impl Shop {
             PriceFollower::GENERATION,
             self.read.clone(),
             Feed::new(catalogue.clone()),
+            FollowLimits::default(),
         );
         (0..catalogue.partitions()).for_each(|partition| worker.hold(partition));
         loop {

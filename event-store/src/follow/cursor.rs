@@ -1,4 +1,7 @@
-use super::{ApplyError, Batch, Checkpoint, Feed, Follower, ReadSide, StepError};
+use super::parked::Lot;
+use super::{
+    ApplyError, Aside, Batch, Checkpoint, Feed, FollowLimits, Follower, ReadSide, StepError,
+};
 use crate::{Recorded, StoreError};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use tokio::time::Instant;
 pub(super) struct Cursor {
     pub(super) partition: i32,
     checkpoint: Option<Checkpoint>,
+    parked: Option<Lot>,
     overtaken: bool,
     /// What Kafka brought and is not posted yet, in order.
     brought: VecDeque<Arc<Recorded>>,
@@ -29,6 +33,7 @@ pub(super) struct Ends {
     pub(super) generation: i32,
     pub(super) read: ReadSide,
     pub(super) feed: Feed,
+    pub(super) limits: FollowLimits,
 }
 
 /// Whether there may be something to post.
@@ -37,6 +42,13 @@ pub(super) enum Prospect {
     At(Instant),
     /// When something comes.
     None,
+}
+
+/// What a failure leads to.
+pub(super) enum Failed {
+    Again,
+    Park(Batch),
+    For(StepError),
 }
 
 /// Events of one partition in one transaction.
@@ -51,6 +63,7 @@ impl Cursor {
         Cursor {
             partition,
             checkpoint: None,
+            parked: None,
             overtaken: false,
             brought: VecDeque::new(),
             behind: true,
@@ -64,6 +77,7 @@ impl Cursor {
     /// Forgets what it knows: the next batch begins with the checkpoint and the log.
     fn restart(&mut self) {
         self.checkpoint = None;
+        self.parked = None;
         self.read_log();
         self.brought.clear();
     }
@@ -85,6 +99,10 @@ impl Cursor {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next_offset)
     }
 
+    pub(super) fn parked(&self) -> usize {
+        self.parked.as_ref().map_or(0, Lot::len)
+    }
+
     pub(super) fn goes_on(&self) -> bool {
         self.again.is_none()
     }
@@ -102,9 +120,13 @@ impl Cursor {
         if self.checkpoint.is_none() || self.behind || !self.brought.is_empty() {
             return Prospect::Now;
         }
+        let look_at = self.parked.as_ref().and_then(Lot::look_at);
+        if look_at.is_some_and(|at| at <= now) {
+            return Prospect::Now;
+        }
         if head <= next {
             self.late = None;
-            return Prospect::None;
+            return look_at.map_or(Prospect::None, Prospect::At);
         }
         let since = match self.late {
             Some((at, since)) if at == next => since,
@@ -112,7 +134,8 @@ impl Cursor {
         };
         self.late = Some((next, since));
         if kafka && now < since + GRACE {
-            return Prospect::At(since + GRACE);
+            let due = since + GRACE;
+            return Prospect::At(look_at.map_or(due, |at| at.min(due)));
         }
         self.late = None;
         self.behind = true;
@@ -126,6 +149,11 @@ impl Cursor {
             Some(checkpoint) => checkpoint,
             None => self.load(ends).await?,
         };
+        if let Some(parked) = &mut self.parked
+            && parked.look_at().is_some_and(|at| at <= Instant::now())
+        {
+            parked.look(ends).await?;
+        }
         let mut events = self.following(&from, ends).await?;
         let Some(first) = events.first() else { return Ok(None) };
         if first.epoch != from.epoch {
@@ -136,14 +164,43 @@ impl Cursor {
         if self.singly > 0 {
             events.truncate(1);
         }
-        Ok(Some(Batch { from, events }))
+        self.apart(from, events, ends)
+    }
+
+    /// A batch, and apart from it what is behind a parked event of its stream.
+    fn apart(
+        &mut self,
+        from: Checkpoint,
+        mut events: Vec<Arc<Recorded>>,
+        ends: &Ends,
+    ) -> Result<Option<Batch>, StepError> {
+        let parked = self.parked.as_ref().filter(|parked| parked.len() > 0);
+        let Some(parked) = parked else { return Ok(Batch::new(from, events)) };
+        if parked.len() >= ends.limits.parked {
+            let room = events.iter().take_while(|event| !parked.holds(&event.stream)).count();
+            if room == 0 {
+                self.behind = true;
+                return Err(StepError::TooManyParked { most: ends.limits.parked });
+            }
+            if room < events.len() {
+                self.behind = true;
+                events.truncate(room);
+            }
+        }
+        let Some(mut batch) = Batch::new(from, events) else { return Ok(None) };
+        let (aside, events) =
+            batch.events.into_iter().partition(|event| parked.holds(&event.stream));
+        batch.events = events;
+        batch.aside = aside.into_iter().map(|event| Aside { event, reason: None }).collect();
+        Ok(Some(batch))
     }
 
     async fn load(&mut self, ends: &Ends) -> Result<Checkpoint, StepError> {
-        let Ends { follower, generation, read, feed } = ends;
+        let Ends { follower, generation, read, feed, .. } = ends;
         let checkpoint =
             Checkpoint::load(read, &**follower, *generation, feed.log(), self.partition).await?;
         self.check(&checkpoint, ends).await?;
+        self.parked = Some(Lot::load(ends, self.partition).await?);
         self.checkpoint = Some(checkpoint.clone());
         Ok(checkpoint)
     }
@@ -202,7 +259,10 @@ impl Cursor {
     }
 
     pub(super) fn posted(&mut self, batch: &Batch) {
-        self.checkpoint = Some(batch.end());
+        self.checkpoint = Some(batch.end.clone());
+        if let Some(parked) = &mut self.parked {
+            batch.aside.iter().for_each(|aside| parked.add(&aside.event));
+        }
         self.overtaken = false;
         self.singly = self.singly.saturating_sub(1);
         self.pause = RETRY_FIRST;
@@ -215,19 +275,30 @@ impl Cursor {
         std::mem::replace(&mut self.overtaken, true)
     }
 
-    /// Puts the next try off; gives the error back if it is not gone with the size of the batch.
-    pub(super) fn failed(&mut self, error: ApplyError, batch: &Batch) -> Option<ApplyError> {
+    /// What follows from a failure: the same events one by one, a batch that parks the culprit, or a pause.
+    pub(super) fn failed(&mut self, error: ApplyError, batch: Batch, ends: &Ends) -> Failed {
         self.behind = true;
         self.brought.clear();
-        let lasting = matches!(error, ApplyError::Poison(_) | ApplyError::Unknown(_));
+        let lasting = !matches!(error, ApplyError::Transient(_));
         if lasting && self.singly == 0 {
-            self.singly = batch.events.len();
-            if batch.events.len() > 1 {
-                return None;
+            self.singly = batch.len();
+            return Failed::Again;
+        }
+        match (error, <[_; 1]>::try_from(batch.events)) {
+            (ApplyError::Poison(why), Ok([event])) => {
+                let parked = self.parked.as_ref().map_or(0, Lot::len);
+                if parked < ends.limits.parked {
+                    let aside = vec![Aside { event, reason: Some(why) }];
+                    return Failed::Park(Batch { events: Vec::new(), aside, ..batch });
+                }
+                self.put_off();
+                Failed::For(StepError::TooManyParked { most: ends.limits.parked })
+            }
+            (error, _) => {
+                self.put_off();
+                Failed::For(error.into())
             }
         }
-        self.put_off();
-        Some(error)
     }
 
     pub(super) fn put_off(&mut self) {

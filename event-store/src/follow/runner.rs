@@ -16,7 +16,21 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone)]
 pub struct Runner(Arc<Inner>);
 
+/// Bounds of followers.
+#[derive(Clone, Debug)]
+pub struct FollowLimits {
+    /// Events that may be parked of a partition of a log for one follower; past that the partition stops.
+    pub parked: usize,
+}
+
+impl Default for FollowLimits {
+    fn default() -> Self {
+        FollowLimits { parked: 10_000 }
+    }
+}
+
 struct Inner {
+    limits: FollowLimits,
     feeds: HashMap<String, Feed>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -43,12 +57,18 @@ impl Runner {
     /// Starts to look for what is appended elsewhere; followers are added by [`follow`](Self::follow).
     #[must_use]
     pub fn new(feeds: Vec<Feed>, stop: CancellationToken) -> Self {
+        Self::limited(feeds, stop, FollowLimits::default())
+    }
+
+    /// The same with other bounds.
+    #[must_use]
+    pub fn limited(feeds: Vec<Feed>, stop: CancellationToken, limits: FollowLimits) -> Self {
         let tasks = TaskTracker::new();
         for feed in &feeds {
             tasks.spawn(feed.clone().run(stop.clone()));
         }
         let feeds = feeds.into_iter().map(|f| (f.log().service().to_string(), f)).collect();
-        Runner(Arc::new(Inner { feeds, stop, tasks, stopped: Mutex::default() }))
+        Runner(Arc::new(Inner { limits, feeds, stop, tasks, stopped: Mutex::default() }))
     }
 
     #[must_use]
@@ -69,7 +89,13 @@ impl Runner {
                 tracing::error!(follower = follower.name(), service, "no such log is open here");
                 continue;
             };
-            let worker = LogWorker::new(follower.clone(), generation, read.clone(), feed.clone());
+            let worker = LogWorker::new(
+                follower.clone(),
+                generation,
+                read.clone(),
+                feed.clone(),
+                self.0.limits.clone(),
+            );
             let work = Work::new(self.0.clone(), worker, read, feed, generation, stop.clone());
             self.0.tasks.spawn(work.run());
         }
@@ -130,6 +156,7 @@ struct Part {
     /// Until when it is held in place of its owner.
     spare_until: Option<Instant>,
     lag: Gauge,
+    parked: Gauge,
 }
 
 impl Work {
@@ -151,6 +178,7 @@ impl Work {
                 ours: true,
                 spare_until: None,
                 lag: metrics::gauge!("daybook_follower_lag_events", "follower" => name.clone()),
+                parked: metrics::gauge!("daybook_follower_parked_events", "follower" => name.clone()),
                 name,
             }
         };
@@ -262,6 +290,7 @@ impl Work {
     fn tell(&self, failed: &[(i32, StepError)]) {
         for part in self.parts.iter().filter(|part| part.lock.is_some()) {
             part.lag.set(self.worker.lag(part.partition) as f64);
+            part.parked.set(self.worker.parked(part.partition) as f64);
             let failure = failed.iter().find(|(partition, _)| *partition == part.partition);
             if let Some((_, error)) = failure {
                 report(&self.runner, &part.name, error);
@@ -287,8 +316,11 @@ fn report(runner: &Inner, name: &str, error: &StepError) {
         StepError::Apply(ApplyError::Transient(_)) => {
             tracing::debug!(name, why, "a batch is tried again");
         }
-        StepError::Apply(ApplyError::Poison(_) | ApplyError::Unknown(_))
-        | StepError::Invalid { .. } => {
+        StepError::Apply(
+            ApplyError::Poison(_) | ApplyError::Unknown(_) | ApplyError::Broken(_),
+        )
+        | StepError::Invalid { .. }
+        | StepError::TooManyParked { .. } => {
             if note(runner, name, Some(why.clone())) {
                 tracing::error!(name, why, "a partition of a follower stands still");
             }

@@ -1,6 +1,6 @@
-use super::cursor::{Cursor, Ends, Prospect};
+use super::cursor::{Cursor, Ends, Failed, Prospect};
 use super::feed::{Feed, Transport};
-use super::{ApplyError, Batch, Follower, Posted, ReadSide, post};
+use super::{ApplyError, Aside, Batch, FollowLimits, Follower, Posted, ReadSide, post};
 use crate::append::index;
 use crate::{Recorded, StoreError};
 use futures_util::future::join_all;
@@ -40,6 +40,10 @@ pub enum StepError {
          does not hold there: the log lost its tail after it was posted; rebuild it: `daybook rebuild {follower}`"
     )]
     Invalid { follower: String, service: String, partition: i32, epoch: i32, offset: i64 },
+    #[error(
+        "{most} events are parked already, and the next one would have to be too; see `daybook parked list`"
+    )]
+    TooManyParked { most: usize },
 }
 
 impl From<StoreError> for StepError {
@@ -53,9 +57,15 @@ const TAKEN: usize = 2_000;
 
 impl LogWorker {
     #[must_use]
-    pub fn new(follower: Arc<dyn Follower>, generation: i32, read: ReadSide, feed: Feed) -> Self {
+    pub fn new(
+        follower: Arc<dyn Follower>,
+        generation: i32,
+        read: ReadSide,
+        feed: Feed,
+        limits: FollowLimits,
+    ) -> Self {
         let (live, heads, transport) = (feed.live(), feed.log().known_heads(), feed.transport());
-        let ends = Ends { follower, generation, read, feed };
+        let ends = Ends { follower, generation, read, feed, limits };
         LogWorker { ends, cursors: BTreeMap::new(), live, heads, transport }
     }
 
@@ -97,7 +107,7 @@ impl LogWorker {
             if let Ok(Posted::Here) = ends.post(&batches).await {
                 for (cursor, batch) in cursors.iter_mut().zip(&batches) {
                     cursor.posted(batch);
-                    step.posted += batch.events.len();
+                    step.posted += batch.len();
                 }
             } else {
                 // Whose fault it was shows when each is on its own.
@@ -107,24 +117,14 @@ impl LogWorker {
             alone.extend(together);
         }
         let posting = alone.into_iter().map(async |(cursor, batch)| {
-            let posted = ends.post(std::slice::from_ref(&batch)).await;
-            (cursor, batch, posted)
+            let partition = cursor.partition;
+            (partition, cursor.post(batch, ends).await)
         });
-        for (cursor, batch, posted) in join_all(posting).await {
+        for (partition, posted) in join_all(posting).await {
             match posted {
-                Ok(Posted::Here) => {
-                    cursor.posted(&batch);
-                    step.posted += batch.events.len();
-                }
-                Ok(Posted::Overtaken) => {
-                    if cursor.overtaken() {
-                        step.let_go.push(cursor.partition);
-                    }
-                }
-                Err(error) => {
-                    let lasting = cursor.failed(error, &batch);
-                    step.failed.extend(lasting.map(|error| (cursor.partition, error.into())));
-                }
+                Ok(Some(count)) => step.posted += count,
+                Ok(None) => step.let_go.push(partition),
+                Err(error) => step.failed.push((partition, error)),
             }
         }
         step
@@ -200,6 +200,11 @@ impl LogWorker {
         self.cursors.get(&partition).is_none_or(Cursor::goes_on)
     }
 
+    /// How many events of a partition are parked.
+    pub(super) fn parked(&self, partition: i32) -> usize {
+        self.cursors.get(&partition).map_or(0, Cursor::parked)
+    }
+
     /// How many events the log holds of a partition that are not posted.
     pub(super) fn lag(&self, partition: i32) -> i64 {
         let head = self.heads.borrow()[index(partition)];
@@ -207,7 +212,54 @@ impl LogWorker {
     }
 }
 
+impl Cursor {
+    /// Posts a batch of its own, or parks what cannot be posted; none if another instance works the partition.
+    async fn post(&mut self, batch: Batch, ends: &Ends) -> Result<Option<usize>, StepError> {
+        let batch = match ends.post(std::slice::from_ref(&batch)).await {
+            Ok(Posted::Here) => {
+                self.posted(&batch);
+                return Ok(Some(batch.len()));
+            }
+            Ok(Posted::Overtaken) => return Ok((!self.overtaken()).then_some(0)),
+            Err(error) => match self.failed(error, batch, ends) {
+                Failed::Again => return Ok(Some(0)),
+                Failed::For(error) => return Err(error),
+                Failed::Park(batch) => batch,
+            },
+        };
+        match ends.post(std::slice::from_ref(&batch)).await {
+            Ok(Posted::Here) => {
+                self.posted(&batch);
+                ends.tell_parked(&batch);
+                Ok(Some(batch.len()))
+            }
+            Ok(Posted::Overtaken) => Ok((!self.overtaken()).then_some(0)),
+            Err(error) => {
+                self.put_off();
+                Err(error.into())
+            }
+        }
+    }
+}
+
 impl Ends {
+    fn tell_parked(&self, batch: &Batch) {
+        let follower = self.follower.name();
+        metrics::counter!("daybook_follower_parked_total", "follower" => follower.to_owned())
+            .increment(batch.aside.len() as u64);
+        for Aside { event, reason } in &batch.aside {
+            let (position, stream) = (event.position().to_string(), &event.stream);
+            let why = reason.as_deref().unwrap_or_default();
+            tracing::error!(
+                follower,
+                position,
+                stream,
+                why,
+                "an event cannot be posted; it is parked with what follows in its stream: see `daybook parked list`"
+            );
+        }
+    }
+
     async fn post(&self, batches: &[Batch]) -> Result<Posted, ApplyError> {
         post(&self.read, &*self.follower, self.generation, batches).await
     }

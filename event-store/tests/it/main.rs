@@ -7,6 +7,7 @@ mod dues;
 mod example;
 mod feeds;
 mod kafka;
+mod parking;
 mod posting;
 mod relay;
 mod runner;

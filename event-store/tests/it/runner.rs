@@ -1,13 +1,9 @@
 use crate::kafka::fill;
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, lose_the_tail, open};
-use async_trait::async_trait;
-use deadpool_postgres::Transaction;
-use event_store::Recorded;
-use event_store::follow::{ApplyError, Feed, Follower, Runner, Transport};
+use event_store::follow::{Feed, Follower, Runner, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
 fn posting(process: &'static str) -> Arc<dyn Follower> {
@@ -125,65 +121,4 @@ async fn a_follower_stops_where_the_log_has_lost_what_it_posted() {
     assert_eq!(postings(&read).await.len(), lost);
     stop.cancel();
     runner.wait().await;
-}
-
-/// Posts like the others, but for what it chokes on until it is mended.
-struct Choking {
-    on: (i32, i64),
-    mended: AtomicBool,
-    panics: bool,
-}
-
-#[async_trait]
-impl Follower for Choking {
-    fn name(&self) -> &str {
-        "posting"
-    }
-
-    fn logs(&self) -> Vec<String> {
-        vec!["shop".into()]
-    }
-
-    async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
-        Posting { process: "here" }.apply(tx, batch).await?;
-        let chokes = batch.iter().any(|event| (event.partition, event.offset) == self.on);
-        if !chokes || self.mended.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        assert!(!self.panics, "as told");
-        Err(ApplyError::Poison("as told".into()))
-    }
-}
-
-#[tokio::test]
-async fn what_a_follower_chokes_on_holds_up_nothing_but_its_partition_and_loses_nothing() {
-    for panics in [false, true] {
-        let database = fresh_database().await;
-        let (log, read) = (open(&database).await, read_side(&database).await);
-        let stop = CancellationToken::new();
-        let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
-        fill(&log, 0..100).await;
-        let choking = Arc::new(Choking { on: (2, 5), mended: AtomicBool::new(false), panics });
-        runner.follow(&(choking.clone() as Arc<dyn Follower>), 0, &read);
-        let all_but_one = async || {
-            let heads = log.heads().await.unwrap();
-            let expected: i64 = heads.iter().sum::<i64>() - heads[2] + 5;
-            eventually("all but the rest of one partition is posted", || async {
-                i64::try_from(postings(&read).await.len()) == Ok(expected)
-            })
-            .await;
-        };
-        all_but_one().await;
-        fill(&log, 100..200).await;
-        all_but_one().await;
-        eventually("it stands still", || async { runner.stopped().len() == 1 }).await;
-        let stopped = runner.stopped().remove(0);
-        assert_eq!(stopped.name, "posting/shop/2");
-        assert!(stopped.why.contains("as told"), "{}", stopped.why);
-        choking.mended.store(true, Ordering::SeqCst);
-        all_posted_once(&read, &log).await;
-        eventually("nothing stands still", || async { runner.stopped().is_empty() }).await;
-        stop.cancel();
-        runner.wait().await;
-    }
 }

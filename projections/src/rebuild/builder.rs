@@ -195,14 +195,12 @@ impl Builder {
         while at.next_offset < target {
             let limit = BATCH.min(target - at.next_offset);
             let page = log.read_partition(partition, at.next_offset, limit).await?;
-            if page.is_empty() {
-                // The live generation has posted what the log lost since; the log is the truth.
-                break;
-            }
-            let batch = Batch { from: at, events: page.into_iter().map(Arc::new).collect() };
+            let batch = Batch::new(at.clone(), page.into_iter().map(Arc::new).collect());
+            // The live generation has posted what the log lost since; the log is the truth.
+            let Some(batch) = batch else { break };
             self.post(&batch).await?;
-            at = batch.end();
-            self.done.fetch_add(batch.events.len() as u64, Ordering::Relaxed);
+            self.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            at = batch.end;
             self.report(phase);
         }
         Ok(())

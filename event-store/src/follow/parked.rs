@@ -1,0 +1,175 @@
+//! Events that a follower cannot post, whenever and however often it tries. Each is parked with every later
+//! event of its stream, and the rest of the partition flows on. Somebody mends what is wrong and has them
+//! tried again, or decides to leave one out, which is recorded.
+
+mod lot;
+
+pub(super) use lot::Lot;
+
+use super::ReadSide;
+use crate::{Position, Recorded, StoreError};
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use serde::Serialize;
+use std::sync::Arc;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// An event that is parked, and why; without a reason, because one before it in its stream is.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    pub event: Arc<Recorded>,
+    pub reason: Option<String>,
+}
+
+/// An event that could not be posted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parked {
+    pub follower: String,
+    pub generation: i32,
+    pub position: Position,
+    pub stream: String,
+    pub event_id: Uuid,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub reason: String,
+    pub tries: i32,
+    pub parked_at: DateTime<Utc>,
+    /// `retry` or `discard`, if somebody asked for it and it was not done yet.
+    pub asked: Option<String>,
+    /// Later events of its stream, parked with it.
+    pub behind: i64,
+}
+
+/// Which parked events are meant.
+#[derive(Clone, Debug)]
+pub enum Which {
+    All,
+    Of(String),
+    One { follower: String, position: Position },
+}
+
+const PARK: &str = "insert into {schema}.parked \
+     (follower, generation, service, partition, log_offset, epoch, event_id, stream, event_type, reason) \
+     select $1, $2, $3, $4, unnest($5::bigint[]), unnest($6::int[]), unnest($7::uuid[]), \
+            unnest($8::text[]), unnest($9::text[]), unnest($10::text[])";
+const LIST: &str = "select p.follower, p.generation, p.service, p.partition, p.epoch, p.log_offset, p.stream, \
+       p.event_id, p.event_type, p.reason, p.tries, p.parked_at, p.asked, \
+       (select count(*) from {schema}.parked b \
+         where (b.follower, b.generation, b.service, b.partition, b.stream) \
+             = (p.follower, p.generation, p.service, p.partition, p.stream) \
+           and b.log_offset > p.log_offset) \
+     from {schema}.parked p \
+     where p.reason is not null \
+     order by p.parked_at, p.follower, p.service, p.partition, p.log_offset limit $1";
+const ASK: &str = "update {schema}.parked set asked = $1, asked_by = $2, asked_why = $3 \
+     where reason is not null and ($4::text is null or follower = $4) \
+       and ($5::text is null or (service, partition, log_offset) = ($5, $6, $7))";
+
+/// Records events as parked, all of one partition.
+pub(super) async fn park(
+    tx: &Transaction<'_>,
+    read: &ReadSide,
+    follower: &str,
+    generation: i32,
+    aside: &[Aside],
+) -> Result<(), tokio_postgres::Error> {
+    let Some(first) = aside.first() else { return Ok(()) };
+    let events = || aside.iter().map(|aside| &aside.event);
+    let statement = tx.prepare_cached(&read.sql(PARK)).await?;
+    tx.execute(
+        &statement,
+        &[
+            &follower,
+            &generation,
+            &&*first.event.service,
+            &first.event.partition,
+            &events().map(|event| event.offset).collect::<Vec<_>>(),
+            &events().map(|event| event.epoch).collect::<Vec<_>>(),
+            &events().map(|event| event.event_id).collect::<Vec<_>>(),
+            &events().map(|event| &*event.stream).collect::<Vec<_>>(),
+            &events().map(|event| &*event.event_type).collect::<Vec<_>>(),
+            &aside.iter().map(|aside| aside.reason.as_deref()).collect::<Vec<_>>(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What followers of this schema could not post, the oldest first.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn parked(read: &ReadSide, limit: i64) -> Result<Vec<Parked>, StoreError> {
+    let client = read.pool.get().await?;
+    let rows = client.query(&read.sql(LIST), &[&limit]).await?;
+    Ok(rows.iter().map(of_row).collect())
+}
+
+fn of_row(row: &Row) -> Parked {
+    let position = Position {
+        service: row.get(2),
+        partition: row.get(3),
+        epoch: row.get(4),
+        offset: row.get(5),
+    };
+    Parked {
+        follower: row.get(0),
+        generation: row.get(1),
+        position,
+        stream: row.get(6),
+        event_id: row.get(7),
+        event_type: row.get(8),
+        reason: row.get(9),
+        tries: row.get(10),
+        parked_at: row.get(11),
+        asked: row.get(12),
+        behind: row.get(13),
+    }
+}
+
+/// Asks whoever works the partitions to try parked events again; gives their number. It is done within
+/// seconds, if somebody does.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn retry(read: &ReadSide, which: &Which) -> Result<u64, StoreError> {
+    ask(read, which, "retry", None, None).await
+}
+
+/// Asks for one event to be left out for good, and for those behind it to be posted; false if it is not
+/// parked. Who decided it and why is kept.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn discard(
+    read: &ReadSide,
+    follower: &str,
+    position: &Position,
+    by: &str,
+    why: &str,
+) -> Result<bool, StoreError> {
+    let one = Which::One { follower: follower.to_owned(), position: position.clone() };
+    Ok(ask(read, &one, "discard", Some(by), Some(why)).await? > 0)
+}
+
+async fn ask(
+    read: &ReadSide,
+    which: &Which,
+    what: &str,
+    by: Option<&str>,
+    why: Option<&str>,
+) -> Result<u64, StoreError> {
+    let (follower, position) = match which {
+        Which::All => (None, None),
+        Which::Of(follower) => (Some(follower), None),
+        Which::One { follower, position } => (Some(follower), Some(position)),
+    };
+    let service = position.map(|at| &*at.service);
+    let (partition, offset) = (position.map(|at| at.partition), position.map(|at| at.offset));
+    let client = read.pool.get().await?;
+    let statement = client.prepare_cached(&read.sql(ASK)).await?;
+    let arguments: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+        [&what, &by, &why, &follower, &service, &partition, &offset];
+    Ok(client.execute(&statement, &arguments).await?)
+}
