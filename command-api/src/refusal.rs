@@ -76,6 +76,15 @@ pub(crate) fn refused<R: Rejection>(error: TransactError<R>) -> Problem {
                 .detail("Something in this command cannot be stored.")
                 .caused_by(cause)
         }
+        TransactError::Newer { event_type, schema_version } => {
+            let cause = format!("a newer binary wrote {event_type} in version {schema_version}");
+            Problem::unavailable("newer-version-about", RETRY_AFTER_S)
+                .detail(
+                    "A newer version of this program is about and has written here what this one \
+                     cannot read; nothing was done. Send it again: the newer one does it.",
+                )
+                .caused_by(cause)
+        }
         TransactError::Store(cause) => {
             Problem::unavailable("unavailable", RETRY_AFTER_S).caused_by(cause)
         }

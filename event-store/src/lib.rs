@@ -22,7 +22,7 @@ mod recorded;
 mod transact;
 
 pub use append::{Chain, ChainOutcome, Entry, EventEntry, StoredMetadata, Verdict};
-pub use codec::{DecodeError, encode};
+pub use codec::{DecodeError, current, encode};
 pub use database::Database;
 pub use error::{AppendError, StoreError};
 pub use log::{Log, LogSettings};

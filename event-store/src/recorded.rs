@@ -45,6 +45,8 @@ pub struct Metadata {
 }
 
 impl Recorded {
+    /// The fact, whichever binary stored it: earlier schema versions are upcast.
+    ///
     /// # Errors
     /// [`DecodeError::Unknown`] if this binary does not know the type or its schema version,
     /// [`DecodeError::Malformed`] if the payload is not what the type says.

@@ -5,7 +5,7 @@
 mod decide;
 mod drive;
 
-use crate::{AppendError, Log, Metadata, Position, StoreError};
+use crate::{AppendError, DecodeError, Log, Metadata, Position, StoreError};
 use chrono::{DateTime, Utc};
 use decider::Decider;
 use drive::{Folded, Weight};
@@ -67,6 +67,11 @@ pub enum TransactError<R: std::error::Error> {
     TooLarge { size: usize, limit: usize },
     #[error("postgres refused the data: {0}")]
     Data(String),
+    #[error(
+        "a newer binary wrote `{event_type}` in schema version {schema_version} to the stream; \
+         it decides here, and this one cannot"
+    )]
+    Newer { event_type: String, schema_version: i32 },
     #[error("the log cannot be read or written: {0}")]
     Store(String),
 }
@@ -207,6 +212,12 @@ impl<D: Decider> Transactor<D> {
 }
 
 pub(crate) fn unreadable<R: std::error::Error>(error: StoreError) -> TransactError<R> {
+    if let StoreError::Undecodable { source, .. } = &error
+        && let DecodeError::Unknown { event_type, schema_version } = source
+    {
+        let (event_type, schema_version) = (event_type.clone(), *schema_version);
+        return TransactError::Newer { event_type, schema_version };
+    }
     TransactError::Store(crate::lane::chain_of(&error))
 }
 

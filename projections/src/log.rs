@@ -4,10 +4,17 @@ use crate::query::{Items, Queries, failed, limit};
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
+use decider::Decider;
+use domain::catalogue::product::{self, Product};
+use domain::checkout::checkout::{self, Checkout};
+use domain::inventory::stock::{self, Stock};
+use domain::orders::order::{self, Order};
+use domain::payments::payment::{self, Payment};
 use edge::{Params, Problem};
-use event_store::{Metadata, Recorded};
+use event_store::{DecodeError, Metadata, Recorded, current};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// An event of the log as it is shown: one JSON object.
@@ -20,7 +27,11 @@ pub struct LoggedEvent {
     id: Uuid,
     #[serde(rename = "type")]
     event_type: String,
+    /// Of the payload as it is shown.
     schema: i32,
+    /// Of the payload as it is stored, where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_schema: Option<i32>,
     command: Uuid,
     ordinal: i32,
     payload: Box<RawValue>,
@@ -30,9 +41,16 @@ pub struct LoggedEvent {
 }
 
 impl LoggedEvent {
+    /// As this binary would write it, whichever wrote it. What this one cannot read is shown as it is stored:
+    /// whoever asks wants to see just that.
+    ///
     /// # Errors
     /// If the payload is not JSON, which the log refuses to hold.
     pub fn of(event: Recorded) -> Result<Self, serde_json::Error> {
+        let (schema, payload) = match upcast(&event) {
+            Ok((schema, Cow::Owned(payload))) => (schema, payload),
+            Ok((_, Cow::Borrowed(_))) | Err(_) => (event.schema_version, event.payload.clone()),
+        };
         Ok(LoggedEvent {
             position: event.position().to_string(),
             offset: event.offset,
@@ -40,15 +58,29 @@ impl LoggedEvent {
             version: event.version,
             id: event.event_id,
             event_type: event.event_type,
-            schema: event.schema_version,
+            schema,
+            stored_schema: Some(event.schema_version).filter(|stored| *stored != schema),
             command: event.command_id,
             ordinal: event.ordinal,
-            payload: RawValue::from_string(event.payload)?,
+            payload: RawValue::from_string(payload)?,
             metadata: event.metadata,
             occurred_at: event.occurred_at,
             recorded_at: event.recorded_at,
         })
     }
+}
+
+/// The payload as this binary would write it, of whichever decider the stream is.
+fn upcast(event: &Recorded) -> Result<(i32, Cow<'_, str>), DecodeError> {
+    let current = match event.stream.split('-').next().unwrap_or_default() {
+        Product::CATEGORY => current::<product::Event>,
+        Stock::CATEGORY => current::<stock::Event>,
+        Order::CATEGORY => current::<order::Event>,
+        Payment::CATEGORY => current::<payment::Event>,
+        Checkout::CATEGORY => current::<checkout::Event>,
+        _ => return Ok((event.schema_version, Cow::Borrowed(&event.payload))),
+    };
+    current(&event.event_type, event.schema_version, &event.payload)
 }
 
 /// `GET /v1/log/{service}/{partition}`. The cursor of a log is an offset, which followers know by

@@ -10,8 +10,8 @@ use deadpool_postgres::Transaction;
 use domain::ids::OrderId;
 use domain::orders::order;
 use edge::{Params, Problem, Target};
-use event_store::Recorded;
 use event_store::follow::ApplyError;
+use event_store::{Recorded, current};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct OrderHistory;
 
 const LAYOUT: Layout = Layout {
     name: "order-history",
-    version: 1,
+    version: 2,
     service: "orders",
     logs: &["orders"],
     tables: &["order_event"],
@@ -36,8 +36,8 @@ impl Projection for OrderHistory {
         &LAYOUT
     }
 
-    /// Events are only ever added, so the order of keys does not matter, and nothing needs to be known of
-    /// their payloads.
+    /// Events are only ever added, so the order of keys does not matter. They are kept as they are stored, so
+    /// that a rebuild by a newer binary finds the same rows, and upcast when they are shown.
     async fn post(
         &self,
         place: &Place,
@@ -46,6 +46,9 @@ impl Projection for OrderHistory {
     ) -> Result<(), ApplyError> {
         let orders = batch.iter().map(|event| projection::target(event, order::id_of));
         let orders = orders.map(|order| Ok(order?.0)).collect::<Result<Vec<_>, ApplyError>>()?;
+        for event in batch {
+            current::<order::Event>(&event.event_type, event.schema_version, &event.payload)?;
+        }
         let events = || batch.iter();
         let sql = include_str!("order_history/post.sql");
         place
@@ -57,6 +60,7 @@ impl Projection for OrderHistory {
                     &events().map(|it| it.version).collect::<Vec<_>>(),
                     &events().map(|it| it.event_id).collect::<Vec<_>>(),
                     &events().map(|it| &*it.event_type).collect::<Vec<_>>(),
+                    &events().map(|it| it.schema_version).collect::<Vec<_>>(),
                     &events().map(|it| &*it.payload).collect::<Vec<_>>(),
                     &events().map(|it| &*it.metadata.correlation).collect::<Vec<_>>(),
                     &events().map(|it| it.metadata.causation).collect::<Vec<_>>(),
@@ -76,6 +80,8 @@ pub(crate) struct Entry {
     id: Uuid,
     #[serde(rename = "type")]
     event_type: String,
+    /// Of the payload as it is shown.
+    schema: i32,
     payload: Box<RawValue>,
     correlation: String,
     causation: Option<Uuid>,
@@ -86,11 +92,17 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn of(row: &Row) -> Result<Self, Problem> {
+        let (event_type, stored) = (row.get("type"), row.get("schema_version"));
+        let payload: String = row.get("payload");
+        // Where a newer binary posts, this one shows what it cannot read as it is stored.
+        let (schema, payload) = current::<order::Event>(event_type, stored, &payload)
+            .map_or_else(|_| (stored, payload.clone()), |(schema, text)| (schema, text.into()));
         Ok(Entry {
             version: row.get("version"),
             id: row.get("event_id"),
-            event_type: row.get("type"),
-            payload: RawValue::from_string(row.get("payload")).map_err(Problem::internal)?,
+            event_type: event_type.to_owned(),
+            schema,
+            payload: RawValue::from_string(payload).map_err(Problem::internal)?,
             correlation: row.get("correlation"),
             causation: row.get("causation"),
             actor: row.get("actor"),

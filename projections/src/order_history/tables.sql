@@ -3,6 +3,7 @@ create table {schema}.order_event_{g} (
   version bigint not null,
   event_id uuid not null,
   type text not null,
+  schema_version int not null,
   payload json not null,
   correlation text not null,
   causation uuid,

@@ -54,6 +54,7 @@ impl Reactor {
                     TransactError::Busy
                     | TransactError::OutcomeUnknown
                     | TransactError::Store(_) => ApplyError::Transient(why),
+                    TransactError::Newer { .. } => ApplyError::Unknown(why),
                     TransactError::OtherBody
                     | TransactError::WrongVersion { .. }
                     | TransactError::TooLarge { .. }

@@ -151,6 +151,7 @@ async fn ask<D: Decider>(
             | TransactError::OtherBody
             | TransactError::WrongVersion { .. }
             | TransactError::Data(_)
+            | TransactError::Newer { .. }
             | TransactError::Store(_)),
         ) => Err(Refusal::Later(error.to_string())),
     }
