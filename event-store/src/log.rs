@@ -27,7 +27,8 @@ pub struct LogSettings {
     pub batch_bytes: usize,
     /// Bytes of the largest payload; below what the topic takes.
     pub event_bytes: usize,
-    /// A call without an answer for so long is given up, and sent again on a new connection.
+    /// A call without an answer for so long is given up: an append is sent again on a new connection, a
+    /// reader is told.
     pub call_timeout: Duration,
 }
 
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) readers: Pool,
     pub(crate) database: Database,
     pub(crate) sql: crate::read::Sql,
+    pub(crate) call_timeout: Duration,
     event_bytes: usize,
     lanes: Vec<mpsc::Sender<Job>>,
     heads: Heads,
@@ -152,6 +154,7 @@ impl Log {
             readers: settings.database.pool("daybook read", settings.readers)?,
             sql: crate::read::Sql::of(&settings.service),
             database: settings.database,
+            call_timeout: settings.call_timeout,
             event_bytes: settings.event_bytes,
             lanes,
             heads,

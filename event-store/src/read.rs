@@ -3,6 +3,8 @@
 use crate::append::JsonText;
 use crate::{Log, Metadata, Recorded, StoreError};
 use postgres_types::ToSql;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
@@ -54,6 +56,18 @@ impl Epochs {
     }
 }
 
+/// What was read on a connection of the pool. One that stayed silent leaves the pool: it is open as far as
+/// anybody knows, and whoever got it next would wait on it too.
+fn give_back<T>(
+    read: Result<Result<T, StoreError>, Elapsed>,
+    client: deadpool_postgres::Client,
+) -> Result<T, StoreError> {
+    read.unwrap_or_else(|_elapsed| {
+        drop(deadpool_postgres::Client::take(client));
+        Err(StoreError::Silent)
+    })
+}
+
 impl Log {
     /// The events of a partition from an offset on, in order, at most `limit`.
     ///
@@ -66,7 +80,9 @@ impl Log {
         limit: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
         let client = self.0.readers.get().await?;
-        self.read(&client, &self.0.sql.partition, &[&partition, &from_offset, &limit]).await
+        let page: &[&(dyn ToSql + Sync)] = &[&partition, &from_offset, &limit];
+        let read = timeout(self.0.call_timeout, self.read(&client, &self.0.sql.partition, page));
+        give_back(read.await, client)
     }
 
     /// The events of a stream after a version, in order, at most `limit`.
@@ -80,7 +96,9 @@ impl Log {
         limit: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
         let client = self.0.readers.get().await?;
-        self.read(&client, &self.0.sql.stream, &[&stream, &after_version, &limit]).await
+        let page: &[&(dyn ToSql + Sync)] = &[&stream, &after_version, &limit];
+        let read = timeout(self.0.call_timeout, self.read(&client, &self.0.sql.stream, page));
+        give_back(read.await, client)
     }
 
     /// The next offset of each partition, read from the log.
@@ -89,8 +107,11 @@ impl Log {
     /// If the log cannot be read.
     pub async fn heads(&self) -> Result<Vec<i64>, StoreError> {
         let client = self.0.readers.get().await?;
-        let statement = client.prepare_cached(&self.0.sql.heads).await?;
-        Ok(client.query(&statement, &[]).await?.iter().map(|row| row.get(0)).collect())
+        let reading = async {
+            let statement = client.prepare_cached(&self.0.sql.heads).await?;
+            Ok(client.query(&statement, &[]).await?.iter().map(|row| row.get(0)).collect())
+        };
+        give_back(timeout(self.0.call_timeout, reading).await, client)
     }
 
     /// The first version and the fingerprint of a command of a stream, if it is in the log.
@@ -100,9 +121,12 @@ impl Log {
         command_id: Uuid,
     ) -> Result<Option<(i64, Option<String>)>, StoreError> {
         let client = self.0.readers.get().await?;
-        let statement = client.prepare_cached(&self.0.sql.command).await?;
-        let row = client.query_opt(&statement, &[&stream, &command_id]).await?;
-        Ok(row.map(|row| (row.get(0), row.get(1))))
+        let reading = async {
+            let statement = client.prepare_cached(&self.0.sql.command).await?;
+            let row = client.query_opt(&statement, &[&stream, &command_id]).await?;
+            Ok(row.map(|row| (row.get(0), row.get(1))))
+        };
+        give_back(timeout(self.0.call_timeout, reading).await, client)
     }
 
     /// Rows first and epochs second, in one round trip: an epoch is never older than the rows.

@@ -231,7 +231,8 @@ impl<D: Decider> Inner<D> {
                 let asked = distinct.first.envelope.fingerprint.clone();
                 let answer = self
                     .receipt(stream, id, *version, fingerprint.as_deref(), asked.as_deref())
-                    .await;
+                    .await
+                    .map_err(|error| unanswerable(stream, error));
                 others.extend(distinct.answer(&answer));
             } else {
                 again.push(distinct);
@@ -272,6 +273,13 @@ impl<D: Decider> Inner<D> {
             }
         }
     }
+}
+
+/// What to say of a command that is in the log, when its answer cannot be read from it.
+fn unanswerable<R: std::error::Error>(stream: &str, error: TransactError<R>) -> TransactError<R> {
+    let TransactError::Store(why) = error else { return error };
+    tracing::warn!(stream, error = why, "the answer to a command cannot be read from the log");
+    TransactError::OutcomeUnknown
 }
 
 fn fail_all<D: Decider>(batch: Vec<Distinct<D>>, error: &TransactError<D::Rejection>) {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
+mod ambiguity;
 mod append;
 mod dues;
 mod example;
@@ -9,6 +10,7 @@ mod feeds;
 mod kafka;
 mod parking;
 mod posting;
+mod proxy;
 mod relay;
 mod runner;
 mod support;
