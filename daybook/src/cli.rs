@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod import;
 mod log;
+mod parked;
 mod reach;
 mod rebuild;
 mod sandbox_provider;
@@ -33,6 +34,7 @@ Examples:
   daybook import data/online-retail-10k.csv      send it a shop's history
   daybook log orders --follow                    watch what happens to orders
   daybook status                                 logs, followers and their lag, what is late
+  daybook parked list                            what could not be posted, and why
   daybook rebuild orders                         post a read model again from the log
   daybook config                                 what is set, and where
 
@@ -47,6 +49,7 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     Log(log::Log),
     Status(status::Status),
+    Parked(parked::Parked),
     Config(config::Config),
     Completions(completions::Completions),
 }
@@ -62,6 +65,7 @@ impl Cli {
             Command::Rebuild(rebuild) => rebuild.run().await,
             Command::Log(log) => log.run().await,
             Command::Status(status) => status.run().await,
+            Command::Parked(parked) => parked.run().await,
             Command::Config(config) => config.run(),
             Command::Completions(completions) => completions.run(),
         }

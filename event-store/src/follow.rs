@@ -14,7 +14,7 @@ mod worker;
 pub use checkpoint::{Checkpoint, Start, has_posted, wait_until_posted};
 pub use feed::{Feed, Transport};
 pub use locks::{Lock, Locks};
-pub use parked::{Aside, Parked, Which, discard, parked, retry};
+pub use parked::{Aside, Parked, Which, discard, discarded, parked, retry};
 pub use post::{Batch, Posted, post};
 pub use runner::{FollowLimits, Runner, Stopped, is_worked};
 pub use worker::{LogWorker, Step, StepError};

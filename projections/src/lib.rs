@@ -12,6 +12,7 @@ mod query;
 mod router;
 
 mod orders;
+mod parked;
 mod order_history;
 mod stock;
 mod products;

@@ -55,6 +55,10 @@ impl Queries {
         self.0.reads.get(service)
     }
 
+    pub(crate) fn read_sides(&self) -> impl Iterator<Item = &ReadSide> {
+        self.0.reads.values()
+    }
+
     pub(crate) fn late_after(&self) -> Duration {
         self.0.late_after
     }

@@ -44,6 +44,8 @@ pub struct Progress {
 pub struct Rebuilt {
     pub generation: i32,
     pub events: u64,
+    /// Of these, what somebody had discarded.
+    pub left_out: u64,
     pub took: Duration,
 }
 
@@ -101,8 +103,8 @@ pub async fn rebuild(
     if let Err(error) = alone.execute("select pg_advisory_unlock_all()", &[]).await {
         tracing::debug!(%error, "the session ended, and the lock of the rebuild with it");
     }
-    let (generation, events) = built?;
-    Ok(Rebuilt { generation, events, took: began.elapsed() })
+    let (generation, events, left_out) = built?;
+    Ok(Rebuilt { generation, events, left_out, took: began.elapsed() })
 }
 
 async fn build(
@@ -110,7 +112,7 @@ async fn build(
     read: &ReadSide,
     logs: Vec<Log>,
     progress: Arc<dyn Fn(Progress) + Send + Sync>,
-) -> Result<(i32, u64), RebuildError> {
+) -> Result<(i32, u64, u64), RebuildError> {
     clear(projection, read).await?;
     let place = begin(projection, read).await?;
     let generation = place.generation;
@@ -120,7 +122,7 @@ async fn build(
     builder.catch_up().await?;
     cutover::make_live(&builder).await?;
     builder.report(Phase::Live);
-    Ok((generation, builder.done()))
+    Ok((generation, builder.done(), builder.left_out()))
 }
 
 /// A session that holds the lock of the rebuild. Taken out of its pool, so that it ends, and the lock with

@@ -1,5 +1,10 @@
-use crate::{Queries, checkouts, log, order_history, orders, payments, products, sales, stock};
-use axum::{Router, routing::get};
+use crate::{
+    Queries, checkouts, log, order_history, orders, parked, payments, products, sales, stock,
+};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 
 /// Every query endpoint.
 pub fn router(queries: Queries) -> Router {
@@ -15,5 +20,8 @@ pub fn router(queries: Queries) -> Router {
         .route("/v1/checkouts", get(checkouts::list))
         .route("/v1/sales", get(sales::list))
         .route("/v1/log/{service}/{partition}", get(log::list))
+        .route("/v1/parked", get(parked::list))
+        .route("/v1/parked/retry", post(parked::try_again))
+        .route("/v1/parked/discard", post(parked::leave_out))
         .with_state(queries)
 }

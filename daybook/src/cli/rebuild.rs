@@ -79,6 +79,9 @@ async fn rebuild(reached: &Reached, asked: &[Arc<dyn Projection>]) -> Result<()>
             rebuilt.events,
             rebuilt.events as f64 / seconds.max(0.001),
         );
+        if rebuilt.left_out > 0 {
+            println!("{}: {} of them were discarded and left out", layout.name, rebuilt.left_out);
+        }
     }
     Ok(())
 }

@@ -39,6 +39,8 @@ struct Report {
     logs: Vec<LogLine>,
     followers: Vec<FollowerLine>,
     late: Vec<LateLine>,
+    /// Events that a follower cannot post: `daybook parked list`.
+    parked: usize,
 }
 
 #[derive(Serialize)]
@@ -73,6 +75,7 @@ struct LateLine {
 /// What should have been settled so long ago is late.
 const GRACE_S: f64 = 10.0;
 const LATE_SHOWN: i64 = 20;
+const PARKED_SHOWN: i64 = 1_000;
 
 impl Status {
     pub(super) async fn run(self) -> Result<ExitCode> {
@@ -100,6 +103,7 @@ async fn report(reached: &Reached) -> Result<Report> {
         logs: Vec::new(),
         followers: Vec::new(),
         late: Vec::new(),
+        parked: 0,
     };
     let mut heads = BTreeMap::new();
     for log in reached.logs(&[]).await? {
@@ -112,6 +116,7 @@ async fn report(reached: &Reached) -> Result<Report> {
     }
     for read in reached.reads()? {
         report.followers.extend(followers(&read, &heads).await?);
+        report.parked += event_store::follow::parked(&read, PARKED_SHOWN).await?.len();
         let late = event_store::dues::late(&read, GRACE_S, LATE_SHOWN).await?;
         report.late.extend(late.into_iter().map(|due| late_line(&read, due)));
     }
@@ -203,6 +208,9 @@ fn print(report: &Report) {
     for f in &report.followers {
         let still = if f.lag > 0 { format!("{:.0} s", f.still_s) } else { String::new() };
         println!("{:24} {:12} {:>10} {:>10}  {still}", f.follower, f.service, f.generation, f.lag);
+    }
+    if report.parked > 0 {
+        println!("\n{} events are parked: see `daybook parked list`", report.parked);
     }
     if report.late.is_empty() {
         println!("\nnothing is late");

@@ -13,6 +13,7 @@ mod kafka_copy;
 mod without_kafka;
 mod shutdown;
 mod own_servers;
+mod parked;
 mod two_processes;
 mod idempotency;
 mod provider_faults;

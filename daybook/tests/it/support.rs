@@ -96,10 +96,10 @@ impl World {
         daybook
     }
 
-    /// Another command of the program, on the same database.
+    /// Another command of the program, as `parked list`, on the same database.
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = binary();
-        command.arg(name).args(["--database-url", &self.database_url]);
+        command.args(name.split(' ')).args(["--database-url", &self.database_url]);
         command.arg("--data-dir").arg(self.folder.path().join("elsewhere"));
         command.kill_on_drop(true);
         command
@@ -210,11 +210,17 @@ impl Daybook {
     }
 
     /// What it counts, by name and labels as Prometheus is told them.
+    /// The sum over all labels.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
         let text = self.http.get(format!("{}/metrics", self.url)).send().await.unwrap();
         let text = text.text().await.unwrap();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map(|value| value.parse().unwrap())
+        let value = |line: &str| {
+            let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+            let is_it = labels.is_empty() || labels.starts_with('{');
+            is_it.then(|| value.parse::<f64>().unwrap())
+        };
+        let values: Vec<f64> = text.lines().filter_map(value).collect();
+        (!values.is_empty()).then(|| values.iter().sum())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{Position, Recorded, StoreError};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -65,6 +66,9 @@ const LIST: &str = "select p.follower, p.generation, p.service, p.partition, p.e
 const ASK: &str = "update {schema}.parked set asked = $1, asked_by = $2, asked_why = $3 \
      where reason is not null and ($4::text is null or follower = $4) \
        and ($5::text is null or (service, partition, log_offset) = ($5, $6, $7))";
+
+const DISCARDED: &str = "select log_offset from {schema}.discarded \
+     where follower = $1 and service = $2 and partition = $3";
 
 /// Records events as parked, all of one partition.
 pub(super) async fn park(
@@ -151,6 +155,22 @@ pub async fn discard(
 ) -> Result<bool, StoreError> {
     let one = Which::One { follower: follower.to_owned(), position: position.clone() };
     Ok(ask(read, &one, "discard", Some(by), Some(why)).await? > 0)
+}
+
+/// The offsets of a partition that somebody discarded for a follower.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn discarded(
+    read: &ReadSide,
+    follower: &str,
+    service: &str,
+    partition: i32,
+) -> Result<HashSet<i64>, StoreError> {
+    let client = read.pool.get().await?;
+    let statement = client.prepare_cached(&read.sql(DISCARDED)).await?;
+    let rows = client.query(&statement, &[&follower, &service, &partition]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn ask(

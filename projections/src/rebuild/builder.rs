@@ -1,7 +1,9 @@
 use super::{Phase, Progress, RebuildError};
 use crate::{Layout, Place, Posting, Projection};
 use event_store::Log;
-use event_store::follow::{ApplyError, Batch, Checkpoint, Posted, ReadSide, is_worked, post};
+use event_store::follow::{
+    ApplyError, Batch, Checkpoint, Posted, ReadSide, discarded, is_worked, post,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +33,7 @@ pub(super) struct Builder {
     began: Instant,
     done: AtomicU64,
     total: AtomicU64,
+    left_out: AtomicU64,
     progress: Arc<dyn Fn(Progress) + Send + Sync>,
 }
 
@@ -46,9 +49,9 @@ impl Builder {
         progress: Arc<dyn Fn(Progress) + Send + Sync>,
     ) -> Self {
         let posting = Posting { projection: projection.clone(), place: place.clone() };
-        let (done, total) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (done, total, left_out) = Default::default();
         let began = Instant::now();
-        Builder { place, read, projection, posting, logs, began, done, total, progress }
+        Builder { place, read, projection, posting, logs, began, done, total, left_out, progress }
     }
 
     pub(super) fn layout(&self) -> &'static Layout {
@@ -57,6 +60,10 @@ impl Builder {
 
     pub(super) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     pub(super) fn report(&self, phase: Phase) {
@@ -192,14 +199,18 @@ impl Builder {
         let generation = self.place.generation;
         let mut at =
             Checkpoint::load(&self.read, &self.posting, generation, log, partition).await?;
+        let left_out = discarded(&self.read, self.layout().name, service, partition).await?;
         while at.next_offset < target {
             let limit = BATCH.min(target - at.next_offset);
             let page = log.read_partition(partition, at.next_offset, limit).await?;
             let batch = Batch::new(at.clone(), page.into_iter().map(Arc::new).collect());
             // The live generation has posted what the log lost since; the log is the truth.
-            let Some(batch) = batch else { break };
+            let Some(mut batch) = batch else { break };
+            let count = batch.len();
+            batch.events.retain(|event| !left_out.contains(&event.offset));
+            self.left_out.fetch_add((count - batch.len()) as u64, Ordering::Relaxed);
             self.post(&batch).await?;
-            self.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            self.done.fetch_add(count as u64, Ordering::Relaxed);
             at = batch.end;
             self.report(phase);
         }

@@ -1,0 +1,119 @@
+//! An event that no follower can post, as an operator meets it.
+
+use crate::shop::{eventually, order, sell};
+use crate::support::{Daybook, World};
+use serde_json::{Value, json};
+use std::process::Output;
+use uuid::Uuid;
+
+/// Two events of an order as no binary of ours writes them: the first has a payload of another kind.
+async fn poison(world: &World) -> Uuid {
+    let order = Uuid::from_u128(0x0bad_0bad_0bad_0bad);
+    let stream = format!("order-{order}");
+    let partition = event_store::partition_of(&stream, 8);
+    let mut sql = world.sql().await;
+    let tx = sql.transaction().await.unwrap();
+    let lock = "select from orders.log_partition where partition = $1 for no key update";
+    tx.execute(lock, &[&partition]).await.unwrap();
+    for (version, kind, payload) in
+        [(1_i64, "order.placed", r#"{"lines": "none"}"#), (2, "order.confirmed", "{}")]
+    {
+        let insert = "insert into orders.event (partition, log_offset, stream, version, event_id, command_id, \
+               ordinal, type, schema_version, payload, metadata, occurred_at, recorded_at) \
+             select $1, (select coalesce(max(log_offset) + 1, 0) from orders.event where partition = $1), $2, $3, \
+               gen_random_uuid(), gen_random_uuid(), 0, $4, 1, $5::text::json, \
+               '{\"correlation\": \"c\", \"actor\": \"nobody\"}', now(), now()";
+        tx.execute(insert, &[&partition, &stream, &version, &kind, &payload]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    order
+}
+
+async fn parked(daybook: &Daybook) -> Vec<Value> {
+    daybook.get("/v1/parked").await.1["items"].as_array().unwrap().clone()
+}
+
+async fn run(world: &World, act: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = world.command(&format!("parked {act}"));
+    let Output { status, stdout, stderr } = command.args(arguments).output().await.unwrap();
+    (status.success(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
+}
+
+#[tokio::test]
+async fn what_nobody_can_post_is_listed_tried_again_and_discarded_while_the_shop_goes_on() {
+    let world = World::new().await.without_kafka();
+    let daybook = world.start().await;
+    sell(&world, &daybook, "85123A", 255, 100).await;
+    let broken = poison(&world).await;
+    eventually("each follower of orders that looks at it has parked it", async || {
+        let parked = parked(&daybook).await;
+        let behind = parked.iter().all(|it| it["behind"] == 1 && it["type"] == "order.placed");
+        let of = |name: &str| parked.iter().any(|it| it["follower"] == name);
+        let all = behind && of("orders") && of("sales") && of("checkout-reactor");
+        if all { Ok(()) } else { Err(format!("{parked:#?}")) }
+    })
+    .await;
+
+    let placed = daybook.command("/v1/orders", &order(&["85123A"], "pm_card_visa")).await;
+    let path = format!("/v1/orders/{}", placed["stream"].as_str().unwrap().replace("order-", ""));
+    daybook.until("others flow", &path, |order| order["status"] == "confirmed").await;
+    daybook.until("it is well", "/health/ready", |answer| answer["status"] == "ready").await;
+    let metric = daybook.metric("daybook_follower_parked_events").await;
+    assert!(metric.is_some_and(|parked| parked > 0.0), "somebody is woken by it: {metric:?}");
+
+    let (well, said) = run(&world, "list", &[]).await;
+    assert!(well && said.contains("order.placed") && said.contains("checkout-reactor"), "{said}");
+    let (well, said) = run(&world, "retry", &["--all"]).await;
+    assert!(!well && said.contains("still parked"), "{said}");
+    assert!(parked(&daybook).await.iter().all(|it| it["tries"] == 2));
+
+    for it in parked(&daybook).await {
+        let (follower, position) =
+            (it["follower"].as_str().unwrap(), it["position"].as_str().unwrap());
+        let (well, said) = run(&world, "show", &[follower, position]).await;
+        assert!(well && said.contains(r#""lines": "none""#), "{said}");
+        let (well, said) = run(&world, "discard", &[follower, position]).await;
+        assert!(!well && said.contains("--reason"), "{said}");
+        let decided = [follower, position, "--reason", "a test", "--by", "an operator"];
+        let (_, said) = run(&world, "discard", &decided).await;
+        assert!(said.contains("done"), "{said}");
+    }
+    assert_eq!(run(&world, "list", &[]).await, (true, "nothing is parked\n".to_owned()));
+    let sql = world.sql().await;
+    let kept = "select count(*) from orders_read.discarded where stream = $1 and why = 'a test' \
+         and discarded_by = 'an operator'";
+    let stream = format!("order-{broken}");
+    let kept: i64 = sql.query_one(kept, &[&stream]).await.unwrap().get(0);
+    assert!(kept >= 2, "the decision is on the record");
+
+    let rebuilt = world.command("rebuild").arg("orders").output().await.unwrap();
+    let said = String::from_utf8(rebuilt.stdout).unwrap();
+    assert!(rebuilt.status.success() && said.contains("1 of them were discarded"), "{said}");
+    daybook.until("the order is still there", &path, |it| it["status"] == "confirmed").await;
+    daybook.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_parked_is_neither_tried_again_nor_discarded() {
+    let world = World::new().await.without_kafka();
+    let daybook = world.start().await;
+    let some = json!({"follower": "orders", "position": "orders/0@1:0"});
+    let refused = [
+        ("/v1/parked/retry", json!({}), 404),
+        ("/v1/parked/retry", some.clone(), 404),
+        ("/v1/parked/retry", json!({"position": "orders/0@1:0"}), 422),
+        ("/v1/parked/retry", json!({"follower": "orders", "position": "there"}), 422),
+        ("/v1/parked/discard", json!({}), 422),
+        ("/v1/parked/discard", some, 422),
+        (
+            "/v1/parked/discard",
+            json!({"follower": "orders", "position": "orders/0@1:0", "by": "me", "reason": "why"}),
+            404,
+        ),
+    ];
+    for (path, body, status) in refused {
+        let answer = daybook.send(path, None, &body).await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {body}");
+    }
+    daybook.stop().await;
+}
