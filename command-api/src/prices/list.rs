@@ -22,6 +22,7 @@ pub struct Prices(Arc<Inner>);
 struct Inner {
     pool: Pool,
     desk: Desk,
+    catalogue: Log,
     /// The catalogue's heads at this process's start: before the list has passed them, it may be older
     /// than what this shop has long told its customers.
     heads: Vec<i64>,
@@ -40,7 +41,9 @@ pub struct Price {
 pub enum PricesUnavailable {
     #[error("the price list has not passed the catalogue's heads of this process's start")]
     Starting,
-    #[error("the price list has not come to the position that was asked for")]
+    #[error(
+        "the price list has not come to the position that was asked for, or to the catalogue's heads"
+    )]
     Behind,
     #[error("the price list cannot be read")]
     Database(#[source] Arc<StoreError>),
@@ -74,7 +77,8 @@ impl Prices {
         lay_table(&orders).await?;
         let (desk, heads) = (Desk::open(orders.clone()), catalogue.heads().await?);
         let passed_heads = AtomicBool::new(false);
-        Ok(Prices(Arc::new(Inner { pool: orders, desk, heads, passed_heads })))
+        let catalogue = catalogue.clone();
+        Ok(Prices(Arc::new(Inner { pool: orders, desk, catalogue, heads, passed_heads })))
     }
 
     /// The prices of those products that have one, and perhaps of others, not older than `min`, which the
@@ -103,12 +107,33 @@ impl Prices {
         if self.0.passed_heads.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let checkpoints = self.checkpoints().await?;
-        let passed = self.0.heads.iter().zip(0..).all(|(head, partition)| {
-            *head == 0 || checkpoints.get(&partition).is_some_and(|(_, next)| next >= head)
-        });
+        let passed = self.has_passed(&self.0.heads).await?;
         self.0.passed_heads.store(passed, Ordering::Relaxed);
         Ok(passed)
+    }
+
+    /// Waits until the list has posted what the catalogue holds now. Before an order is refused for what the
+    /// list says, it must say it of today's catalogue: a product that was listed a moment ago can be ordered.
+    ///
+    /// # Errors
+    /// See [`PricesUnavailable`].
+    pub async fn catch_up(&self, wait: Duration) -> Result<(), PricesUnavailable> {
+        let deadline = Instant::now() + wait;
+        let heads = self.0.catalogue.heads().await?;
+        while !self.has_passed(&heads).await? {
+            if Instant::now() >= deadline {
+                return Err(PricesUnavailable::Behind);
+            }
+            sleep(MIN_POSITION_POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn has_passed(&self, heads: &[i64]) -> Result<bool, PricesUnavailable> {
+        let checkpoints = self.checkpoints().await?;
+        Ok(heads.iter().zip(0..).all(|(head, partition)| {
+            *head == 0 || checkpoints.get(&partition).is_some_and(|(_, next)| next >= head)
+        }))
     }
 
     /// Waits until the list has posted every one of the positions that are the catalogue's.

@@ -68,6 +68,24 @@ async fn an_order_waits_for_a_price_that_was_just_set() {
     assert_eq!(placed.status, StatusCode::CREATED, "{}", placed.body);
 }
 
+/// Whoever types what the guide says types it faster than the list follows.
+#[tokio::test]
+async fn what_was_listed_or_repriced_a_moment_ago_can_be_ordered_without_further_ado() {
+    let wait = Duration::from_secs(60);
+    let shop = Shop::with(Settings { min_position_wait: wait, ..Settings::default() }).await;
+    shop.list("A", 255).await;
+    let place = shop.post("/v1/orders").send(order("A"));
+    let (placed, ()) = tokio::join!(place, shop.post_prices());
+    assert_eq!(placed.status, StatusCode::CREATED, "{}", placed.body);
+
+    shop.post("/v1/products/A/reprice").send(json!({"price": pounds(300)})).await;
+    let mut body = order("A");
+    body["lines"][0]["unit_price"] = pounds(300);
+    let place = shop.post("/v1/orders").send(body);
+    let (placed, ()) = tokio::join!(place, shop.post_prices());
+    assert_eq!(placed.status, StatusCode::CREATED, "{}", placed.body);
+}
+
 #[tokio::test]
 async fn an_order_does_not_wait_for_ever() {
     let wait = Duration::ZERO;

@@ -17,6 +17,19 @@ pub(super) async fn agree(
     draft: &Draft,
     min: &[Position],
 ) -> Result<Vec<Money>, Problem> {
+    if let Ok(prices) = check(api, draft, min).await? {
+        return Ok(prices);
+    }
+    api.prices.catch_up(api.settings.min_position_wait).await?;
+    check(api, draft, min).await?.map_err(Disagreements::problem)
+}
+
+/// The prices by the list as it is just now, or what is wrong by it.
+async fn check(
+    api: &CommandApi,
+    draft: &Draft,
+    min: &[Position],
+) -> Result<Result<Vec<Money>, Disagreements>, Problem> {
     let own = |line: &DraftLine| line.unit_price.filter(|_| api.settings.accept_history);
     let unknown: Vec<_> = draft.lines.iter().filter(|line| own(line).is_none()).collect();
     let list = if unknown.is_empty() {
@@ -30,10 +43,8 @@ pub(super) async fn agree(
         Some(price) => Some(price),
         None => disagreements.check(index, line, list.get(&line.sku)),
     });
-    match prices.collect::<Vec<_>>().into_iter().collect() {
-        Some(prices) => Ok(prices),
-        None => Err(disagreements.problem()),
-    }
+    let prices = prices.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>();
+    Ok(prices.ok_or(disagreements))
 }
 
 /// What is wrong with the lines, kind by kind.
@@ -90,7 +101,7 @@ impl From<PricesUnavailable> for Problem {
                 problem.detail("The price list is still being read from the catalogue.")
             }
             PricesUnavailable::Behind => {
-                problem.detail("The price list has not come to Daybook-Min-Position yet.")
+                problem.detail("The price list is behind the catalogue; it is catching up.")
             }
             PricesUnavailable::Database(_) => problem,
         }
