@@ -7,6 +7,7 @@ mod append;
 mod dues;
 mod example;
 mod feeds;
+mod history;
 mod kafka;
 mod parking;
 mod posting;

@@ -1,0 +1,95 @@
+//! Histories of a log that several processes use at once, and what must be true of them: each stream behaves
+//! as if its operations happened one at a time, and each partition only grows at its end.
+
+mod linear;
+mod partition;
+mod record;
+mod stream;
+mod workload;
+
+use crate::support::fresh_database;
+use event_store::Database;
+
+const HISTORIES: u64 = 4;
+
+/// Of the first history. Another one is tried with `DAYBOOK_TEST_SEED`.
+fn seed() -> u64 {
+    std::env::var("DAYBOOK_TEST_SEED").map_or(20_231_114, |seed| seed.parse().expect("a number"))
+}
+
+#[tokio::test]
+async fn appends_are_linearizable_and_partitions_only_grow_though_connections_and_processes_die() {
+    for seed in seed()..seed() + HISTORIES {
+        eprintln!("seed {seed}");
+        let unknown = workload::run(&fresh_database().await, seed, true).await.unwrap();
+        assert!(unknown > 0, "seed {seed}: no outcome was unknown, so little was shown");
+    }
+}
+
+/// Breaks the append function of one database, and takes away the constraint that would tell, so that the
+/// checker is alone with it.
+async fn plant(database: &Database, bug: &impl Fn(&str) -> String, unguarded: &str) {
+    let owner = database.connect("tests").await.unwrap();
+    let sql = "select pg_get_functiondef('shop.append'::regproc)";
+    let right: String = owner.query_one(sql, &[]).await.unwrap().get(0);
+    let wrong = bug(&right);
+    assert_ne!(right, wrong, "nothing was planted");
+    owner.batch_execute(&wrong).await.unwrap();
+    owner.batch_execute(unguarded).await.unwrap();
+}
+
+/// What the checker says of a log with that bug.
+async fn found(bug: impl Fn(&str) -> String, unguarded: &str) -> String {
+    for seed in seed()..seed() + HISTORIES {
+        let database = fresh_database().await;
+        plant(&database, &bug, unguarded).await;
+        if let Err(why) = workload::run(&database, seed, false).await {
+            return why;
+        }
+    }
+    panic!("the planted bug was not found; seed {}", seed());
+}
+
+#[tokio::test]
+async fn the_checker_finds_a_version_that_is_not_checked() {
+    let seen = "(select k.version from shop.event k where k.stream = s and k.command_id = c \
+         and k.ordinal = 0) is not null";
+    let bug = |right: &str| {
+        right
+            .replace("when x = 0 then", &format!("when x is not null then {seen} when x = 0 then"))
+            .replace("first_value(x = actual) over w and", "true and")
+    };
+    let unguarded = "alter table shop.event drop constraint event_stream_version; \
+         create index on shop.event (stream, version)";
+    let why = found(bug, unguarded).await;
+    assert!(why.contains("none of these can follow"), "{why}");
+}
+
+#[tokio::test]
+async fn the_checker_finds_offsets_that_are_taken_before_the_lock() {
+    let bug = |right: &str| {
+        let (begin, end) =
+            ("  if _n > 0 then\n    select array_agg(", "limit 1) l on true;\n  end if;\n");
+        let from = right.find(begin).unwrap();
+        let to = from + right[from..].find(end).unwrap() + end.len();
+        let without = format!("{}{}", &right[..from], &right[to..]);
+        let lock = "  if _n > 0 then\n    select count(*) into _good";
+        without.replace(lock, &format!("{}{lock}", &right[from..to]))
+    };
+    let unguarded = "alter table shop.event drop constraint event_position; \
+         create index on shop.event (partition, log_offset)";
+    let why = found(bug, unguarded).await;
+    assert!(why.contains("offset"), "{why}");
+}
+
+#[tokio::test]
+async fn the_checker_finds_a_command_that_is_not_looked_up() {
+    let bug = |right: &str| {
+        right.replace(
+            "(select k.version from shop.event k where k.stream = s and k.command_id = c and k.ordinal = 0)",
+            "null::bigint",
+        )
+    };
+    let why = found(bug, "drop index shop.event_command").await;
+    assert!(why.contains("none of these can follow"), "{why}");
+}
