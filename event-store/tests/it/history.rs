@@ -7,6 +7,9 @@ mod record;
 mod stream;
 mod workload;
 
+pub(crate) use record::History;
+pub(crate) use stream::Command;
+
 use crate::support::fresh_database;
 use event_store::Database;
 

@@ -7,6 +7,7 @@ mod append;
 mod dues;
 mod example;
 mod feeds;
+mod gap;
 mod history;
 mod kafka;
 mod parking;

@@ -70,6 +70,12 @@ impl History {
         outcome.ok().map(|outcome| outcome.verdicts)
     }
 
+    /// Notes an append that is not made here: it may happen from now on, or never.
+    pub(crate) fn asked_elsewhere(&self, stream: &str, (expected, commands): (i64, Vec<Command>)) {
+        let (called, ask) = (self.now(), Ask::Append { expected, commands });
+        self.note(stream, Operation { called, ask, answered: None });
+    }
+
     fn place(&self, answered: u64, stream: &str, commands: &[Command], outcome: &ChainOutcome) {
         for (verdict, (command, asked)) in outcome.verdicts.iter().zip(commands) {
             let (version, offset, events) = match verdict {
