@@ -1,3 +1,5 @@
+mod wording;
+
 use crate::FieldError;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -98,7 +100,7 @@ impl Fields<'_> {
         match serde_json::from_value(value) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.refuse(name, error.to_string());
+                self.refuse(name, wording::for_people(&error));
                 None
             }
         }

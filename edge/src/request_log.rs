@@ -70,9 +70,23 @@ async fn problem_of_bare_refusal(response: Response) -> Problem {
         }
     }
     match text.trim() {
-        "" => problem,
+        "" => match bare_refusal(parts.status) {
+            Some(detail) => problem.detail(detail),
+            None => problem,
+        },
         cause if parts.status.is_server_error() => problem.caused_by(cause),
         detail => problem.detail(detail),
+    }
+}
+
+/// What the router leaves unsaid. The path is in the problem already, as its instance.
+fn bare_refusal(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::NOT_FOUND => Some("There is nothing at this path."),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Some("This path does not take this method; the header Allow lists those it takes.")
+        }
+        _ => None,
     }
 }
 

@@ -1,4 +1,5 @@
 use super::{Fields, MAX_ERRORS, read_document};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Debug, PartialEq)]
@@ -77,4 +78,45 @@ fn the_list_of_errors_is_bounded_and_so_is_each() {
     let errors = read_document(json!({"lines": lines}), order).unwrap_err();
     assert_eq!(errors.len(), MAX_ERRORS);
     assert!(errors.iter().all(|error| error.detail.len() < 1_000));
+}
+
+#[test]
+fn what_is_not_of_its_type_is_told_in_words_for_people() {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Colour {
+        Red,
+        DarkBlue,
+    }
+    #[derive(Deserialize)]
+    #[serde(try_from = "i64")]
+    struct Few;
+    impl TryFrom<i64> for Few {
+        type Error = &'static str;
+        fn try_from(many: i64) -> Result<Self, &'static str> {
+            if many <= 3 { Ok(Few) } else { Err("few are at most 3, expected or not") }
+        }
+    }
+    fn told<T: serde::de::DeserializeOwned>(value: Value) -> String {
+        let read = |fields: &mut Fields<'_>| fields.required::<T>("a").map(drop);
+        let errors = read_document(json!({"a": value}), read).unwrap_err();
+        assert_eq!(errors[0].pointer.as_deref(), Some("/a"));
+        errors[0].detail.clone()
+    }
+    let whole = "must be a whole number";
+    for not_whole in [json!(2.55), json!("6"), json!([6]), json!({"a": 6}), json!(true)] {
+        assert_eq!(told::<i64>(not_whole.clone()), whole, "{not_whole}");
+        assert_eq!(told::<Few>(not_whole.clone()), whole, "{not_whole}");
+    }
+    assert_eq!(told::<i64>(json!("x, expected y")), whole);
+    assert_eq!(told::<u8>(json!(-1)), "must be a whole number from 0 to 255");
+    let longest = "must be a whole number from -9223372036854775808 to 9223372036854775807";
+    assert_eq!(told::<i64>(json!(u64::MAX)), longest);
+    assert_eq!(told::<Few>(json!(4)), "few are at most 3, expected or not");
+    assert_eq!(told::<String>(json!(7)), "must be a string");
+    assert_eq!(told::<bool>(json!("yes")), "must be true or false");
+    assert_eq!(told::<f64>(json!("much")), "must be a number");
+    assert_eq!(told::<Vec<i64>>(json!(1)), "must be an array");
+    assert_eq!(told::<Colour>(json!("mauve")), "must be `red` or `dark-blue`");
+    assert_eq!(told::<Colour>(json!(7)), "must be a string");
 }

@@ -54,9 +54,12 @@ async fn an_internal_error_says_nothing_of_its_cause() {
 async fn unknown_paths_and_wrong_methods_are_problems() {
     let missing = problem(ask(Method::GET, "/nowhere").await).await;
     assert_eq!((slug(&missing), &missing["title"]), ("not-found", &"Not found".into()));
+    assert_eq!(missing["detail"], "There is nothing at this path.");
     let wrong = ask(Method::DELETE, "/slow").await;
     assert_eq!(wrong.headers()["allow"], "GET,HEAD,POST");
-    assert_eq!(slug(&problem(wrong).await), "method-not-allowed");
+    let wrong = problem(wrong).await;
+    assert_eq!(slug(&wrong), "method-not-allowed");
+    assert!(wrong["detail"].as_str().unwrap().contains("the header Allow"), "{wrong}");
 }
 
 #[tokio::test]
