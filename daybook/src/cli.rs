@@ -4,6 +4,7 @@
 
 mod completions;
 mod config;
+mod dues;
 mod import;
 mod log;
 mod parked;
@@ -34,6 +35,7 @@ Examples:
   daybook import data/online-retail-10k.csv      send it a shop's history
   daybook log orders --follow                    watch what happens to orders
   daybook status                                 logs, followers and their lag, what is late
+  daybook dues list --late 10                    what should have been settled, and why it is not
   daybook parked list                            what could not be posted, and why
   daybook rebuild orders                         post a read model again from the log
   daybook config                                 what is set, and where
@@ -50,6 +52,7 @@ enum Command {
     Log(log::Log),
     Status(status::Status),
     Parked(parked::Parked),
+    Dues(dues::Dues),
     Config(config::Config),
     Completions(completions::Completions),
 }
@@ -66,6 +69,7 @@ impl Cli {
             Command::Log(log) => log.run().await,
             Command::Status(status) => status.run().await,
             Command::Parked(parked) => parked.run().await,
+            Command::Dues(dues) => dues.run().await,
             Command::Config(config) => config.run(),
             Command::Completions(completions) => completions.run(),
         }

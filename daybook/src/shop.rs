@@ -12,8 +12,9 @@ use command_api::{CommandApi, Settings};
 use domain::checkout::checkout::Checkout;
 use domain::payments::payment::Payment;
 use edge::Health;
+use event_store::dues::DueWatch;
 use event_store::follow::{Feed, Follower, ReadSide, Runner};
-use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings};
+use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayWatch};
 use event_store::{Log, TransactLimits, Transactor, migrate};
 use projections::{Generations, Queries};
 use sagas::provider::Provider;
@@ -70,8 +71,10 @@ impl Shop {
             &services["orders"].read,
         );
         let (checkout, payment) = sagas(&services, &api, &settings)?;
-        start(checkout, &services["checkout"].read, &runner, &tasks, &acting);
-        start(payment, &services["payments"].read, &runner, &tasks, &acting);
+        let dues = vec![
+            start(checkout, &services["checkout"].read, &runner, &tasks, &acting),
+            start(payment, &services["payments"].read, &runner, &tasks, &acting),
+        ];
 
         let reads: Vec<ReadSide> = services.values().map(|s| s.read.clone()).collect();
         let generations = Generations::open(&reads).await?;
@@ -79,11 +82,13 @@ impl Shop {
             projections::follow(generations.clone(), runner.clone(), reads.clone(), acting.clone());
         tasks.spawn(following);
 
-        start_kafka(&settings, &services, feeds, &tasks, &acting);
+        let relays = start_kafka(&settings, &services, feeds, &tasks, &acting);
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
             prices: api.prices.clone(),
             runner: runner.clone(),
+            dues,
+            relays,
             reads: reads.clone(),
             stop: acting.clone(),
         }));
@@ -171,11 +176,13 @@ fn start<D: decider::Owes>(
     runner: &Runner,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) {
+) -> DueWatch {
     for follower in &saga.followers {
         runner.follow(follower, 0, read);
     }
+    let watch = saga.worker.watch();
     tasks.spawn(saga.worker.run(stop.clone()));
+    watch
 }
 
 /// The relays and the consumer wait by themselves until Kafka is there.
@@ -185,8 +192,8 @@ fn start_kafka(
     feeds: Vec<Feed>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) {
-    let mut topics = Vec::new();
+) -> Vec<RelayWatch> {
+    let (mut topics, mut relays) = (Vec::new(), Vec::new());
     for feed in feeds {
         let service = feed.log().service().to_string();
         let Some(topic) = topic_of(&service) else { continue };
@@ -195,6 +202,7 @@ fn start_kafka(
             services[service.as_str()].log.clone(),
             RelaySettings::new(settings.brokers.clone(), &topic),
         );
+        relays.push(relay.watch());
         tasks.spawn(relay.run(stop.clone()));
         topics.push((topic, feed));
     }
@@ -202,4 +210,5 @@ fn start_kafka(
     let brokers = settings.brokers.clone();
     let feeds = KafkaFeeds::new(FeedSettings { brokers, group, topics });
     tasks.spawn(feeds.run(stop.clone()));
+    relays
 }

@@ -3,6 +3,7 @@
 use crate::{Problem, metrics};
 use axum::{Json, Router, extract::State, routing::get};
 use http::header;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,7 +11,13 @@ use std::{
 
 /// The components that this process needs to be ready. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+pub struct Health(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    components: Mutex<BTreeMap<String, Option<String>>>,
+    report: Mutex<Value>,
+}
 
 /// One of them, held by whoever knows how it is.
 #[derive(Clone, Debug)]
@@ -34,9 +41,14 @@ impl Health {
         missing.map(|(name, reason)| (name.clone(), reason.clone())).collect()
     }
 
+    /// What is shown beside: how things are that need not be well for this process to be ready.
+    pub fn report(&self, report: Value) {
+        *self.0.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+
     fn components(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
         // One insert at a time: nothing is half done in a map whose holder panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,10 +72,15 @@ pub fn routes(health: Health) -> Router {
         .route("/metrics", get(metrics_text))
 }
 
-async fn ready(State(health): State<Health>) -> Result<Json<serde_json::Value>, Problem> {
+async fn ready(State(health): State<Health>) -> Result<Json<Value>, Problem> {
     let missing = health.missing();
     if missing.is_empty() {
-        return Ok(Json(serde_json::json!({"status": "ready"})));
+        let mut ready = serde_json::json!({"status": "ready"});
+        let report = health.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !report.is_null() {
+            ready["progress"] = report;
+        }
+        return Ok(Json(ready));
     }
     let named: Vec<_> = missing.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
     let detail = format!("Missing: {}.", named.join(", "));

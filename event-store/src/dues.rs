@@ -3,9 +3,11 @@
 //! the same command id, for as long as the row is there. The next event of the stream settles it.
 
 mod follower;
+mod watch;
 mod worker;
 
 pub use follower::DueFollower;
+pub use watch::DueWatch;
 pub use worker::{Asked, Claimed, DueLimits, DueWorker, Settle};
 
 use crate::StoreError;
@@ -50,4 +52,23 @@ pub async fn late(read: &ReadSide, grace_s: f64, limit: i64) -> Result<Vec<Late>
         last_error: row.get(4),
     };
     Ok(rows.iter().map(late).collect())
+}
+
+/// Ends the pause of dues that were put off after a failure, of one stream and key or of all; gives their
+/// number. Whoever works them tries again within moments; what is under way just now is left alone.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn retry(
+    read: &ReadSide,
+    stream: Option<&str>,
+    key: Option<&str>,
+) -> Result<u64, StoreError> {
+    let client = read.pool.get().await?;
+    let sql = read.sql(
+        "update {schema}.due set lease_until = '-infinity' \
+         where claimed_by is null and tries > 0 and lease_until > clock_timestamp() \
+           and ($1::text is null or stream = $1) and ($2::text is null or key = $2)",
+    );
+    Ok(client.execute(&sql, &[&stream, &key]).await?)
 }

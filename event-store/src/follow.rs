@@ -6,6 +6,7 @@ mod checkpoint;
 mod cursor;
 mod feed;
 mod locks;
+mod marks;
 mod parked;
 mod post;
 mod runner;

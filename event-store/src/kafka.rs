@@ -12,4 +12,4 @@ mod topics;
 pub use error::KafkaFailure;
 pub use feeds::{FeedSettings, FeedStatus, KafkaFeeds};
 pub use record::{BadRecord, headers, recorded};
-pub use relay::{Relay, RelaySettings, RelayStart, RelayState, RelayStatus, Relayed};
+pub use relay::{Relay, RelaySettings, RelayStart, RelayState, RelayStatus, RelayWatch, Relayed};

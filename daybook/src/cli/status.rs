@@ -38,6 +38,7 @@ struct Report {
     ready: Option<String>,
     logs: Vec<LogLine>,
     followers: Vec<FollowerLine>,
+    dues: Vec<DuesLine>,
     late: Vec<LateLine>,
     /// Events that a follower cannot post: `daybook parked list`.
     parked: usize,
@@ -50,6 +51,16 @@ struct LogLine {
     heads: Vec<i64>,
     /// Events that are not in Kafka; unknown if the process that relays does not answer.
     relay_lag: Option<i64>,
+    /// Since when none was copied though some are not.
+    relay_still_s: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct DuesLine {
+    name: String,
+    /// What has come due and nobody has taken on.
+    waiting: i64,
+    still_s: f64,
 }
 
 #[derive(Serialize)]
@@ -93,14 +104,22 @@ impl Status {
 }
 
 async fn report(reached: &Reached) -> Result<Report> {
-    let (ready, relayed) = match &reached.url {
-        Some(url) => (ask(url, "/health/ready").await, relay_lags(url).await),
+    let (ready, signals) = match &reached.url {
+        Some(url) => (ask(url, "/health/ready").await, signals(url).await),
         None => (None, BTreeMap::new()),
     };
+    let of_kind = |kind: &'static str| signals.iter().filter(move |((of, _), _)| of == kind);
     let mut report = Report {
         url: reached.url.clone(),
-        ready,
+        ready: ready.as_deref().map(readiness),
         logs: Vec::new(),
+        dues: of_kind("due")
+            .map(|((_, name), (waiting, still_s))| DuesLine {
+                name: name.clone(),
+                waiting: *waiting,
+                still_s: *still_s,
+            })
+            .collect(),
         followers: Vec::new(),
         late: Vec::new(),
         parked: 0,
@@ -109,10 +128,11 @@ async fn report(reached: &Reached) -> Result<Report> {
     for log in reached.logs(&[]).await? {
         let service = log.service().to_string();
         let of_log = log.heads().await?;
-        let relay_lag = relayed.get(&service).copied();
+        let relay = of_kind("relay").find(|((_, name), _)| *name == service).map(|(_, it)| *it);
+        let (relay_lag, relay_still_s) = (relay.map(|it| it.0), relay.map(|it| it.1));
         let events = of_log.iter().sum();
         heads.insert(service.clone(), of_log.clone());
-        report.logs.push(LogLine { service, events, heads: of_log, relay_lag });
+        report.logs.push(LogLine { service, events, heads: of_log, relay_lag, relay_still_s });
     }
     for read in reached.reads()? {
         report.followers.extend(followers(&read, &heads).await?);
@@ -176,18 +196,40 @@ async fn ask(url: &str, path: &str) -> Option<String> {
     client.get(format!("{url}{path}")).send().await.ok()?.text().await.ok()
 }
 
-/// By service, from the metrics of the process that answers there.
-async fn relay_lags(url: &str) -> BTreeMap<String, i64> {
-    let mut lags = BTreeMap::new();
+/// How far what runs is behind and since when it has stood still, by kind and name, as the process that answers
+/// there sees it.
+async fn signals(url: &str) -> BTreeMap<(String, String), (i64, f64)> {
+    let mut signals: BTreeMap<(String, String), (i64, f64)> = BTreeMap::new();
     for line in ask(url, "/metrics").await.unwrap_or_default().lines() {
-        let Some(rest) = line.strip_prefix("daybook_relay_lag_events{") else { continue };
+        let Some((name, rest)) = line.split_once('{') else { continue };
         let Some((labels, value)) = rest.split_once("} ") else { continue };
-        let service = labels.split("service=\"").nth(1).and_then(|s| s.split('"').next());
-        if let (Some(service), Ok(value)) = (service, value.trim().parse::<f64>()) {
-            *lags.entry(service.to_owned()).or_default() += value as i64;
+        let label = |name: &str| {
+            let value = labels.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
+            Some(value.to_owned())
+        };
+        let (Some(kind), Some(of), Ok(value)) =
+            (label("kind"), label("name"), value.trim().parse::<f64>())
+        else {
+            continue;
+        };
+        match name {
+            "daybook_behind" => signals.entry((kind, of)).or_default().0 = value as i64,
+            "daybook_still_seconds" => signals.entry((kind, of)).or_default().1 = value,
+            _ => {}
         }
     }
-    lags
+    signals
+}
+
+/// `ready`, or what is missing.
+fn readiness(answer: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+    let text = |name: &str| answer[name].as_str().map(str::to_owned);
+    text("detail").or_else(|| text("status")).unwrap_or_else(|| "?".to_owned())
+}
+
+fn since(still_s: f64) -> String {
+    if still_s >= 1.0 { format!("{still_s:.0} s") } else { String::new() }
 }
 
 fn print(report: &Report) {
@@ -196,18 +238,25 @@ fn print(report: &Report) {
         (Some(url), None) => println!("{url}  does not answer"),
         (None, _) => println!("not running"),
     }
-    println!("\n{:12} {:>10}  {:>12}  heads", "log", "events", "not in Kafka");
+    println!("\n{:12} {:>10} {:>12} {:>10}  heads", "log", "events", "not in Kafka", "still for");
     for log in &report.logs {
         let lag = log.relay_lag.map_or("?".to_owned(), |lag| lag.to_string());
-        println!("{:12} {:>10}  {lag:>12}  {:?}", log.service, log.events, log.heads);
+        let still = since(log.relay_still_s.unwrap_or_default());
+        println!("{:12} {:>10} {lag:>12} {still:>10}  {:?}", log.service, log.events, log.heads);
     }
     println!(
         "\n{:24} {:12} {:>10} {:>10}  still for",
         "follower", "of log", "generation", "behind"
     );
     for f in &report.followers {
-        let still = if f.lag > 0 { format!("{:.0} s", f.still_s) } else { String::new() };
+        let still = since(f.still_s);
         println!("{:24} {:12} {:>10} {:>10}  {still}", f.follower, f.service, f.generation, f.lag);
+    }
+    if !report.dues.is_empty() {
+        println!("\n{:24} {:>10} {:>10}", "dues", "waiting", "still for");
+    }
+    for dues in &report.dues {
+        println!("{:24} {:>10} {:>10}", dues.name, dues.waiting, since(dues.still_s));
     }
     if report.parked > 0 {
         println!("\n{} events are parked: see `daybook parked list`", report.parked);

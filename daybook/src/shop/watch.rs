@@ -1,6 +1,11 @@
 use command_api::prices::Prices;
-use edge::Health;
+use edge::{Component, Health};
+use event_store::Progress;
+use event_store::dues::DueWatch;
 use event_store::follow::{ReadSide, Runner};
+use event_store::kafka::RelayWatch;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -8,17 +13,23 @@ pub(super) struct Watched {
     pub(super) health: Health,
     pub(super) prices: Prices,
     pub(super) runner: Runner,
+    pub(super) dues: Vec<DueWatch>,
+    pub(super) relays: Vec<RelayWatch>,
     pub(super) reads: Vec<ReadSide>,
     pub(super) stop: CancellationToken,
 }
 
 const EVERY: Duration = Duration::from_millis(500);
+/// What has stood still for so long though there was work is said to hang.
+const HANGS: Duration = Duration::from_secs(8);
 
-/// Keeps the answer of `/health/ready` true.
-pub(super) async fn watch(watched: Watched) {
+/// Keeps the answer of `/health/ready` true. What others do is watched from here, because what hangs does not
+/// say so.
+pub(super) async fn watch(mut watched: Watched) {
     let postgres = watched.health.component("postgres");
     let prices = watched.health.component("price-list");
     let followers = watched.health.component("followers");
+    let dues = watched.health.component("dues");
     loop {
         match ping(&watched.reads).await {
             Ok(()) => postgres.ready(),
@@ -29,18 +40,52 @@ pub(super) async fn watch(watched: Watched) {
             Ok(false) => prices.missing("it has not passed the catalogue's heads of this start"),
             Err(_) => prices.missing("it cannot be read"),
         }
-        match watched.runner.stopped().as_slice() {
-            [] => followers.ready(),
-            stopped => {
-                let names: Vec<_> = stopped.iter().map(|s| s.name.as_str()).collect();
-                followers.missing(format!("standing still: {}", names.join(", ")));
-            }
-        }
+        let of_followers = watched.runner.progress();
+        let stopped = watched.runner.stopped();
+        let stopped = stopped.iter().map(|it| format!("{} stands still", it.name));
+        tell(&followers, stopped.chain(hanging(&of_followers)).collect());
+        let of_dues = join_all(watched.dues.iter_mut().map(DueWatch::look)).await;
+        tell(&dues, hanging(&of_dues).collect());
+        // Without Kafka followers read the log: a relay that hangs is told of, and costs nobody his answer.
+        let of_relays: Vec<_> = watched.relays.iter_mut().filter_map(RelayWatch::look).collect();
+        let troubles = watched.relays.iter().filter_map(RelayWatch::trouble);
+        watched.health.report(json!({
+            "followers": shown("follower", &of_followers),
+            "dues": shown("due", &of_dues),
+            "relays": shown("relay", &of_relays),
+            "relay_troubles": troubles.collect::<Vec<_>>(),
+        }));
         tokio::select! {
             () = watched.stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+fn tell(component: &Component, wrong: Vec<String>) {
+    if wrong.is_empty() {
+        component.ready();
+    } else {
+        component.missing(wrong.join(", "));
+    }
+}
+
+fn hanging(all: &[Progress]) -> impl Iterator<Item = String> {
+    all.iter().filter(|it| it.still >= HANGS).map(|it| {
+        format!("{} hangs: {} behind, still for {} s", it.name, it.behind, it.still.as_secs())
+    })
+}
+
+/// As JSON, and as metrics.
+fn shown(kind: &'static str, all: &[Progress]) -> Vec<Value> {
+    let show = |it: &Progress| {
+        let still_s = it.still.as_secs_f64();
+        let labels = [("kind", kind.to_owned()), ("name", it.name.clone())];
+        metrics::gauge!("daybook_behind", &labels).set(it.behind as f64);
+        metrics::gauge!("daybook_still_seconds", &labels).set(still_s);
+        json!({"name": it.name, "behind": it.behind, "still_s": still_s.round()})
+    };
+    all.iter().map(show).collect()
 }
 
 async fn ping(reads: &[ReadSide]) -> Result<(), String> {

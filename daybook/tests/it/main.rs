@@ -4,6 +4,7 @@
 
 mod arrows;
 mod containers;
+mod dues;
 mod embedded;
 mod first;
 mod support;
@@ -16,6 +17,7 @@ mod own_servers;
 mod parked;
 mod two_processes;
 mod idempotency;
+mod progress;
 mod provider_faults;
 mod bad_input;
 mod books;

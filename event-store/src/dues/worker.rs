@@ -1,12 +1,13 @@
-use super::request_id;
+use super::{DueWatch, request_id};
 use crate::append::JsonText;
 use crate::follow::ReadSide;
 use crate::lane::chain_of;
-use crate::{Metadata, StoreError};
+use crate::{Metadata, StoreError, Watermark};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use decider::Owes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -77,6 +78,8 @@ pub struct DueWorker<D: Owes> {
     posted: Arc<Notify>,
     limits: DueLimits,
     running: JoinSet<()>,
+    /// Goes up with every due that is taken on, and with every one that is done with.
+    acted: Arc<AtomicI64>,
 }
 
 /// Materialized, because a plan that looks for the rows once for each row to update claims more than the
@@ -105,7 +108,20 @@ impl<D: Owes> DueWorker<D> {
         posted: Arc<Notify>,
         limits: DueLimits,
     ) -> Self {
-        DueWorker { read, settle, posted, limits, running: JoinSet::new() }
+        DueWorker { read, settle, posted, limits, running: JoinSet::new(), acted: Arc::default() }
+    }
+
+    /// To see from the outside how it is.
+    #[must_use]
+    pub fn watch(&self) -> DueWatch {
+        DueWatch {
+            name: format!("{}-dues", D::CATEGORY),
+            read: self.read.clone(),
+            prefix: format!("{}-", D::CATEGORY),
+            acted: self.acted.clone(),
+            watermark: Watermark::default(),
+            behind: 0,
+        }
     }
 
     /// Works until stopped, then lets what is under way finish.
@@ -163,6 +179,8 @@ impl<D: Owes> DueWorker<D> {
         let tries: i32 = row.try_get(6)?;
         let due = claimed::<D>(row)?;
         let (settle, read, limits) = (self.settle.clone(), self.read.clone(), self.limits.clone());
+        let acted = self.acted.clone();
+        acted.fetch_add(1, Ordering::Relaxed);
         let put_off = self.sql(PUT_OFF);
         self.running.spawn(async move {
             let asked = match due {
@@ -170,6 +188,7 @@ impl<D: Owes> DueWorker<D> {
                 // Of another binary's form, perhaps: it must not keep the others that were claimed with it.
                 Err(error) => Asked::Again(format!("the request cannot be read: {error}")),
             };
+            acted.fetch_add(1, Ordering::Relaxed);
             let Asked::Again(why) = asked else { return };
             tracing::info!(stream, key, tries, why, "a due is asked for again later");
             metrics::counter!("daybook_due_retries_total", "category" => D::CATEGORY).increment(1);

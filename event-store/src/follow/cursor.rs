@@ -90,13 +90,8 @@ impl Cursor {
         self.brought.push_back(event);
     }
 
-    /// How many events the log holds that are not posted.
-    pub(super) fn lag(&self, head: i64) -> i64 {
-        (head - self.next_offset()).max(0)
-    }
-
-    fn next_offset(&self) -> i64 {
-        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next_offset)
+    pub(super) fn next_offset(&self) -> Option<i64> {
+        self.checkpoint.as_ref().map(|checkpoint| checkpoint.next_offset)
     }
 
     pub(super) fn parked(&self) -> usize {
@@ -116,7 +111,7 @@ impl Cursor {
         if let Some(at) = self.again.filter(|at| *at > now) {
             return Prospect::At(at);
         }
-        let next = self.next_offset();
+        let next = self.next_offset().unwrap_or(0);
         if self.checkpoint.is_none() || self.behind || !self.brought.is_empty() {
             return Prospect::Now;
         }

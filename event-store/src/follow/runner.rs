@@ -1,12 +1,13 @@
 use super::cursor::RETRY_MOST;
 use super::feed::{Feed, Transport};
+use super::marks::Marks;
 use super::worker::{LogWorker, StepError};
 use super::{ApplyError, Follower, Lock, ReadSide};
-use crate::StoreError;
 use crate::lane::chain_of;
+use crate::{Progress, StoreError};
 use metrics::Gauge;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,7 @@ struct Inner {
     stop: CancellationToken,
     tasks: TaskTracker,
     stopped: Mutex<BTreeMap<String, String>>,
+    marks: Mutex<Vec<(Arc<Marks>, CancellationToken)>>,
 }
 
 /// A partition of a follower that does not go on, and why.
@@ -68,7 +70,14 @@ impl Runner {
             tasks.spawn(feed.clone().run(stop.clone()));
         }
         let feeds = feeds.into_iter().map(|f| (f.log().service().to_string(), f)).collect();
-        Runner(Arc::new(Inner { limits, feeds, stop, tasks, stopped: Mutex::default() }))
+        Runner(Arc::new(Inner {
+            limits,
+            feeds,
+            stop,
+            tasks,
+            stopped: Mutex::default(),
+            marks: Mutex::default(),
+        }))
     }
 
     #[must_use]
@@ -96,7 +105,9 @@ impl Runner {
                 feed.clone(),
                 self.0.limits.clone(),
             );
-            let work = Work::new(self.0.clone(), worker, read, feed, generation, stop.clone());
+            let marks = Arc::new(Marks::new(follower.name(), feed.log()));
+            self.marks().push((marks.clone(), stop.clone()));
+            let work = Work::new(self.0.clone(), worker, read, marks, generation, stop.clone());
             self.0.tasks.spawn(work.run());
         }
         stop
@@ -107,6 +118,19 @@ impl Runner {
     pub fn stopped(&self) -> Vec<Stopped> {
         let stopped = self.0.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         stopped.iter().map(|(n, w)| Stopped { name: n.clone(), why: w.clone() }).collect()
+    }
+
+    /// How far each follower is behind in each of its logs, and how long it has stood still. To be asked every
+    /// second or so: what is not looked at is not seen standing.
+    #[must_use]
+    pub fn progress(&self) -> Vec<Progress> {
+        let mut marks = self.marks();
+        marks.retain(|(_, stop)| !stop.is_cancelled());
+        marks.iter().map(|(marks, _)| marks.look()).collect()
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Vec<(Arc<Marks>, CancellationToken)>> {
+        self.0.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until every task has ended after its token was cancelled.
@@ -140,6 +164,7 @@ struct Work {
     runner: Arc<Inner>,
     worker: LogWorker,
     read: ReadSide,
+    marks: Arc<Marks>,
     parts: Vec<Part>,
     stop: CancellationToken,
 }
@@ -155,7 +180,6 @@ struct Part {
     ours: bool,
     /// Until when it is held in place of its owner.
     spare_until: Option<Instant>,
-    lag: Gauge,
     parked: Gauge,
 }
 
@@ -164,12 +188,13 @@ impl Work {
         runner: Arc<Inner>,
         worker: LogWorker,
         read: &ReadSide,
-        feed: &Feed,
+        marks: Arc<Marks>,
         generation: i32,
         stop: CancellationToken,
     ) -> Self {
+        let log = worker.log().clone();
         let part = |partition| {
-            let name = format!("{}/{}/{partition}", worker.follower().name(), feed.log().service());
+            let name = format!("{}/{}/{partition}", worker.follower().name(), log.service());
             Part {
                 partition,
                 lock_name: lock_name(&name, generation),
@@ -177,13 +202,12 @@ impl Work {
                 ask_at: Instant::now(),
                 ours: true,
                 spare_until: None,
-                lag: metrics::gauge!("daybook_follower_lag_events", "follower" => name.clone()),
                 parked: metrics::gauge!("daybook_follower_parked_events", "follower" => name.clone()),
                 name,
             }
         };
-        let parts = (0..feed.log().partitions()).map(part).collect();
-        Work { runner, worker, read: read.clone(), parts, stop }
+        let parts = (0..log.partitions()).map(part).collect();
+        Work { runner, worker, read: read.clone(), marks, parts, stop }
     }
 
     async fn run(mut self) {
@@ -280,6 +304,7 @@ impl Work {
         };
         part.ask_at = Instant::now() + pause;
         self.worker.let_go(part.partition);
+        self.marks.set(part.partition, None);
         if let Some(lock) = part.lock.take() {
             lock.release().await;
             note(&self.runner, &part.name, None);
@@ -289,7 +314,8 @@ impl Work {
     /// Tells how far each partition is, and what stopped it.
     fn tell(&self, failed: &[(i32, StepError)]) {
         for part in self.parts.iter().filter(|part| part.lock.is_some()) {
-            part.lag.set(self.worker.lag(part.partition) as f64);
+            let next = self.worker.next_offset(part.partition).unwrap_or(0);
+            self.marks.set(part.partition, Some(next));
             part.parked.set(self.worker.parked(part.partition) as f64);
             let failure = failed.iter().find(|(partition, _)| *partition == part.partition);
             if let Some((_, error)) = failure {

@@ -2,7 +2,7 @@ use super::cursor::{Cursor, Ends, Failed, Prospect};
 use super::feed::{Feed, Transport};
 use super::{ApplyError, Aside, Batch, FollowLimits, Follower, Posted, ReadSide, post};
 use crate::append::index;
-use crate::{Recorded, StoreError};
+use crate::{Log, Recorded, StoreError};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -205,10 +205,13 @@ impl LogWorker {
         self.cursors.get(&partition).map_or(0, Cursor::parked)
     }
 
-    /// How many events the log holds of a partition that are not posted.
-    pub(super) fn lag(&self, partition: i32) -> i64 {
-        let head = self.heads.borrow()[index(partition)];
-        self.cursors.get(&partition).map_or(0, |cursor| cursor.lag(head))
+    /// The next offset of a partition that is held; none before its checkpoint is loaded.
+    pub(super) fn next_offset(&self, partition: i32) -> Option<i64> {
+        self.cursors.get(&partition)?.next_offset()
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        self.ends.feed.log()
     }
 }
 

@@ -6,6 +6,9 @@ mod polled;
 mod producer;
 mod reader;
 mod start;
+mod watching;
+
+pub use watching::RelayWatch;
 
 use super::KafkaFailure;
 use super::topics::{self, Topic};
@@ -83,14 +86,6 @@ pub struct Relayed {
     pub relayed: i64,
 }
 
-impl RelayStatus {
-    /// Events of the log that are not in Kafka.
-    #[must_use]
-    pub fn lag(&self) -> i64 {
-        self.partitions.iter().map(|p| (p.head - p.relayed).max(0)).sum()
-    }
-}
-
 /// Copies one log to its topic for as long as it runs. Of several relays of a log, in one process or many,
 /// one works.
 pub struct Relay {
@@ -116,6 +111,12 @@ impl Relay {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<RelayStatus> {
         self.status.subscribe()
+    }
+
+    /// To see from the outside how it is.
+    #[must_use]
+    pub fn watch(&self) -> RelayWatch {
+        RelayWatch::new(self.log.clone(), self.status())
     }
 
     /// Relays until stopped. What is under way then is waited for, briefly; what is lost is sent again by

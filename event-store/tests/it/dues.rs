@@ -193,3 +193,23 @@ async fn what_is_owed_is_asked_for_until_the_stream_has_moved_on() {
     runner.wait().await;
     log.close().await;
 }
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_seen_to_from_the_outside() {
+    let database = fresh_database().await.of_service("shop");
+    let read = ReadSide::open(&database, "shop", 4).unwrap();
+    owe(&read, "till", 0..3, "1").await;
+    let limits = DueLimits { concurrency: 1, ..DueLimits::default() };
+    let worker =
+        DueWorker::<Till>::new(read, Arc::new(Counting::default()), Arc::default(), limits);
+    let mut watch = worker.watch();
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(worker.run(stop.clone()));
+    let second = Duration::from_secs(1);
+    eventually("it stands still before the other two", async || {
+        let progress = watch.look().await;
+        progress.behind == 2 && progress.still > second
+    })
+    .await;
+    working.abort();
+}

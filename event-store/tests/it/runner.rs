@@ -4,6 +4,7 @@ use crate::support::{eventually, fresh_database, lose_the_tail, open};
 use event_store::follow::{Feed, Follower, Runner, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 fn posting(process: &'static str) -> Arc<dyn Follower> {
@@ -119,6 +120,33 @@ async fn a_follower_stops_where_the_log_has_lost_what_it_posted() {
     eventually("every partition stands still", || async { runner.stopped().len() == 4 }).await;
     assert!(runner.stopped()[0].why.contains("lost its tail"), "{:?}", runner.stopped());
     assert_eq!(postings(&read).await.len(), lost);
+    stop.cancel();
+    runner.wait().await;
+}
+
+#[tokio::test]
+async fn a_follower_that_hangs_is_seen_to_from_the_outside() {
+    let database = fresh_database().await;
+    let (log, read) = (open(&database).await, read_side(&database).await);
+    let stop = CancellationToken::new();
+    let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+    runner.follow(&posting("here"), 0, &read);
+    fill(&log, 0..100).await;
+    all_posted_once(&read, &log).await;
+    eventually("nothing is left", async || runner.progress()[0].behind == 0).await;
+    let mut client = database.connect("tests").await.unwrap();
+    let held = client.transaction().await.unwrap();
+    held.batch_execute("lock table shop_read.posting in access exclusive mode").await.unwrap();
+    fill(&log, 100..110).await;
+    let second = Duration::from_secs(1);
+    eventually("it stands still", async || {
+        let progress = runner.progress().remove(0);
+        progress.name == "posting/shop" && progress.behind == 10 && progress.still > second
+    })
+    .await;
+    held.rollback().await.unwrap();
+    all_posted_once(&read, &log).await;
+    eventually("it moves again", async || runner.progress()[0].still < second).await;
     stop.cancel();
     runner.wait().await;
 }

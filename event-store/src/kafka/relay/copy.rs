@@ -201,9 +201,6 @@ impl<'a> Copy<'a> {
             status.partitions = partitions;
             changed
         });
-        let service = self.log.service().to_string();
-        let lag = status.borrow().lag() as f64;
-        metrics::gauge!("daybook_relay_lag_events", "service" => service).set(lag);
     }
 
     async fn refresh(&mut self) -> Result<(), KafkaFailure> {
