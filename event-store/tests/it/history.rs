@@ -7,8 +7,8 @@ mod record;
 mod stream;
 mod workload;
 
-pub(crate) use record::History;
-pub(crate) use stream::Command;
+pub(crate) use record::{History, chain};
+pub(crate) use stream::{Command, Of, Stream};
 
 use crate::support::fresh_database;
 use event_store::Database;
@@ -16,7 +16,7 @@ use event_store::Database;
 const HISTORIES: u64 = 4;
 
 /// Of the first history. Another one is tried with `DAYBOOK_TEST_SEED`.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     std::env::var("DAYBOOK_TEST_SEED").map_or(20_231_114, |seed| seed.parse().expect("a number"))
 }
 

@@ -11,6 +11,7 @@ mod gap;
 mod history;
 mod kafka;
 mod parking;
+mod machine;
 mod posting;
 mod proxy;
 mod relay;

@@ -53,12 +53,12 @@ impl Of {
 }
 
 impl Stream {
-    fn version(&self) -> i64 {
+    pub(crate) fn version(&self) -> i64 {
         self.0.iter().map(|(_, events)| events).sum()
     }
 
     /// The first version and the number of events of a command.
-    fn find(&self, command: Uuid) -> Option<(i64, i64)> {
+    pub(crate) fn find(&self, command: Uuid) -> Option<(i64, i64)> {
         let mut version = 1;
         for (id, events) in &self.0 {
             if *id == command {
@@ -69,7 +69,7 @@ impl Stream {
         None
     }
 
-    fn append(&mut self, expected: i64, commands: &[Command]) -> Vec<Of> {
+    pub(crate) fn append(&mut self, expected: i64, commands: &[Command]) -> Vec<Of> {
         if commands.iter().any(|(id, _)| self.find(*id).is_some()) {
             let seen = |(id, _): &Command| match self.find(*id) {
                 Some((version, events)) => Of::Already { version, events },
@@ -93,7 +93,7 @@ impl Stream {
         passed
     }
 
-    fn read(&self) -> Vec<(i64, Uuid, i32)> {
+    pub(crate) fn read(&self) -> Vec<(i64, Uuid, i32)> {
         let events = self.0.iter().flat_map(|(id, n)| (0..).take(*n as usize).map(|o| (*id, o)));
         (1..).zip(events).map(|(version, (id, ordinal))| (version, id, ordinal)).collect()
     }
