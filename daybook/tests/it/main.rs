@@ -16,6 +16,7 @@ mod shutdown;
 mod own_servers;
 mod parked;
 mod two_processes;
+mod rolling;
 mod idempotency;
 mod progress;
 mod provider_faults;

@@ -74,7 +74,13 @@ impl World {
 
     /// The same on a port that an earlier process had.
     pub(crate) async fn start_on(&self, port: u16) -> Daybook {
-        let mut command = binary();
+        let daybook = self.spawn(binary(), port);
+        daybook.is_ready().await;
+        daybook
+    }
+
+    /// A process of this or another build of the program; it may not be ready yet, or never.
+    pub(crate) fn spawn(&self, mut command: Command, port: u16) -> Daybook {
         command
             .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
@@ -91,14 +97,16 @@ impl World {
         }
         command.args(&self.flags);
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-        let daybook = Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() };
-        daybook.until("it is ready", "/health/ready", |answer| answer["status"] == "ready").await;
-        daybook
+        Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() }
     }
 
     /// Another command of the program, as `parked list`, on the same database.
     pub(crate) fn command(&self, name: &str) -> Command {
-        let mut command = binary();
+        self.command_of(binary(), name)
+    }
+
+    /// The same of another build of the program.
+    pub(crate) fn command_of(&self, mut command: Command, name: &str) -> Command {
         command.args(name.split(' ')).args(["--database-url", &self.database_url]);
         command.arg("--data-dir").arg(self.folder.path().join("elsewhere"));
         command.kill_on_drop(true);
@@ -119,6 +127,10 @@ pub(crate) struct Daybook {
 }
 
 impl Daybook {
+    pub(crate) async fn is_ready(&self) {
+        self.until("it is ready", "/health/ready", |answer| answer["status"] == "ready").await;
+    }
+
     pub(crate) async fn send(
         &self,
         path: &str,
@@ -269,7 +281,12 @@ impl Provider {
 }
 
 pub(crate) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+    program(Path::new(env!("CARGO_BIN_EXE_daybook")))
+}
+
+/// A build of the program.
+pub(crate) fn program(path: &Path) -> Command {
+    let mut command = Command::new(path);
     // What a developer has set must not reach the tests.
     for (name, _) in std::env::vars() {
         if name.starts_with("DAYBOOK_") || name == "DATABASE_URL" || name == "KAFKA_BROKERS" {

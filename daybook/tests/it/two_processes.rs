@@ -37,7 +37,7 @@ async fn place(daybooks: &[&Daybook], count: usize) {
 }
 
 /// Waits until every partition of every follower is worked: by one process, or by more.
-async fn worked(world: &World, by_more: bool) {
+pub(crate) async fn worked(world: &World, by_more: bool) {
     const SQL: &str = "select a.pid, count(*) from pg_locks l join pg_stat_activity a using (pid) \
         where l.locktype = 'advisory' and a.datname = current_database() \
           and a.application_name = 'daybook locks' group by 1";

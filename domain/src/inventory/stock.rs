@@ -50,10 +50,7 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     #[serde(rename = "stock.received")]
-    Received {
-        #[cfg_attr(feature = "next", serde(rename = "pieces"))]
-        quantity: Quantity,
-    },
+    Received { quantity: Quantity },
     #[serde(rename = "stock.adjusted")]
     Adjusted { change: StockChange, reason: Reason },
     #[serde(rename = "stock.reserved")]
@@ -69,22 +66,13 @@ pub enum Event {
 
 impl decider::Event for Event {
     const TYPES: &'static [(&'static str, i32)] = &[
-        ("stock.received", if cfg!(feature = "next") { 2 } else { 1 }),
+        ("stock.received", 1),
         ("stock.adjusted", 1),
         ("stock.reserved", 1),
         ("stock.reservation_refused", 1),
         ("stock.released", 1),
         ("stock.shipped", 1),
     ];
-
-    #[cfg(feature = "next")]
-    fn upcast<'de, D: serde::Deserializer<'de>>(
-        event_type: &str,
-        schema_version: i32,
-        payload: D,
-    ) -> Option<Result<Self, D::Error>> {
-        next::upcast(event_type, schema_version, payload)
-    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -246,7 +234,5 @@ impl Shelf {
     }
 }
 
-#[cfg(feature = "next")]
-mod next;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@ use crate::values::{
 use decider::Decider;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "next")]
+mod next;
 mod total;
 
 pub use total::MOST_LINES;
@@ -126,7 +128,10 @@ pub enum Event {
     #[serde(rename = "order.confirmed")]
     Confirmed {},
     #[serde(rename = "order.cancelled")]
-    Cancelled { reason: CancelReason },
+    Cancelled {
+        #[cfg_attr(feature = "next", serde(rename = "because"))]
+        reason: CancelReason,
+    },
     #[serde(rename = "order.shipped")]
     Shipped { lines: Vec<ShippedLine> },
     #[serde(rename = "order.closed")]
@@ -154,10 +159,19 @@ impl decider::Event for Event {
     const TYPES: &'static [(&'static str, i32)] = &[
         ("order.placed", 1),
         ("order.confirmed", 1),
-        ("order.cancelled", 1),
+        ("order.cancelled", if cfg!(feature = "next") { 2 } else { 1 }),
         ("order.shipped", 1),
         ("order.closed", 1),
     ];
+
+    #[cfg(feature = "next")]
+    fn upcast<'de, D: serde::Deserializer<'de>>(
+        event_type: &str,
+        schema_version: i32,
+        payload: D,
+    ) -> Option<Result<Self, D::Error>> {
+        next::upcast(event_type, schema_version, payload)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
