@@ -69,6 +69,7 @@ pub struct Embedded {
     /// The brokers, once Kafka is up; `None` until then, and for ever if there is none.
     pub kafka: watch::Receiver<Option<String>>,
     lines: [String; 2],
+    embeds_kafka: bool,
     announcement: Announcement,
     stopping: CancellationToken,
     keepers: TaskTracker,
@@ -95,12 +96,18 @@ impl Embedded {
         let (database, database_line) = keep.database(settings.database_url).await?;
         let Keep { announcement, stopping, keepers, .. } = keep;
         let lines = [database_line, kafka_line];
-        Ok(Self { database, kafka, lines, announcement, stopping, keepers, _folder: folder })
+        let _folder = folder;
+        Ok(Self { database, kafka, lines, embeds_kafka, announcement, stopping, keepers, _folder })
     }
 
-    /// What there is, a line each for Postgres and Kafka, for the person who started Daybook.
-    pub fn lines(&self) -> &[String] {
-        &self.lines
+    /// What there is now, a line each for Postgres and Kafka, for the person who started Daybook.
+    pub fn lines(&self) -> [String; 2] {
+        let [database, kafka] = self.lines.clone();
+        match &*self.kafka.borrow() {
+            // Adopted, most likely: a start takes longer than what comes before the lines are read.
+            Some(brokers) if self.embeds_kafka => [database, format!("Kafka     {brokers}")],
+            Some(_) | None => [database, kafka],
+        }
     }
 
     /// Tells other commands where Daybook listens: `http://127.0.0.1:7400`.

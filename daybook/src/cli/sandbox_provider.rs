@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use edge::telemetry::{self, LogFormat};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::serve::told_to_stop;
+use super::serve::{listen, told_to_stop};
 
 /// Run the sandbox payment provider on its own
 ///
@@ -40,8 +39,7 @@ impl SandboxProvider {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
-        let listener = TcpListener::bind(self.listen).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}", self.listen))?;
+        let listener = listen(self.listen).await?;
         println!("Sandbox provider on http://{}", listener.local_addr()?);
         println!("  its book: {}", self.book.display());
         let stop = CancellationToken::new();

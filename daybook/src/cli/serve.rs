@@ -1,11 +1,14 @@
 //! `daybook serve`
 
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use domain::checkout::checkout::Patience;
-use edge::Limits;
+use edge::{Health, Limits};
 use event_store::Database;
 use sagas::provider::{BreakerSettings, Timeouts};
 use tokio::net::TcpListener;
@@ -46,14 +49,16 @@ impl Serve {
         tokio::spawn(async move {
             told_to_stop().await;
             stopping.cancel();
+            say("stopping: finishing what is under way …");
         });
         // First, so that a port that is taken is known before anything was started.
-        let listener = TcpListener::bind(settings.listen).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let listener = listen(settings.listen).await?;
         let embedded = Embedded::start(settings.embedded()).await?;
         let served = serve(&settings, listener, &embedded, stop).await;
         embedded.stop().await;
-        served.map(|()| ExitCode::SUCCESS)
+        served?;
+        say("stopped");
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -71,10 +76,11 @@ async fn serve(
     };
     let url = format!("http://{}", listener.local_addr()?);
     embedded.announce(&url);
-    println!("Daybook {} on {url}", env!("CARGO_PKG_VERSION"));
+    say(&format!("Daybook {} on {url}", env!("CARGO_PKG_VERSION")));
     for line in embedded.lines().iter().chain([&provider.line]) {
-        println!("  {line}");
+        say(&format!("  {line}"));
     }
+    tokio::spawn(stop.clone().run_until_cancelled_owned(say_when_ready(shop.health.clone())));
     let limits = Limits { body_bytes: settings.body_limit_bytes, time: settings.request_timeout() };
     let router = edge::layered(shop.router(), limits);
     // Half of the time for what callers wait for, the rest for what goes on behind.
@@ -156,6 +162,37 @@ impl Provider {
             let _ = running.await;
         }
     }
+}
+
+/// Tells whoever started us. That nobody hears it, because the output is closed, is no reason to end.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// When `/health/ready` first says so.
+async fn say_when_ready(health: Health) {
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if health.missing().is_empty() {
+            return say("ready");
+        }
+    }
+}
+
+/// A port that is taken is mostly taken by a Daybook that was forgotten.
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| {
+        let mut what = format!("cannot listen on {address}");
+        if error.kind() == io::ErrorKind::AddrInUse {
+            let text = address.to_string();
+            let host = text.trim_end_matches(|c: char| c.is_ascii_digit());
+            what += " (another daybook may be running there: ";
+            what += &format!("stop it, or choose a free port with --listen {host}PORT)");
+        }
+        anyhow::Error::new(error).context(what)
+    })
 }
 
 /// Ctrl-C of a terminal, or the SIGTERM of whoever started us. Without signals nothing stops us in order.

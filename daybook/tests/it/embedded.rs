@@ -79,10 +79,12 @@ async fn commands_can_be_accepted_before_kafka_is_up() {
     let folder = tempfile::tempdir().unwrap();
     let mut embedded = Embedded::start(embedded_in(folder.path(), true)).await.unwrap();
     assert_eq!(*embedded.kafka.borrow(), None);
+    assert!(embedded.lines()[1].contains("in a few seconds"), "{:?}", embedded.lines());
     let (_client, _connection) = embedded.database.connect(NoTls).await.unwrap();
 
     let up = timeout(GENEROUS, embedded.kafka.wait_for(Option::is_some)).await;
     let brokers = up.unwrap().unwrap().clone();
+    assert_eq!(Some(embedded.lines()[1].replace("Kafka     ", "")), brokers);
     embedded.announce("http://127.0.0.1:7400");
     let runtime = Runtime::find(folder.path()).unwrap();
     assert_eq!(runtime.kafka_brokers, brokers);

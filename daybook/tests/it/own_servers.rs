@@ -5,7 +5,6 @@ use crate::support::{LIMIT, binary, http};
 use daybook::embedded::Runtime;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
@@ -30,6 +29,11 @@ async fn killed_and_started_again_it_adopts_its_servers_and_goes_on() {
 
     shop = Shop::start(folder.path()).await;
     assert_eq!(self::servers(folder.path()), servers, "they are adopted, not started again");
+    eventually("it says that it is ready", async || {
+        let said = said(folder.path());
+        if said.ends_with("\nready\n") { Ok(()) } else { Err(said) }
+    })
+    .await;
     acknowledged.push(shop.place().await);
     for order in &acknowledged {
         let path = format!("/v1/orders/{order}");
@@ -37,6 +41,8 @@ async fn killed_and_started_again_it_adopts_its_servers_and_goes_on() {
     }
     let took = shop.stop().await;
     assert!(took < WITHIN, "it took {took:?}");
+    let farewell = said(folder.path());
+    assert!(farewell.ends_with("way …\nstopped\n"), "{farewell}");
     assert!(!servers.iter().any(is_running), "it takes its servers along");
 }
 
@@ -62,6 +68,11 @@ fn is_running((pid, began): &(String, String)) -> bool {
         && fields.nth(18) == Some(began)
 }
 
+/// What `serve` told whoever started it.
+fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("said")).unwrap()
+}
+
 struct Shop {
     child: Child,
     url: String,
@@ -71,7 +82,8 @@ impl Shop {
     async fn start(folder: &Path) -> Self {
         let mut command: Command = binary();
         command.args(["serve", "--listen", "127.0.0.1:0", "--kafka-port", "0", "--log", "warn"]);
-        command.arg("--data-dir").arg(folder).stdout(Stdio::null()).kill_on_drop(true);
+        let said = std::fs::File::create(folder.join("said")).unwrap();
+        command.arg("--data-dir").arg(folder).stdout(said).kill_on_drop(true);
         let child = command.spawn().unwrap();
         let pid = child.id();
         let url = eventually("it says where it listens", async || {
