@@ -33,8 +33,8 @@ use self::{
 pub struct Import {
     /// The CSV file of invoices
     pub file: PathBuf,
-    /// Where Daybook listens
-    #[arg(long, default_value = "http://127.0.0.1:7400")]
+    /// Where Daybook listens; the command line says it, or finds it
+    #[arg(skip)]
     pub url: String,
     /// Name of the data set, by which a second run knows the first [default: the file's name]
     #[arg(long)]

@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 pub use error::SettingsError;
 pub use flags::{Flags, ReachFlags, ServeFlags};
+pub(crate) use keys::most_alike;
 pub use said::Row;
 pub use secret::Secret;
 pub use template::template;

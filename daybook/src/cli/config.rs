@@ -34,7 +34,11 @@ impl Config {
             return Ok(ExitCode::SUCCESS);
         }
         let rows: Vec<_> = Loaded::of_this_process(&self.flags)?.rows().collect();
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(unset)".to_owned());
+        let shown = |value: &Option<String>| match value.as_deref() {
+            None => "(unset)".to_owned(),
+            Some("") => "\"\"".to_owned(),
+            Some(value) => value.to_owned(),
+        };
         let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
         let key = width(&mut rows.iter().map(|row| row.key.len()));
         let value = width(&mut rows.iter().map(|row| shown(&row.value).chars().count()));

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::reach;
+use crate::settings::{Loaded, ReachFlags};
+
 /// Send a shop's history through the command endpoints of a running Daybook
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -11,6 +14,11 @@ use clap::Args;
 pub(super) struct Import {
     #[command(flatten)]
     import: crate::import::Import,
+    /// Where Daybook listens [default: where the one that runs on the data folder does, else `listen`]
+    #[arg(long)]
+    url: Option<String>,
+    #[command(flatten)]
+    flags: ReachFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -22,7 +30,11 @@ Examples:
 impl Import {
     /// The exit code is 0 only if everything was taken and every order is shipped or cancelled.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let report = self.import.run().await?;
+        let url = match self.url {
+            Some(url) => url,
+            None => reach::url(&Loaded::of_this_process(&self.flags)?.settings),
+        };
+        let report = crate::import::Import { url, ..self.import }.run().await?;
         println!("{report}");
         Ok(if report.is_settled() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -4,6 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
+use decider::Event as _;
+use domain::catalogue::product;
+use domain::checkout::checkout;
+use domain::inventory::stock;
+use domain::orders::order;
+use domain::payments::payment;
 use event_store::{Log as ServiceLog, Position, Recorded};
 use projections::LoggedEvent;
 use std::collections::HashMap;
@@ -11,7 +17,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::reach::Reached;
-use crate::settings::ReachFlags;
+use crate::settings::{self, ReachFlags};
 
 /// Print a log as JSON lines: what happened, in the order in which it was recorded
 ///
@@ -70,6 +76,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Log {
     pub(super) async fn run(self) -> Result<ExitCode> {
+        for warning in self.unknown_types() {
+            eprintln!("daybook: {warning}");
+        }
         if let Some(Act::NewEpoch { service, flags }) = &self.act {
             let reached = Reached::find(flags).await?;
             let opened = event_store::open_epoch(&reached.database, service).await;
@@ -111,6 +120,18 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// Of the types that are asked for, those that this binary cannot know. They are looked for all the
+    /// same: a newer one may have written them.
+    fn unknown_types(&self) -> Vec<String> {
+        let known: Vec<_> = known_types().collect();
+        let unknown = self.types.iter().filter(|asked| !known.contains(&asked.as_str()));
+        let warning = |asked: &String| {
+            let nearest = settings::most_alike(asked, known.iter().copied());
+            format!("this binary knows no event type `{asked}`; the nearest is `{nearest}`")
+        };
+        unknown.map(warning).collect()
     }
 
     /// The services to read: those that were named, or the one whose stream or whose position is asked for.
@@ -186,6 +207,18 @@ impl Log {
         out.flush()?;
         Ok(())
     }
+}
+
+/// Every event type of the shop.
+fn known_types() -> impl Iterator<Item = &'static str> {
+    let all = [
+        product::Event::TYPES,
+        stock::Event::TYPES,
+        order::Event::TYPES,
+        payment::Event::TYPES,
+        checkout::Event::TYPES,
+    ];
+    all.into_iter().flatten().map(|(event_type, _)| *event_type)
 }
 
 /// Whether the reader of our output went away.

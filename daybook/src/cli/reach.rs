@@ -16,6 +16,12 @@ pub(super) struct Reached {
     embedded: Option<Embedded>,
 }
 
+/// Where the Daybook that runs on the data folder listens, or one with these settings would.
+pub(super) fn url(settings: &Settings) -> String {
+    let running = Runtime::find(&settings.data_dir).and_then(|runtime| runtime.url);
+    running.unwrap_or_else(|| format!("http://{}", settings.listen))
+}
+
 impl Reached {
     pub(super) async fn find(flags: &ReachFlags) -> Result<Self> {
         let settings = Loaded::of_this_process(flags)?.settings;
@@ -75,5 +81,32 @@ impl Reached {
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_running_daybook_is_found_by_its_data_folder_and_else_by_where_it_would_listen() {
+        let folder = tempfile::tempdir().unwrap();
+        let told =
+            [("DAYBOOK_DATA_DIR", folder.path().into()), ("DAYBOOK_LISTEN", "[::1]:80".into())];
+        let told = told.map(|(name, value)| (name.into(), value));
+        let settings = Loaded::from(None, told, &ReachFlags::default()).unwrap().settings;
+        assert_eq!(url(&settings), "http://[::1]:80");
+
+        // A folder is owned as soon as a server might live in it, though there are no jars for one.
+        let embedded = Embedded::start(EmbeddedSettings {
+            data_dir: settings.data_dir.clone(),
+            database_url: Some("postgres://nobody@127.0.0.1:1/none".to_owned()),
+            kafka: KafkaChoice::Embedded { port: 0, jars: Some(folder.path().to_owned()) },
+        });
+        let embedded = embedded.await.unwrap();
+        embedded.announce("http://127.0.0.1:7654");
+        assert_eq!(url(&settings), "http://127.0.0.1:7654");
+        embedded.stop().await;
+        assert_eq!(url(&settings), "http://[::1]:80");
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{Phase, Progress, Projection};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::settings::ReachFlags;
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Rebuild {
     /// Which read models
-    #[arg(value_name = "PROJECTION", required_unless_present = "all")]
+    #[arg(value_name = "PROJECTION", value_parser = PossibleValuesParser::new(names()))]
     projections: Vec<String>,
     /// Every read model, one after the other
     #[arg(long, conflicts_with = "projections")]
@@ -44,16 +45,18 @@ impl Rebuild {
     }
 
     fn asked(&self) -> Result<Vec<Arc<dyn Projection>>> {
-        let all = projections::all();
-        let name = |projection: &Arc<dyn Projection>| projection.layout().name;
-        let names: Vec<_> = all.iter().map(name).collect();
-        if let Some(unknown) = self.projections.iter().find(|p| !names.contains(&p.as_str())) {
-            bail!("there is no read model `{unknown}`; there are {}", names.join(", "));
+        if self.projections.is_empty() && !self.all {
+            bail!("say which read models, or --all; there are {}", names().join(", "));
         }
-        let wanted =
-            |p: &Arc<dyn Projection>| self.all || self.projections.iter().any(|n| n == name(p));
-        Ok(all.into_iter().filter(wanted).collect())
+        let wanted = |p: &Arc<dyn Projection>| {
+            self.all || self.projections.iter().any(|name| name == p.layout().name)
+        };
+        Ok(projections::all().into_iter().filter(wanted).collect())
     }
+}
+
+fn names() -> Vec<&'static str> {
+    projections::all().iter().map(|projection| projection.layout().name).collect()
 }
 
 async fn rebuild(reached: &Reached, asked: &[Arc<dyn Projection>]) -> Result<()> {

@@ -127,7 +127,7 @@ pub(super) const KEYS: &[Key] = &[
         "kafka_jars",
         "",
         "FOLDER",
-        "Where Kafka's jars are [default: where `make setup` puts them]",
+        "Where Kafka's jars are; without it, where `make setup` puts them",
     )
     .unset(),
     key("partitions", "8", "NUMBER", "Partitions of a log; fixed when the log is made"),
@@ -173,8 +173,16 @@ pub(super) fn of(name: &'static str) -> &'static Key {
 /// The key that looks most like a name that is none.
 pub(super) fn nearest(name: &str) -> &'static str {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    let alike = |key: &&Key| (strsim::jaro_winkler(&name, key.name) * 1e6) as u32;
-    KEYS.iter().max_by_key(alike).map_or("", |key| key.name)
+    most_alike(&name, KEYS.iter().map(|key| key.name))
+}
+
+/// The one of these that looks most like a name that is none of them.
+pub(crate) fn most_alike(
+    name: &str,
+    among: impl IntoIterator<Item = &'static str>,
+) -> &'static str {
+    let alike = |known: &&str| (strsim::jaro_winkler(name, known) * 1e6) as u32;
+    among.into_iter().max_by_key(alike).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -22,5 +22,17 @@ async fn an_order_goes_from_placed_to_closed() {
     daybook.until("it is closed and paid", &path, closed).await;
     let stock = |s: &Value| s["on_hand"] == 4 && s["reserved"] == 0;
     daybook.until("the stock is shipped", "/v1/stock/85123A", stock).await;
+    an_unknown_type_is_told(&world).await;
     daybook.stop().await;
+}
+
+/// A typing error is told, and what is known is printed all the same.
+async fn an_unknown_type_is_told(world: &World) {
+    let mut log = world.command("log --type stock.resrved --type stock.reserved");
+    let output = log.output().await.unwrap();
+    let (printed, told) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    let (printed, told) = (printed.unwrap(), told.unwrap());
+    assert!(output.status.success(), "{told}");
+    assert!(printed.lines().count() == 1 && printed.contains("stock.reserved"), "{printed}");
+    assert!(told.contains("`stock.resrved`; the nearest is `stock.reserved`"), "{told}");
 }

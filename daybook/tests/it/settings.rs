@@ -37,6 +37,13 @@ fn common_names_are_heard_and_ours_are_stronger() {
 }
 
 #[test]
+fn what_is_empty_and_what_is_unset_can_be_seen() {
+    let output = config(&[], &[]);
+    assert_eq!(row(&output, "topic_prefix"), "\"\" default");
+    assert_eq!(row(&output, "kafka_jars"), "(unset) default");
+}
+
+#[test]
 fn an_unknown_key_is_an_error_that_names_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shop.toml");
@@ -82,10 +89,36 @@ fn the_template_is_a_settings_file_that_changes_nothing() {
     let values = |output: &Output| -> Vec<String> {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let first_two = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-        text.lines().filter(|line| !line.contains("topic_prefix")).map(first_two).collect()
+        text.lines().map(first_two).collect()
     };
     assert_eq!(values(&plain), values(&full), "{}", complaint(&full));
     assert!(settings.len() > 20);
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = daybook().args(["serve", "--listen", &address]).output().unwrap();
+    let complaint = complaint(&output);
+    assert!(complaint.contains(&format!("cannot listen on {address} (another")), "{complaint}");
+    assert!(complaint.contains("--listen 127.0.0.1:PORT): Address already in use"), "{complaint}");
+}
+
+#[test]
+fn a_rebuild_of_nothing_says_what_there_is() {
+    let read_models = projections::all();
+    let names: Vec<_> = read_models.iter().map(|it| it.layout().name).collect();
+    let said = |argument: Option<&str>| {
+        let output = daybook().arg("rebuild").args(argument).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &complaint(&output)
+    };
+    for argument in [None, Some("--help"), Some("moon")] {
+        let said = said(argument);
+        assert!(names.iter().all(|name| said.contains(name)), "{said}");
+    }
+    assert!(said(None).contains("--all"));
+    assert!(said(Some("stok")).contains("'stock'"), "{}", said(Some("stok")));
 }
 
 #[test]
