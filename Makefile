@@ -23,6 +23,7 @@ demo: setup ## start Daybook, import a real shop's history, print a few queries 
 test: setup ## every test, against a private Postgres and a private Apache Kafka
 	@scripts/test-servers run cargo test --workspace --locked
 	cargo check -p event-store --no-default-features --locked
+	cargo test -p domain --features next --test it corpus --locked
 
 lint: ## formatting, clippy without a warning, licences and banned crates, shellcheck
 	@scripts/setup lint
