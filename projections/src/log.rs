@@ -47,12 +47,14 @@ impl LoggedEvent {
     /// # Errors
     /// If the payload is not JSON, which the log refuses to hold.
     pub fn of(event: Recorded) -> Result<Self, serde_json::Error> {
-        let (schema, payload) = match upcast(&event) {
-            Ok((schema, Cow::Owned(payload))) => (schema, payload),
-            Ok((_, Cow::Borrowed(_))) | Err(_) => (event.schema_version, event.payload.clone()),
+        let position = event.position().to_string();
+        let upcast = match upcast(&event) {
+            Ok((schema, Cow::Owned(payload))) => Some((schema, payload)),
+            Ok((_, Cow::Borrowed(_))) | Err(_) => None,
         };
+        let (schema, payload) = upcast.unwrap_or((event.schema_version, event.payload));
         Ok(LoggedEvent {
-            position: event.position().to_string(),
+            position,
             offset: event.offset,
             stream: event.stream,
             version: event.version,

@@ -92,17 +92,17 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn of(row: &Row) -> Result<Self, Problem> {
-        let (event_type, stored) = (row.get("type"), row.get("schema_version"));
-        let payload: String = row.get("payload");
+        let (event_type, stored, payload) =
+            (row.get("type"), row.get("schema_version"), row.get("payload"));
         // Where a newer binary posts, this one shows what it cannot read as it is stored.
-        let (schema, payload) = current::<order::Event>(event_type, stored, &payload)
-            .map_or_else(|_| (stored, payload.clone()), |(schema, text)| (schema, text.into()));
+        let (schema, payload) = current::<order::Event>(event_type, stored, payload)
+            .unwrap_or((stored, payload.into()));
         Ok(Entry {
             version: row.get("version"),
             id: row.get("event_id"),
             event_type: event_type.to_owned(),
             schema,
-            payload: RawValue::from_string(payload).map_err(Problem::internal)?,
+            payload: RawValue::from_string(payload.into()).map_err(Problem::internal)?,
             correlation: row.get("correlation"),
             causation: row.get("causation"),
             actor: row.get("actor"),
