@@ -106,6 +106,7 @@ async fn an_older_binary_stops_only_where_a_newer_one_wrote_and_says_so() {
     new.command(&format!("/v1/orders/{theirs}/cancel"), &reason).await;
     stands_still_at(&old, &format!("orders/{}", place(&theirs))).await;
     cannot_decide(&world, &old, &theirs).await;
+    shows_it_as_it_is_stored(&world, &old, &theirs).await;
     old.command(&format!("/v1/orders/{others}/ship"), &json!({})).await;
     let is = |status: &'static str| move |order: &Value| order["status"] == status;
     old.until("others flow on", &format!("/v1/orders/{others}"), is("closed")).await;
@@ -167,4 +168,19 @@ async fn cannot_decide(world: &World, daybook: &Daybook, order: &str) {
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("newer version of this program is about"), "{detail}");
     assert_eq!(count().await, before, "nothing was done");
+}
+
+/// Whoever looks at the log itself wants to see just what this binary does not know.
+async fn shows_it_as_it_is_stored(world: &World, daybook: &Daybook, order: &str) {
+    let stored = |event: &Value| {
+        assert_eq!(event["type"], "order.cancelled");
+        assert_eq!(event["schema"], 2);
+        assert_eq!(event["payload"], json!({"because": "customer-request"}));
+    };
+    let log = daybook.all(&format!("/v1/log/orders/{}", place(order))).await;
+    stored(log.last().unwrap());
+    let stream = format!("order-{order}");
+    let printed = world.command("log").args(["--stream", &stream]).output().await.unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    stored(&serde_json::from_str(printed.lines().last().unwrap()).unwrap());
 }
