@@ -1,5 +1,7 @@
 use crate::StoreError;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod,
+};
 use std::time::Duration;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -14,6 +16,20 @@ pub struct Database {
     /// Becomes the session's role at connection, so that one login can serve several services and each
     /// session may still do no more than its service.
     pub role: Option<String>,
+}
+
+/// A connection of a pool that nobody has taken for so long is asked whether it is still one. Its link may have
+/// died and left both ends open; whoever took it would wait for ever.
+const IDLE: Duration = Duration::from_secs(1);
+/// Until it must have said so.
+const ANSWER: Duration = Duration::from_secs(3);
+
+async fn answers(client: &ClientWrapper) -> Result<(), HookError> {
+    match tokio::time::timeout(ANSWER, client.simple_query("")).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(HookError::Backend(error)),
+        Err(_elapsed) => Err(HookError::message("no answer")),
+    }
 }
 
 impl Database {
@@ -76,6 +92,10 @@ impl Database {
         let manager = Manager::from_config(self.session(application), NoTls, recycling);
         Pool::builder(manager)
             .max_size(size)
+            .pre_recycle(Hook::async_fn(|client, usage| {
+                let idle = usage.last_used() > IDLE;
+                Box::pin(async move { if idle { answers(client).await } else { Ok(()) } })
+            }))
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(10)))
             .create_timeout(Some(SESSION_TIMEOUT))

@@ -69,6 +69,16 @@ fn give_back<T>(
 }
 
 impl Log {
+    /// What is asked on a connection of one's own, for no longer than any call: whoever gives it up leaves the
+    /// connection.
+    #[cfg(feature = "kafka")]
+    pub(crate) async fn in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        timeout(self.0.call_timeout, asking).await.unwrap_or(Err(StoreError::Silent))
+    }
+
     /// The events of a partition from an offset on, in order, at most `limit`.
     ///
     /// # Errors

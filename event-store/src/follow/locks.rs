@@ -1,5 +1,7 @@
 use crate::{Database, StoreError};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
@@ -11,15 +13,24 @@ struct Inner {
     database: Database,
     /// Before every name: advisory locks belong to the whole database, names to one schema.
     schema: Arc<str>,
-    session: Mutex<Option<Arc<Client>>>,
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+struct Session {
+    client: Client,
+    /// It has left a question without an answer: its link died and left this end open.
+    silent: AtomicBool,
 }
 
 /// A lock that is held while its session lives. Dropped, it is given back in the background.
 pub struct Lock {
-    session: Arc<Client>,
+    session: Arc<Session>,
     name: String,
     released: bool,
 }
+
+/// No question waits for another session.
+const ANSWER: Duration = Duration::from_secs(5);
 
 const KEY: &str = "hashtextextended($1, 0)";
 
@@ -41,7 +52,7 @@ impl Locks {
     pub async fn try_lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
         let (session, name) = (self.session().await?, self.full(name));
         let sql = format!("select pg_try_advisory_lock({KEY})");
-        let held: bool = session.query_one(&sql, &[&name]).await?.get(0);
+        let held = session.ask(&sql, &name).await?;
         Ok(held.then(|| Lock { session, name, released: false }))
     }
 
@@ -57,36 +68,54 @@ impl Locks {
                and database = (select oid from pg_database where datname = current_database()) \
                and classid::bigint << 32 | objid::bigint = {KEY})"
         );
-        Ok(session.query_one(&sql, &[&self.full(name)]).await?.get(0))
+        session.ask(&sql, &self.full(name)).await
     }
 
-    async fn session(&self) -> Result<Arc<Client>, StoreError> {
+    async fn session(&self) -> Result<Arc<Session>, StoreError> {
         let mut session = self.0.session.lock().await;
-        if let Some(client) = session.as_ref().filter(|client| !client.is_closed()) {
-            return Ok(client.clone());
+        if let Some(session) = session.as_ref().filter(|session| session.lives()) {
+            return Ok(session.clone());
         }
-        let client = Arc::new(self.0.database.connect("daybook locks").await?);
-        *session = Some(client.clone());
-        Ok(client)
+        let client = self.0.database.connect("daybook locks").await?;
+        let new = Arc::new(Session { client, silent: AtomicBool::new(false) });
+        *session = Some(new.clone());
+        Ok(new)
+    }
+}
+
+impl Session {
+    fn lives(&self) -> bool {
+        !self.client.is_closed() && !self.silent.load(Ordering::SeqCst)
+    }
+
+    async fn ask(&self, sql: &str, name: &str) -> Result<bool, StoreError> {
+        let asking = tokio::time::timeout(ANSWER, self.client.query_one(sql, &[&name])).await;
+        let answer = asking.map_err(|_elapsed| {
+            self.silent.store(true, Ordering::SeqCst);
+            StoreError::Silent
+        })?;
+        Ok(answer?.get(0))
     }
 }
 
 impl Lock {
     #[must_use]
     pub fn is_held(&self) -> bool {
-        !self.session.is_closed()
+        self.session.lives()
     }
 
     /// Gives the lock back, and returns when that is done.
     pub async fn release(mut self) {
         self.released = true;
-        unlock(&self.session, &self.name).await;
+        if self.session.lives() {
+            unlock(&self.session, &self.name).await;
+        }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if self.released || self.session.is_closed() {
+        if self.released || !self.session.lives() {
             return;
         }
         let (session, name) = (self.session.clone(), std::mem::take(&mut self.name));
@@ -96,9 +125,9 @@ impl Drop for Lock {
     }
 }
 
-async fn unlock(session: &Client, name: &str) {
+async fn unlock(session: &Session, name: &str) {
     let sql = format!("select pg_advisory_unlock({KEY})");
-    if let Err(error) = session.query_one(&sql, &[&name]).await {
+    if let Err(error) = session.ask(&sql, name).await {
         // The session is gone, and the lock with it.
         tracing::debug!(%error, name, "a lock was not given back");
     }

@@ -22,11 +22,13 @@ pub struct Runner(Arc<Inner>);
 pub struct FollowLimits {
     /// Events that may be parked of a partition of a log for one follower; past that the partition stops.
     pub parked: usize,
+    /// A batch that is not read, or not posted, for so long is given up, and tried again on another connection.
+    pub call_timeout: Duration,
 }
 
 impl Default for FollowLimits {
     fn default() -> Self {
-        FollowLimits { parked: 10_000 }
+        FollowLimits { parked: 10_000, call_timeout: Duration::from_secs(60) }
     }
 }
 

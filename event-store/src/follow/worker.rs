@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Works those partitions of one log that this process holds, for one follower. What has come for all of
 /// them is posted in one transaction: under load each costs the same whether it posts one event or many.
@@ -89,7 +89,10 @@ impl LogWorker {
         let ready = self.ready();
         let ends = &self.ends;
         let cursors = self.cursors.values_mut().filter(|cursor| ready.contains(&cursor.partition));
-        let next = cursors.map(async |cursor| (cursor.next(ends).await, cursor));
+        let next = cursors.map(async |cursor| {
+            let next = timeout(ends.limits.call_timeout, cursor.next(ends)).await;
+            (next.unwrap_or(Err(StoreError::Silent.into())), cursor)
+        });
         let (mut together, mut alone) = (Vec::new(), Vec::new());
         for (next, cursor) in join_all(next).await {
             match next {
@@ -264,6 +267,8 @@ impl Ends {
     }
 
     async fn post(&self, batches: &[Batch]) -> Result<Posted, ApplyError> {
-        post(&self.read, &*self.follower, self.generation, batches).await
+        let posting = post(&self.read, &*self.follower, self.generation, batches);
+        let posted = timeout(self.limits.call_timeout, posting).await;
+        posted.unwrap_or(Err(StoreError::Silent.into()))
     }
 }

@@ -11,6 +11,7 @@ mod gap;
 mod history;
 mod kafka;
 mod parking;
+mod links;
 mod machine;
 mod posting;
 mod proxy;

@@ -205,7 +205,7 @@ async fn what_is_discarded_is_left_out_on_the_record_and_what_followed_is_posted
 #[tokio::test]
 async fn when_too_much_is_parked_the_partition_stops_and_says_so() {
     let poison = || ApplyError::Poison("as told".into());
-    let shop = Shop::open(poison, FollowLimits { parked: 3 }).await;
+    let shop = Shop::open(poison, FollowLimits { parked: 3, ..FollowLimits::default() }).await;
     fill(&shop.log, 100..400).await;
     eventually("the partition stops", async || shop.runner.stopped().len() == 1).await;
     let stopped = shop.runner.stopped().remove(0);

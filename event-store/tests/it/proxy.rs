@@ -35,9 +35,9 @@ pub(crate) enum Mode {
         pause: Duration,
     },
     /// Connections stay open at both ends and nothing arrives. Those that lived then never carry anything
-    /// again, as when a firewall forgot them; new ones are taken and nobody speaks on them.
+    /// again, as when a firewall forgot them; new ones are taken, and closed when all pass again.
     BlackHole,
-    /// The connections that live at that moment are closed at one end, and the other is not told. New ones pass.
+    /// The connections of that moment are closed at one end, and the other is not told. New ones pass.
     HalfOpen {
         closed: Toward,
     },
@@ -114,14 +114,14 @@ impl Proxy {
     }
 }
 
-/// Why a direction ends before its sender does.
+/// A direction ends before its sender does.
 struct Cut;
-
 impl Line {
     async fn carry(&self, client: TcpStream) {
         let mut mode = self.mode.subscribe();
         if *mode.borrow_and_update() == Mode::BlackHole {
-            return hold(client).await;
+            self.mends().await;
+            return drop(client);
         }
         let Ok(server) = TcpStream::connect(&self.server).await else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
@@ -145,23 +145,23 @@ impl Line {
             )
         };
         let fate = tokio::select! { _ended = both => return, fate = fate => fate };
-        match fate {
-            Mode::HalfOpen { closed: Toward::Server } => {
-                drop((from_server, to_server));
-                hold((from_client, to_client)).await;
-            }
-            Mode::HalfOpen { closed: Toward::Client } => {
-                drop((from_client, to_client));
-                hold((from_server, to_server)).await;
-            }
-            Mode::BlackHole
-            | Mode::Pass
-            | Mode::Cut { .. }
-            | Mode::Delay(_)
-            | Mode::Throttle { .. } => {
-                hold((from_client, to_client, from_server, to_server)).await;
-            }
+        let Mode::HalfOpen { closed } = fate else {
+            self.mends().await;
+            drop((from_server, to_server));
+            return hold((from_client, to_client)).await;
+        };
+        if closed == Toward::Server {
+            drop((from_server, to_server));
+            return hold((from_client, to_client)).await;
         }
+        drop((from_client, to_client));
+        self.mends().await;
+        drop((from_server, to_server));
+    }
+
+    /// Until all pass again: then the server's own probes tell it which of its sessions are dead.
+    async fn mends(&self) {
+        let _ = self.mode.subscribe().wait_for(|mode| *mode == Mode::Pass).await;
     }
 
     /// Carries one direction until its sender ends it. What is read is on its way, and arrives when it is due

@@ -1,5 +1,6 @@
 use crate::{Log, Recorded, StoreError};
-use tokio_postgres::{Client, Statement};
+use postgres_types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
 
 /// The one connection of a relay. It holds the log's lock **and** reads the log, so that who has lost the
 /// lock reads nothing more.
@@ -21,21 +22,25 @@ pub(super) struct Epoch {
 impl Reader {
     pub(super) async fn open(log: &Log) -> Result<Self, StoreError> {
         let name = format!("daybook relay {}", log.service());
-        let client = log.database().connect(&name).await?;
-        Ok(Reader {
-            page: client.prepare(&log.0.sql.partition).await?,
-            epochs: client.prepare(&log.0.sql.epochs).await?,
-            heads: client.prepare(&log.0.sql.heads).await?,
-            log: log.clone(),
-            client,
-        })
+        let opening = async {
+            let client = log.database().connect(&name).await?;
+            Ok(Reader {
+                page: client.prepare(&log.0.sql.partition).await?,
+                epochs: client.prepare(&log.0.sql.epochs).await?,
+                heads: client.prepare(&log.0.sql.heads).await?,
+                log: log.clone(),
+                client,
+            })
+        };
+        log.in_time(opening).await
     }
 
     /// Becomes the log's only relay; false if another session is.
     pub(super) async fn try_own(&self) -> Result<bool, StoreError> {
         let name = format!("relay/{}", self.log.service());
         let sql = "select pg_try_advisory_lock(hashtextextended($1, 0))";
-        Ok(self.client.query_one(sql, &[&name]).await?.get(0))
+        let asking = async { Ok(self.client.query_one(sql, &[&name]).await?.get(0)) };
+        self.log.in_time(asking).await
     }
 
     pub(super) async fn page(
@@ -44,14 +49,18 @@ impl Reader {
         from: i64,
         limit: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.log
-            .read_prepared(&self.client, &self.page, &self.epochs, &[&partition, &from, &limit])
-            .await
+        let page: &[&(dyn ToSql + Sync)] = &[&partition, &from, &limit];
+        let reading = self.log.read_prepared(&self.client, &self.page, &self.epochs, page);
+        self.log.in_time(reading).await
+    }
+
+    async fn query(&self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
+        self.log.in_time(async { Ok(self.client.query(statement, &[]).await?) }).await
     }
 
     /// Reads the heads, and tells everyone in this process who waits for them.
     pub(super) async fn refresh_heads(&self) -> Result<(), StoreError> {
-        let rows = self.client.query(&self.heads, &[]).await?;
+        let rows = self.query(&self.heads).await?;
         let heads: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         self.log.raise_heads(&heads);
         Ok(())
@@ -59,7 +68,7 @@ impl Reader {
 
     /// The epochs of a partition, the oldest first.
     pub(super) async fn epochs(&self, partition: i32) -> Result<Vec<Epoch>, StoreError> {
-        let rows = self.client.query(&self.epochs, &[]).await?;
+        let rows = self.query(&self.epochs).await?;
         let own = rows.iter().filter(|row| row.get::<_, i32>(0) == partition);
         Ok(own.map(|row| Epoch { epoch: row.get(1), first_offset: row.get(2) }).collect())
     }
