@@ -1,6 +1,6 @@
 # Every target sets up what it needs. On a bare Debian with Rust, git and make nothing else is asked for.
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test lint fmt bench clean
+.PHONY: help setup up demo test torture lint fmt bench clean
 
 help: ## this list
 	@echo "Daybook: orders, stock and money as one append-only log"
@@ -24,6 +24,10 @@ test: setup ## every test, against a private Postgres and a private Apache Kafka
 	@scripts/test-servers run cargo test --workspace --locked
 	cargo check -p event-store --no-default-features --locked
 	cargo test -p domain --features next --test it corpus --locked
+
+torture: setup ## end the process at random places for MINUTES=10, and hold every promise against what is left
+	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \
+	  cargo test -p daybook --locked --test it -- whatever_line --nocapture
 
 lint: ## formatting, clippy without a warning, licences and banned crates, shellcheck
 	@scripts/setup lint

@@ -196,6 +196,7 @@ impl Keep {
                 return Err(error);
             }
         };
+        event_store::failpoint::failpoint("embedded-postgres-started");
         self.announcement.update(|runtime| runtime.database_url = Some(postgres.url()));
         let (config, port) = (postgres.config(), postgres.port());
         let line = format!("Postgres  127.0.0.1:{port}, its data in {}", shown(postgres.home()));

@@ -20,6 +20,10 @@ const STRAGGLERS: Duration = Duration::from_millis(200);
 pub fn main() -> ExitCode {
     // The one TLS there is; only a second call could fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Err(why) = event_store::failpoint::arm() {
+        eprintln!("daybook: {why}");
+        return ExitCode::FAILURE;
+    }
     let done = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
         let done = runtime.block_on(cli::Cli::parse().run());
         runtime.shutdown_timeout(STRAGGLERS);

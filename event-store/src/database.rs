@@ -55,9 +55,14 @@ impl Database {
     }
 
     fn session(&self, application: &str) -> Config {
+        // A host that vanished must not keep its locks for the two hours of a kernel's default.
+        let mut lively = self.clone();
+        for setting in ["idle=30", "interval=10", "count=3"] {
+            lively = lively.with_option(&format!("tcp_keepalives_{setting}"));
+        }
         let mut config = match &self.role {
-            Some(role) => self.with_option(&format!("role={role}")).config,
-            None => self.config.clone(),
+            Some(role) => lively.with_option(&format!("role={role}")).config,
+            None => lively.config,
         };
         config
             .application_name(application)

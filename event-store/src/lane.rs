@@ -3,6 +3,7 @@
 
 use crate::append::{Call, ChainOutcome, index};
 use crate::error::transient;
+use crate::failpoint::failpoint;
 use crate::log::{Epochs, Heads, LogSettings};
 use crate::{AppendError, Chain, Database, StoreError, Verdict};
 use std::collections::{HashSet, VecDeque};
@@ -151,6 +152,7 @@ impl Lane {
     /// call may still wait for its lock and commit later: so the identical batch is sent again, and its
     /// command ids tell what is in the log already.
     async fn call(&mut self, jobs: &[Job]) -> Result<Vec<ChainOutcome>, Failure> {
+        failpoint("append-before-call");
         let chains: Vec<_> = jobs.iter().map(|job| (job.partition, &job.chain)).collect();
         let mut pause = RETRY_FIRST;
         loop {
@@ -160,7 +162,10 @@ impl Lane {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_MOST);
                 }
-                answered => return answered,
+                answered => {
+                    failpoint("append-after-commit");
+                    return answered;
+                }
             }
         }
     }

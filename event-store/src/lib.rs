@@ -9,6 +9,7 @@ mod codec;
 mod database;
 pub mod dues;
 mod error;
+pub mod failpoint;
 pub mod follow;
 #[cfg(feature = "kafka")]
 pub mod kafka;

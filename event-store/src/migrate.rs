@@ -1,3 +1,4 @@
+use crate::failpoint::failpoint;
 use crate::{Database, StoreError};
 use refinery::{Migration, Runner};
 use tokio_postgres::Client;
@@ -29,6 +30,7 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
     )
     .await?;
     client.batch_execute(&fill(include_str!("../migrations/partitions.sql"))).await?;
+    failpoint("migrate-between-schemas");
     client.batch_execute(&format!("set role {service}_service")).await?;
     let read = format!("{service}_read");
     run(

@@ -9,6 +9,7 @@ use crate::generation::{add, drop_generation, lock};
 use crate::{Place, Projection};
 use builder::Builder;
 use deadpool_postgres::Object;
+use event_store::failpoint::failpoint;
 use event_store::follow::{ApplyError, ReadSide};
 use event_store::{Log, StoreError};
 use std::sync::Arc;
@@ -118,9 +119,11 @@ async fn build(
     let generation = place.generation;
     let builder = Arc::new(Builder::new(projection.clone(), place, read.clone(), logs, progress));
     builder.fill().await?;
+    failpoint("rebuild-after-fill");
     builder.index().await?;
     builder.catch_up().await?;
     cutover::make_live(&builder).await?;
+    failpoint("rebuild-after-cutover");
     builder.report(Phase::Live);
     Ok((generation, builder.done(), builder.left_out()))
 }

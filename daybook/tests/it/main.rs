@@ -15,6 +15,7 @@ mod without_kafka;
 mod shutdown;
 mod own_servers;
 mod parked;
+mod torture;
 mod two_processes;
 mod rolling;
 mod idempotency;

@@ -124,7 +124,7 @@ async fn is_nearly_live(sql: &Client, projection: &str, read: &str) {
 }
 
 /// Once nothing is under way, what the live generations hold is compared row by row, both ways.
-async fn rows_are_what_the_events_say(world: &World) {
+pub(crate) async fn rows_are_what_the_events_say(world: &World) {
     books::are_quiet(world).await;
     let sql = world.sql().await;
     for (projection, read, ours) in READ_MODELS {

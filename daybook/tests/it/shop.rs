@@ -22,6 +22,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// An error if the answer breaks off.
+    pub(crate) async fn of(answer: reqwest::Response) -> Result<Self, String> {
+        let header = |headers: &HeaderMap, name: &str| {
+            headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        Ok(Answer {
+            status: answer.status(),
+            etag: header(answer.headers(), "etag"),
+            location: header(answer.headers(), "location"),
+            position: header(answer.headers(), "daybook-position"),
+            body: answer.json().await.map_err(|error| format!("{error:?}"))?,
+        })
+    }
+
     pub(crate) fn problem(&self) -> &str {
         self.body["type"].as_str().unwrap_or_default().trim_start_matches("urn:daybook:problem:")
     }
@@ -39,17 +53,7 @@ pub(crate) async fn post(http: &Client, url: &str, key: Option<&str>, body: &Val
     if let Some(key) = key {
         request = request.header("idempotency-key", key);
     }
-    let answer = request.send().await.unwrap();
-    let header = |headers: &HeaderMap, name: &str| {
-        headers.get(name).map(|value| value.to_str().unwrap().to_owned())
-    };
-    Answer {
-        status: answer.status(),
-        etag: header(answer.headers(), "etag"),
-        location: header(answer.headers(), "location"),
-        position: header(answer.headers(), "daybook-position"),
-        body: answer.json().await.unwrap(),
-    }
+    Answer::of(request.send().await.unwrap()).await.unwrap()
 }
 
 pub(crate) fn pence(amount: i64) -> Value {

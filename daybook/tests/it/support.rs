@@ -4,7 +4,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
@@ -17,6 +17,11 @@ pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is unset: run `make test`, or eval \"$(scripts/test-servers env)\"")
     })
+}
+
+/// What a variable says, if it is set.
+pub(crate) fn variable_or(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |value| value.parse().unwrap())
 }
 
 pub(crate) fn http() -> Client {
@@ -97,7 +102,7 @@ impl World {
         }
         command.args(&self.flags);
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-        Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() }
+        Daybook::of(child, port)
     }
 
     /// Another command of the program, as `parked list`, on the same database.
@@ -127,6 +132,16 @@ pub(crate) struct Daybook {
 }
 
 impl Daybook {
+    /// A process that was started in another way.
+    pub(crate) fn of(child: Child, port: u16) -> Self {
+        Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() }
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     pub(crate) async fn is_ready(&self) {
         self.until("it is ready", "/health/ready", |answer| answer["status"] == "ready").await;
     }

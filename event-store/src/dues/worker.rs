@@ -1,5 +1,6 @@
 use super::{DueWatch, request_id};
 use crate::append::JsonText;
+use crate::failpoint::failpoint;
 use crate::follow::ReadSide;
 use crate::lane::chain_of;
 use crate::{Metadata, StoreError, Watermark};
@@ -167,6 +168,9 @@ impl<D: Owes> DueWorker<D> {
         let rows = client.query(&claim, &[&room, &lease_s, &ours]).await?;
         drop(client);
         let count = rows.len();
+        if count > 0 {
+            failpoint("due-after-claim");
+        }
         for row in rows {
             self.start(&row)?;
         }
@@ -188,6 +192,7 @@ impl<D: Owes> DueWorker<D> {
                 // Of another binary's form, perhaps: it must not keep the others that were claimed with it.
                 Err(error) => Asked::Again(format!("the request cannot be read: {error}")),
             };
+            failpoint("due-after-act");
             acted.fetch_add(1, Ordering::Relaxed);
             let Asked::Again(why) = asked else { return };
             tracing::info!(stream, key, tries, why, "a due is asked for again later");

@@ -1,5 +1,6 @@
 use super::parked::{self, Aside};
 use super::{ApplyError, Checkpoint, Follower, ReadSide};
+use crate::failpoint::failpoint;
 use crate::{Recorded, StoreError};
 use deadpool_postgres::Transaction;
 use futures_util::FutureExt;
@@ -93,7 +94,9 @@ pub async fn post(
     if !events.is_empty() {
         apply(follower, &tx, &events).await?;
     }
+    failpoint("follow-before-commit");
     tx.commit().await?;
+    failpoint("follow-after-commit");
     follower.committed();
     Ok(Posted::Here)
 }

@@ -224,6 +224,11 @@ impl Work {
             for partition in step.let_go {
                 self.let_go(crate::append::index(partition)).await;
             }
+            for (partition, error) in step.failed {
+                if matches!(error, StepError::Apply(ApplyError::Unknown(_))) {
+                    self.leave(crate::append::index(partition)).await;
+                }
+            }
             let paced = !pace.is_zero() && 0 < step.posted && step.posted < FULL;
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -276,7 +281,12 @@ impl Work {
         let part = &mut self.parts[at];
         part.ask_at = Instant::now() + if part.ours { LOCK_PAUSE } else { SPARE };
         match self.read.locks.try_lock(&part.lock_name).await {
-            Ok(None) => true,
+            Ok(None) => {
+                // Whatever held it up here does not hold up whoever works it.
+                self.marks.set(part.partition, None);
+                note(&self.runner, &part.name, None);
+                true
+            }
             Ok(Some(lock)) => {
                 if !part.ours {
                     tracing::info!(
@@ -293,6 +303,18 @@ impl Work {
                 tracing::debug!(part.name, error = %chain_of(&error), "a lock cannot be asked for");
                 false
             }
+        }
+    }
+
+    /// Leaves a partition to a process of the newer binary that wrote what this one cannot read. If there is
+    /// none yet, this one takes it again, and it stays told that it stands still.
+    async fn leave(&mut self, at: usize) {
+        let part = &mut self.parts[at];
+        part.spare_until = None;
+        part.ask_at = Instant::now() + SPARE;
+        self.worker.let_go(part.partition);
+        if let Some(lock) = part.lock.take() {
+            lock.release().await;
         }
     }
 

@@ -243,3 +243,20 @@ async fn what_is_not_the_events_fault_parks_nothing() {
         shop.close().await;
     }
 }
+
+#[tokio::test]
+async fn what_a_newer_binary_wrote_is_left_to_a_process_that_can_read_it() {
+    let unknown = || ApplyError::Unknown("of tomorrow".into());
+    let shop = Shop::open(unknown, FollowLimits::default()).await;
+    eventually("the older one stands still", async || shop.runner.stopped().len() == 1).await;
+    let newer = Arc::new(Choking { on: Mutex::default(), given: Mutex::default(), how: unknown });
+    let (runner, stop) = run(&shop.log, &newer, &shop.read, FollowLimits::default());
+    all_posted_once(&shop.read, &shop.log).await;
+    fill(&shop.log, 100..200).await;
+    all_posted_once(&shop.read, &shop.log).await;
+    eventually("the older one has nothing to tell", async || shop.runner.stopped().is_empty())
+        .await;
+    stop.cancel();
+    runner.wait().await;
+    shop.close().await;
+}

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use domain::checkout::checkout::{Checkout, Command, Patience};
+use event_store::failpoint::failpoint;
 use event_store::follow::{ApplyError, Follower};
 use event_store::{Envelope, Recorded, TransactError, Transactor};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -89,6 +90,8 @@ impl Follower for Reactor {
             }
         }
         let telling = by_pair.into_iter().map(|((checkout, _), told)| self.tell(checkout, told));
-        stream::iter(telling).buffer_unordered(AT_ONCE).try_collect().await
+        let told = stream::iter(telling).buffer_unordered(AT_ONCE).try_collect().await;
+        failpoint("react-after-append");
+        told
     }
 }

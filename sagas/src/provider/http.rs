@@ -2,6 +2,7 @@
 //!
 //! Source: <https://docs.stripe.com/error-low-level>.
 
+use event_store::failpoint::failpoint;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -122,7 +123,10 @@ impl Http {
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Trouble> {
         let permit = self.breaker.permit().ok_or(Trouble::Unknown(Unknown::BreakerOpen))?;
         let began = Instant::now();
-        let sorted = match request.send().await {
+        failpoint("provider-before-call");
+        let answer = request.send().await;
+        failpoint("provider-after-call");
+        let sorted = match answer {
             Ok(response) => sort(response).await,
             Err(error) => Err(Trouble::Unknown(line(error))),
         };

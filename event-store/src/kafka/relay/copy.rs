@@ -5,6 +5,7 @@ use super::super::KafkaFailure;
 use super::producer::{Context, Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
+use crate::failpoint::failpoint;
 use crate::{Log, Recorded, kafka};
 use futures_util::{FutureExt, StreamExt};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -255,13 +256,17 @@ impl<'a> Copy<'a> {
 
     /// Hands an event to the producer; false if it has no room.
     fn send(&self, event: &Recorded) -> Result<bool, KafkaFailure> {
+        failpoint("relay-before-produce");
         let offset = usize::try_from(event.offset).unwrap_or(usize::MAX);
         let record = BaseRecord::with_opaque_to(&self.settings.topic, offset)
             .partition(event.partition)
             .key(event.stream.as_str())
             .payload(event.payload.as_str())
             .headers(kafka::headers(event));
-        let Err(error) = self.producer.send(record) else { return Ok(true) };
+        let Err(error) = self.producer.send(record) else {
+            failpoint("relay-after-produce");
+            return Ok(true);
+        };
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
             return Ok(false);
         }

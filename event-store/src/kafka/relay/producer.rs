@@ -1,6 +1,7 @@
 use super::super::KafkaFailure;
 use super::super::client;
 use super::polled::Polled;
+use crate::failpoint::failpoint;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -135,6 +136,7 @@ impl Deliveries {
             mark.kafka.store(kafka_offset + 1, Ordering::Release);
         }
         mark.relayed.store(log_offset + 1, Ordering::Release);
+        failpoint("relay-after-acknowledgement");
     }
 }
 
