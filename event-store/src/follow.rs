@@ -10,6 +10,7 @@ mod marks;
 mod parked;
 mod post;
 mod runner;
+mod work;
 mod worker;
 
 pub use checkpoint::{Checkpoint, Start, has_posted, wait_until_posted};

@@ -20,6 +20,7 @@ mod two_processes;
 mod rolling;
 mod idempotency;
 mod progress;
+mod promises;
 mod provider_faults;
 mod bad_input;
 mod books;
