@@ -57,6 +57,14 @@ struct Session {
     epochs: Vec<i32>,
 }
 
+impl Session {
+    /// Not if it is lost, or older than an epoch that someone else has learned of: it would append nothing.
+    fn is_fit_for(&self, jobs: &[Job]) -> bool {
+        let knows = |job: &Job| job.epoch <= Some(self.epochs[index(job.partition)]);
+        !self.client.is_closed() && jobs.iter().all(knows)
+    }
+}
+
 /// How a call ended that did not answer.
 enum Failure {
     /// Whether it committed is unknown, or it will pass later: send the same again.
@@ -175,9 +183,9 @@ impl Lane {
         jobs: &[Job],
         chains: &[(i32, &Chain)],
     ) -> Result<Vec<ChainOutcome>, Failure> {
-        let session = match self.session.take() {
-            Some(session) if !session.client.is_closed() => session,
-            Some(_) | None => {
+        let session = match self.session.take().filter(|session| session.is_fit_for(jobs)) {
+            Some(session) => session,
+            None => {
                 let connecting = connect(&self.settings);
                 let connected = tokio::time::timeout(self.settings.call_timeout, connecting).await;
                 connected.unwrap_or(Err(StoreError::Silent)).map_err(|error| {

@@ -118,9 +118,13 @@ impl Epochs {
     }
 
     pub(crate) fn raise(&self, epochs: &[i32]) {
-        for (known, epoch) in self.0.iter().zip(epochs) {
-            known.fetch_max(*epoch, Ordering::SeqCst);
+        for (partition, epoch) in (0..).zip(epochs) {
+            self.learn(partition, *epoch);
         }
+    }
+
+    fn learn(&self, partition: i32, epoch: i32) {
+        self.0[index(partition)].fetch_max(epoch, Ordering::SeqCst);
     }
 }
 
@@ -204,12 +208,10 @@ impl Log {
         Ok(())
     }
 
-    /// Tells those who wait for heads what was read of them.
+    /// Tells those who wait for heads what was read of them after they were known as `before`.
     #[cfg(feature = "kafka")]
-    pub(crate) fn raise_heads(&self, heads: &[i64]) {
-        for (head, partition) in heads.iter().zip(0..) {
-            self.0.heads.raise(partition, *head);
-        }
+    pub(crate) fn set_heads(&self, heads: &[i64], before: &[i64]) {
+        self.0.heads.set(heads, before);
     }
 
     /// Appends a chain; the answer comes after its commit. Once queued it is appended even if the
@@ -223,7 +225,15 @@ impl Log {
 
     /// The epoch of a stream's partition, as far as this process knows.
     pub(crate) fn epoch_of(&self, stream: &str) -> i32 {
-        self.0.epochs.of(self.partition_of(stream))
+        self.known_epoch(self.partition_of(stream))
+    }
+
+    pub(crate) fn known_epoch(&self, partition: i32) -> i32 {
+        self.0.epochs.of(partition)
+    }
+
+    pub(crate) fn learn_epoch(&self, partition: i32, epoch: i32) {
+        self.0.epochs.learn(partition, epoch);
     }
 
     /// Appends a chain that was decided on a state read in `epoch`; `Epoch` if a newer one has begun:

@@ -163,6 +163,7 @@ impl Log {
             futures_util::join!(client.query(page, arguments), client.query(epochs, &[]));
         let epochs = epochs?.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
         let epochs = Epochs(epochs);
+        epochs.0.iter().for_each(|(partition, epoch, _)| self.learn_epoch(*partition, *epoch));
         rows?.iter().map(|row| self.recorded(row, &epochs)).collect()
     }
 

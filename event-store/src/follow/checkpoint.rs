@@ -24,8 +24,9 @@ const FIND: &str = "select next_offset, epoch, last_event_id from {schema}.check
 const BEGIN: &str = "insert into {schema}.checkpoint \
      (follower, generation, service, partition, next_offset, epoch, last_event_id) \
      values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
-/// Of a projection only the live generation counts, and of several versions the newest.
-const PENDING: &str = "select count(*), count(*) filter (where c.next_offset <= $3) \
+/// Of a projection only the live generation counts, and of several versions the newest. A checkpoint of an older
+/// epoch lies behind the position whatever its offset: it counted on what the log has lost.
+const PENDING: &str = "select count(*), count(*) filter (where c.next_offset <= $3 or c.epoch < $4) \
      from {schema}.checkpoint c \
      where c.service = $1 and c.partition = $2 and c.generation = coalesce(( \
        select g.generation from {schema}.generation g where g.projection = c.follower \
@@ -111,7 +112,10 @@ pub async fn has_posted(read: &ReadSide, position: &Position) -> Result<bool, St
     let client = read.pool.get().await?;
     let pending = client.prepare_cached(&read.sql(PENDING)).await?;
     let row = client
-        .query_one(&pending, &[&position.service, &position.partition, &position.offset])
+        .query_one(
+            &pending,
+            &[&position.service, &position.partition, &position.offset, &position.epoch],
+        )
         .await?;
     let (all, behind): (i64, i64) = (row.get(0), row.get(1));
     Ok(all > 0 && behind == 0)

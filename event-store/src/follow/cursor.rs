@@ -12,6 +12,8 @@ use tokio::time::Instant;
 pub(super) struct Cursor {
     pub(super) partition: i32,
     checkpoint: Option<Checkpoint>,
+    /// The epoch of the log in which the checkpoint was last found valid.
+    checked: i32,
     parked: Option<Lot>,
     overtaken: bool,
     /// What Kafka brought and is not posted yet, in order.
@@ -63,6 +65,7 @@ impl Cursor {
         Cursor {
             partition,
             checkpoint: None,
+            checked: 0,
             parked: None,
             overtaken: false,
             brought: VecDeque::new(),
@@ -107,12 +110,18 @@ impl Cursor {
         self.singly > 0
     }
 
-    pub(super) fn prospect(&mut self, head: i64, kafka: bool, now: Instant) -> Prospect {
+    pub(super) fn prospect(
+        &mut self,
+        (head, epoch): (i64, i32),
+        kafka: bool,
+        now: Instant,
+    ) -> Prospect {
         if let Some(at) = self.again.filter(|at| *at > now) {
             return Prospect::At(at);
         }
         let next = self.next_offset().unwrap_or(0);
-        if self.checkpoint.is_none() || self.behind || !self.brought.is_empty() {
+        let checked = self.checkpoint.is_some() && self.checked >= epoch;
+        if !checked || self.behind || !self.brought.is_empty() {
             return Prospect::Now;
         }
         let look_at = self.parked.as_ref().and_then(Lot::look_at);
@@ -140,10 +149,17 @@ impl Cursor {
     /// The next batch, if there is one.
     pub(super) async fn next(&mut self, ends: &Ends) -> Result<Option<Batch>, StepError> {
         self.again = None;
+        let epoch = ends.feed.log().known_epoch(self.partition);
         let from = match self.checkpoint.clone() {
-            Some(checkpoint) => checkpoint,
+            Some(checkpoint) => {
+                if self.checked < epoch {
+                    self.check(&checkpoint, ends).await?;
+                }
+                checkpoint
+            }
             None => self.load(ends).await?,
         };
+        self.checked = epoch;
         if let Some(parked) = &mut self.parked
             && parked.look_at().is_some_and(|at| at <= Instant::now())
         {
@@ -200,8 +216,8 @@ impl Cursor {
         Ok(checkpoint)
     }
 
-    /// Refuses to go on from an event that the log has lost: at the start, and where a new epoch begins,
-    /// because a log may lose its tail under a follower that runs.
+    /// Refuses to go on from an event that the log has lost: at the start, when a new epoch becomes known, and
+    /// where it begins, because a log may lose its tail under a follower that runs.
     async fn check(&mut self, checkpoint: &Checkpoint, ends: &Ends) -> Result<(), StepError> {
         let log = ends.feed.log();
         if checkpoint.is_valid(log, self.partition).await? {
@@ -219,7 +235,8 @@ impl Cursor {
     }
 
     /// Below the checkpoint, or of an epoch before it: skip. Equal: take. Above: a hole, read it from the
-    /// log. What Kafka brought is taken up to the end of its epoch, where the checkpoint is checked.
+    /// log. What Kafka brought is taken up to the end of its epoch, where the checkpoint is checked. What is
+    /// of an older epoch than the log's may have been lost, which the log alone knows.
     async fn following(
         &mut self,
         from: &Checkpoint,
@@ -228,6 +245,11 @@ impl Cursor {
         let past = |e: &Arc<Recorded>| e.offset < from.next_offset || e.epoch < from.epoch;
         while self.brought.front().is_some_and(past) {
             self.brought.pop_front();
+        }
+        let newest = ends.feed.log().known_epoch(self.partition);
+        if self.brought.front().is_some_and(|e| e.offset == from.next_offset && e.epoch < newest) {
+            self.brought.clear();
+            self.behind = true;
         }
         if let Some(first) = self.brought.front().filter(|e| e.offset == from.next_offset) {
             let epoch = first.epoch;

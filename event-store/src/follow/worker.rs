@@ -144,9 +144,10 @@ impl LogWorker {
     fn prospects(&mut self, now: Instant) -> Vec<(i32, Prospect)> {
         let kafka = *self.transport.borrow() != Transport::Log;
         let heads = self.heads.borrow_and_update();
+        let log = self.ends.feed.log();
         let prospect = |cursor: &mut Cursor| {
-            let head = heads[index(cursor.partition)];
-            (cursor.partition, cursor.prospect(head, kafka, now))
+            let (head, epoch) = (heads[index(cursor.partition)], log.known_epoch(cursor.partition));
+            (cursor.partition, cursor.prospect((head, epoch), kafka, now))
         };
         self.cursors.values_mut().map(prospect).collect()
     }

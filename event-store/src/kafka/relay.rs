@@ -179,6 +179,7 @@ impl Relay {
             replication: self.settings.replication,
         };
         topics::ensure(brokers, vec![topic]).await?;
+        reader.open_epochs().await?;
         reader.refresh_heads().await?;
         let (topic, start) = (&self.settings.topic, self.settings.start);
         let ends = start::ends(brokers, topic, &self.log, &reader, start).await?;

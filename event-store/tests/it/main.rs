@@ -6,6 +6,7 @@ mod ambiguity;
 mod append;
 mod dues;
 mod example;
+mod failover;
 mod feeds;
 mod gap;
 mod history;

@@ -9,20 +9,24 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-struct Running {
-    status: watch::Receiver<RelayStatus>,
+pub(crate) struct Running {
+    pub(crate) status: watch::Receiver<RelayStatus>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn start(log: &Log, settings: RelaySettings) -> Self {
+    pub(crate) fn start(log: &Log, settings: RelaySettings) -> Self {
         let relay = Relay::new(log.clone(), settings);
         let stop = CancellationToken::new();
         Running { status: relay.status(), task: tokio::spawn(relay.run(stop.clone())), stop }
     }
 
-    async fn until(&mut self, what: &str, holds: impl Fn(&RelayStatus) -> bool) -> RelayStatus {
+    pub(crate) async fn until(
+        &mut self,
+        what: &str,
+        holds: impl Fn(&RelayStatus) -> bool,
+    ) -> RelayStatus {
         let waiting = self.status.wait_for(|status| holds(status));
         let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
         if let Ok(status) = waited {
@@ -33,7 +37,7 @@ impl Running {
     }
 
     /// Until everything that the log holds now is in Kafka.
-    async fn caught_up(&mut self, log: &Log) {
+    pub(crate) async fn caught_up(&mut self, log: &Log) {
         let heads = log.heads().await.unwrap();
         self.until("caught up", |status| {
             status.partitions.len() == heads.len()
@@ -42,7 +46,7 @@ impl Running {
         .await;
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap();
     }

@@ -43,6 +43,14 @@ impl Reader {
         self.log.in_time(asking).await
     }
 
+    /// What a writer does at every connection: on another server or timeline it opens the next epoch. The relay
+    /// may come before any writer, and would take its topic to be ahead of the log for no reason.
+    pub(super) async fn open_epochs(&self) -> Result<(), StoreError> {
+        let sql = format!("select * from {}.writer_epochs()", self.log.service());
+        self.log.in_time(async { Ok(self.client.query(&sql, &[]).await?) }).await?;
+        Ok(())
+    }
+
     pub(super) async fn page(
         &self,
         partition: i32,
@@ -60,9 +68,10 @@ impl Reader {
 
     /// Reads the heads, and tells everyone in this process who waits for them.
     pub(super) async fn refresh_heads(&self) -> Result<(), StoreError> {
+        let before = self.log.known_heads().borrow().clone();
         let rows = self.query(&self.heads).await?;
         let heads: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        self.log.raise_heads(&heads);
+        self.log.set_heads(&heads, &before);
         Ok(())
     }
 
