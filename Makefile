@@ -33,6 +33,7 @@ lint: ## formatting, clippy without a warning, licences and banned crates, shell
 	@scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo metadata --locked --format-version 1 --manifest-path bench/Cargo.toml > /dev/null
 	.tools/bin/cargo-deny --log-level warn check bans licenses sources
 	shellcheck scripts/* .ci/run
 
