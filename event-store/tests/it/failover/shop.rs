@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub(super) struct Shop {
     pub(super) database: Database,
     pub(super) log: Log,
-    pub(super) relay: Running,
+    pub(super) relay: Option<Running>,
     topic: String,
     feed: Feed,
     runner: Runner,
@@ -107,7 +107,7 @@ impl Shop {
             (open(&database).await, own("shop-events"), CancellationToken::new());
         let (feed, safe) = (Feed::new(log.clone()), fresh_database().await);
         let mut shop = Shop {
-            relay: Running::start(&log, to(&topic)),
+            relay: Some(Running::start(&log, to(&topic))),
             runner: Runner::new(vec![feed.clone()], stop.clone()),
             beside: Follows::new("beside", &database).await,
             elsewhere: Follows::new("elsewhere", &safe).await,
@@ -134,7 +134,13 @@ impl Shop {
                 follows.has_posted_all(&self.log).await;
             }
         }
-        self.relay.caught_up(&self.log).await;
+        if let Some(relay) = &mut self.relay {
+            relay.caught_up(&self.log).await;
+        }
+    }
+
+    pub(super) async fn stop_relay(&mut self) {
+        self.relay.take().unwrap().stop().await;
     }
 
     /// Appends what will be lost; everyone but the paused one has it.
@@ -155,14 +161,19 @@ impl Shop {
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
     }
 
-    /// After a server with the same log, or less of it, has taken the place of the one that had it: the first
-    /// append finds a new epoch in every partition, behind what is left.
-    pub(super) async fn begins_an_epoch(&mut self) {
+    /// After a server with the same log, or less of it, has taken the place of the one that had it: whoever comes
+    /// first, the relay or a writer, opens a new epoch in every partition, behind what is left.
+    async fn begins_an_epoch(&mut self) {
         let heads = self.log.heads().await.unwrap();
+        if self.relay.is_some() {
+            let all = 2 * heads.len();
+            eventually("the relay opens an epoch", async || self.epochs().await.len() == all).await;
+        }
         fill(&self.log, self.sold..self.sold + 1).await;
         self.sold += 1;
         let epochs = (0..).zip(heads).flat_map(|(p, head)| [(p, 1, 0), (p, 2, head)]);
         assert_eq!(self.epochs().await, epochs.collect::<Vec<_>>());
+        self.relay.get_or_insert_with(|| Running::start(&self.log, to(&self.topic)));
     }
 
     /// The log has lost its tail: whoever posted it stops and says what to do, the others go on, and one
@@ -236,7 +247,9 @@ impl Shop {
     }
 
     pub(super) async fn close(self) {
-        self.relay.stop().await;
+        if let Some(relay) = self.relay {
+            relay.stop().await;
+        }
         self.stop.cancel();
         self.runner.wait().await;
     }
