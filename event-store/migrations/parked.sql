@@ -17,6 +17,7 @@ create table {service}_read.parked (
   asked_why text,
   primary key (follower, generation, service, partition, log_offset)
 );
+create index parked_stream on {service}_read.parked (follower, generation, service, partition, stream, log_offset);
 
 -- What somebody decided to leave out. It stays left out when a read model is built again.
 create table {service}_read.discarded (
@@ -31,5 +32,5 @@ create table {service}_read.discarded (
   discarded_by text not null,
   why text not null,
   discarded_at timestamptz not null default clock_timestamp(),
-  primary key (follower, service, partition, log_offset)
+  primary key (follower, service, partition, log_offset, event_id)
 );

@@ -123,7 +123,7 @@ impl Act {
                 if asked == 0 {
                     bail!("nothing of that is parked; see `daybook parked list`");
                 }
-                return settled(reached, &reads, asked).await;
+                return settled(reached, &reads, &which).await;
             }
             Act::Discard { follower, position, reason, by, .. } => {
                 if reason.trim().is_empty() {
@@ -133,7 +133,7 @@ impl Act {
                 for read in &reads {
                     discard(read, &follower, &position, &by, &reason).await?;
                 }
-                return settled(reached, &reads, 1).await;
+                return settled(reached, &reads, &Which::One { follower, position }).await;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -150,11 +150,8 @@ async fn all(reads: &[ReadSide]) -> Result<Vec<Event>> {
 }
 
 async fn find(reads: &[ReadSide], follower: &str, position: &Position) -> Result<Event> {
-    let found = all(reads).await?.into_iter().find(|event| {
-        event.follower == follower
-            && (&event.position.service, event.position.partition, event.position.offset)
-                == (&position.service, position.partition, position.offset)
-    });
+    let one = Which::One { follower: follower.to_owned(), position: position.clone() };
+    let found = all(reads).await?.into_iter().find(|event| concerns(&one, event));
     found.with_context(|| {
         format!("`{follower}` has nothing parked at {position}; see `daybook parked list`")
     })
@@ -203,15 +200,28 @@ async fn show(reached: &Reached, event: &Event) -> Result<()> {
     Ok(())
 }
 
+fn concerns(which: &Which, event: &Event) -> bool {
+    match which {
+        Which::All => true,
+        Which::Of(name) => event.follower == *name,
+        Which::One { follower, position } => {
+            event.follower == *follower
+                && (&event.position.service, event.position.partition, event.position.offset)
+                    == (&position.service, position.partition, position.offset)
+        }
+    }
+}
+
 /// Waits until whoever works the partitions has done what was asked for, and tells how it went.
-async fn settled(reached: &Reached, reads: &[ReadSide], asked: u64) -> Result<ExitCode> {
+async fn settled(reached: &Reached, reads: &[ReadSide], which: &Which) -> Result<ExitCode> {
     if reached.url.is_none() {
-        println!("{asked} asked for; it is done when Daybook runs");
+        println!("asked for; it is done when Daybook runs");
         return Ok(ExitCode::SUCCESS);
     }
     let waiting = async {
         loop {
-            let left = all(reads).await?;
+            let mut left = all(reads).await?;
+            left.retain(|event| concerns(which, event));
             if left.iter().all(|event| event.asked.is_none()) {
                 return Ok::<_, anyhow::Error>(left);
             }
@@ -226,7 +236,7 @@ async fn settled(reached: &Reached, reads: &[ReadSide], asked: u64) -> Result<Ex
     };
     let left = left?;
     if left.is_empty() {
-        println!("done; nothing is parked any more");
+        println!("done; nothing of that is parked any more");
         return Ok(ExitCode::SUCCESS);
     }
     println!("done; still parked:");

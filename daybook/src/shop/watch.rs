@@ -7,6 +7,7 @@ use event_store::kafka::RelayWatch;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Watched {
@@ -23,6 +24,9 @@ const EVERY: Duration = Duration::from_millis(500);
 /// What has stood still for so long though there was work is said to hang.
 const HANGS: Duration = Duration::from_secs(8);
 
+/// Who watches must not hang himself.
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// Keeps the answer of `/health/ready` true. What others do is watched from here, because what hangs does not
 /// say so.
 pub(super) async fn watch(mut watched: Watched) {
@@ -31,14 +35,17 @@ pub(super) async fn watch(mut watched: Watched) {
     let followers = watched.health.component("followers");
     let dues = watched.health.component("dues");
     loop {
-        match ping(&watched.reads).await {
-            Ok(()) => postgres.ready(),
-            Err(why) => postgres.missing(why),
+        match timeout(ANSWER, ping(&watched.reads)).await {
+            Ok(Ok(())) => postgres.ready(),
+            Ok(Err(why)) => postgres.missing(why),
+            Err(_) => postgres.missing("it takes the question and says nothing"),
         }
-        match watched.prices.is_ready().await {
-            Ok(true) => prices.ready(),
-            Ok(false) => prices.missing("it has not passed the catalogue's heads of this start"),
-            Err(_) => prices.missing("it cannot be read"),
+        match timeout(ANSWER, watched.prices.is_ready()).await {
+            Ok(Ok(true)) => prices.ready(),
+            Ok(Ok(false)) => {
+                prices.missing("it has not passed the catalogue's heads of this start");
+            }
+            Ok(Err(_)) | Err(_) => prices.missing("it cannot be read"),
         }
         let of_followers = watched.runner.progress();
         let stopped = watched.runner.stopped();

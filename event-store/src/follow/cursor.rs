@@ -2,7 +2,7 @@ use super::parked::Lot;
 use super::{
     ApplyError, Aside, Batch, Checkpoint, Feed, FollowLimits, Follower, ReadSide, StepError,
 };
-use crate::{Recorded, StoreError};
+use crate::Recorded;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +90,12 @@ impl Cursor {
     }
 
     pub(super) fn bring(&mut self, event: Arc<Recorded>) {
-        self.brought.push_back(event);
+        if self.again.is_some() {
+            // Until it is tried again nothing is kept; the log has it.
+            self.behind = true;
+        } else {
+            self.brought.push_back(event);
+        }
     }
 
     pub(super) fn next_offset(&self) -> Option<i64> {
@@ -163,7 +168,11 @@ impl Cursor {
         if let Some(parked) = &mut self.parked
             && parked.look_at().is_some_and(|at| at <= Instant::now())
         {
-            parked.look(ends).await?;
+            // What is asked for of parked events holds up none of the others.
+            if let Err(error) = parked.look(ends).await {
+                let (follower, partition) = (ends.follower.name(), self.partition);
+                tracing::warn!(follower, partition, %error, "what was asked for of parked events is tried again");
+            }
         }
         let mut events = self.following(&from, ends).await?;
         let Some(first) = events.first() else { return Ok(None) };
@@ -172,8 +181,9 @@ impl Cursor {
             self.behind = true;
             self.check(&from, ends).await?;
         }
-        if self.singly > 0 {
+        if self.singly > 0 && events.len() > 1 {
             events.truncate(1);
+            self.behind = true;
         }
         self.apart(from, events, ends)
     }
@@ -219,19 +229,21 @@ impl Cursor {
     /// Refuses to go on from an event that the log has lost: at the start, when a new epoch becomes known, and
     /// where it begins, because a log may lose its tail under a follower that runs.
     async fn check(&mut self, checkpoint: &Checkpoint, ends: &Ends) -> Result<(), StepError> {
-        let log = ends.feed.log();
-        if checkpoint.is_valid(log, self.partition).await? {
+        if checkpoint.is_valid(ends.feed.log(), self.partition).await? {
             return Ok(());
         }
-        let invalid = StepError::Invalid {
+        Err(self.lost(checkpoint, ends))
+    }
+
+    fn lost(&mut self, checkpoint: &Checkpoint, ends: &Ends) -> StepError {
+        self.restart();
+        StepError::Invalid {
             follower: ends.follower.name().to_owned(),
-            service: log.service().to_string(),
+            service: ends.feed.log().service().to_string(),
             partition: self.partition,
             epoch: checkpoint.epoch,
             offset: checkpoint.next_offset,
-        };
-        self.restart();
-        Err(invalid)
+        }
     }
 
     /// Below the checkpoint, or of an epoch before it: skip. Equal: take. Above: a hole, read it from the
@@ -241,7 +253,7 @@ impl Cursor {
         &mut self,
         from: &Checkpoint,
         ends: &Ends,
-    ) -> Result<Vec<Arc<Recorded>>, StoreError> {
+    ) -> Result<Vec<Arc<Recorded>>, StepError> {
         let past = |e: &Arc<Recorded>| e.offset < from.next_offset || e.epoch < from.epoch;
         while self.brought.front().is_some_and(past) {
             self.brought.pop_front();
@@ -264,7 +276,18 @@ impl Cursor {
         }
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let log = ends.feed.log();
-        let page = log.read_partition(self.partition, from.next_offset, limit).await?;
+        // With the last posted event before it: a log that was restored may have lost an epoch too, and counts
+        // it again, so the epochs alone do not tell.
+        let last = i64::from(from.last_event_id.is_some());
+        let page =
+            log.read_partition(self.partition, from.next_offset - last, limit + last).await?;
+        let mut page = page.into_iter();
+        if let Some(last) = from.last_event_id
+            && page.next().is_none_or(|e| e.offset != from.next_offset - 1 || e.event_id != last)
+        {
+            return Err(self.lost(from, ends));
+        }
+        let page: Vec<_> = page.map(Arc::new).collect();
         self.behind = page.len() == BATCH;
         if page.is_empty() {
             // The log has lost what Kafka brought; what takes its place comes again.
@@ -272,7 +295,7 @@ impl Cursor {
         }
         let follower = ends.follower.name().to_owned();
         metrics::counter!("daybook_follower_log_reads_total", "follower" => follower).increment(1);
-        Ok(page.into_iter().map(Arc::new).collect())
+        Ok(page)
     }
 
     pub(super) fn posted(&mut self, batch: &Batch) {
@@ -319,6 +342,8 @@ impl Cursor {
     }
 
     pub(super) fn put_off(&mut self) {
+        self.brought.clear();
+        self.behind = true;
         self.again = Some(Instant::now() + self.pause);
         self.pause = (self.pause * 2).min(RETRY_MOST);
     }

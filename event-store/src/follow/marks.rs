@@ -1,6 +1,7 @@
 use crate::{Log, Progress, Watermark};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// How far one follower has come in one log, as it says after each step and as others see it.
 pub(super) struct Marks {
@@ -9,7 +10,8 @@ pub(super) struct Marks {
     log: Log,
     /// The next offset of each partition; none while another process works it.
     next: Vec<AtomicI64>,
-    watermark: Mutex<Watermark>,
+    /// One for each partition: seven that move must not hide one that hangs.
+    watermarks: Mutex<Vec<Watermark>>,
 }
 
 const ELSEWHERE: i64 = -1;
@@ -20,7 +22,7 @@ impl Marks {
             name: format!("{follower}/{}", log.service()),
             log: log.clone(),
             next: (0..log.partitions()).map(|_| AtomicI64::new(ELSEWHERE)).collect(),
-            watermark: Mutex::default(),
+            watermarks: Mutex::new((0..log.partitions()).map(|_| Watermark::default()).collect()),
         }
     }
 
@@ -31,15 +33,14 @@ impl Marks {
 
     pub(super) fn look(&self) -> Progress {
         let heads = self.log.known_heads().borrow().clone();
-        let (mut at, mut behind) = (0, 0);
-        for (next, head) in self.next.iter().zip(heads) {
+        let mut watermarks = self.watermarks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = Progress { name: self.name.clone(), behind: 0, still: Duration::ZERO };
+        for ((next, head), watermark) in self.next.iter().zip(heads).zip(watermarks.iter_mut()) {
             let next = next.load(Ordering::Relaxed);
-            if next != ELSEWHERE {
-                at += next;
-                behind += (head - next).max(0);
-            }
+            let behind = if next == ELSEWHERE { 0 } else { (head - next).max(0) };
+            progress.behind += behind;
+            progress.still = progress.still.max(watermark.look(next, behind));
         }
-        let mut watermark = self.watermark.lock().unwrap_or_else(PoisonError::into_inner);
-        Progress { name: self.name.clone(), behind, still: watermark.look(at, behind) }
+        progress
     }
 }

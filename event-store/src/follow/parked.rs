@@ -61,13 +61,20 @@ const LIST: &str = "select p.follower, p.generation, p.service, p.partition, p.e
              = (p.follower, p.generation, p.service, p.partition, p.stream) \
            and b.log_offset > p.log_offset) \
      from {schema}.parked p \
-     where p.reason is not null \
+     where p.reason is not null and p.generation = coalesce(( \
+       select g.generation from {schema}.generation g where g.projection = p.follower \
+        order by g.state = 'live' desc, g.version desc limit 1), p.generation) \
      order by p.parked_at, p.follower, p.service, p.partition, p.log_offset limit $1";
-const ASK: &str = "update {schema}.parked set asked = $1, asked_by = $2, asked_why = $3 \
-     where reason is not null and ($4::text is null or follower = $4) \
+/// Only of generations that are worked; who asks for all to be tried again takes back nobody's discard.
+const ASK: &str = "update {schema}.parked p set asked = $1, asked_by = $2, asked_why = $3 \
+     where reason is not null and ($1 = 'discard' or asked is distinct from 'discard') \
+       and p.generation = coalesce(( \
+         select g.generation from {schema}.generation g where g.projection = p.follower \
+          order by g.state = 'live' desc, g.version desc limit 1), p.generation) \
+       and ($4::text is null or follower = $4) \
        and ($5::text is null or (service, partition, log_offset) = ($5, $6, $7))";
 
-const DISCARDED: &str = "select log_offset from {schema}.discarded \
+const DISCARDED: &str = "select event_id from {schema}.discarded \
      where follower = $1 and service = $2 and partition = $3";
 
 /// Records events as parked, all of one partition.
@@ -93,11 +100,16 @@ pub(super) async fn park(
             &events().map(|event| event.event_id).collect::<Vec<_>>(),
             &events().map(|event| &*event.stream).collect::<Vec<_>>(),
             &events().map(|event| &*event.event_type).collect::<Vec<_>>(),
-            &aside.iter().map(|aside| aside.reason.as_deref()).collect::<Vec<_>>(),
+            &aside.iter().map(|aside| aside.reason.as_deref().map(plain)).collect::<Vec<_>>(),
         ],
     )
     .await?;
     Ok(())
+}
+
+/// Postgres takes no NUL, and a reason may quote what it is about.
+fn plain(reason: &str) -> String {
+    reason.replace('\0', "")
 }
 
 /// What followers of this schema could not post, the oldest first.
@@ -157,7 +169,8 @@ pub async fn discard(
     Ok(ask(read, &one, "discard", Some(by), Some(why)).await? > 0)
 }
 
-/// The offsets of a partition that somebody discarded for a follower.
+/// The events of a partition that somebody discarded for a follower. By their ids: after a failover another event may
+/// stand at the place of one that was lost.
 ///
 /// # Errors
 /// If the database is out of reach.
@@ -166,7 +179,7 @@ pub async fn discarded(
     follower: &str,
     service: &str,
     partition: i32,
-) -> Result<HashSet<i64>, StoreError> {
+) -> Result<HashSet<Uuid>, StoreError> {
     let client = read.pool.get().await?;
     let statement = client.prepare_cached(&read.sql(DISCARDED)).await?;
     let rows = client.query(&statement, &[&follower, &service, &partition]).await?;

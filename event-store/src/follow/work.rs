@@ -191,6 +191,7 @@ impl Work {
             None => LOCK_PAUSE,
         };
         part.ask_at = Instant::now() + pause;
+        part.parked.set(0.0);
         self.worker.let_go(part.partition);
         self.marks.set(part.partition, None);
         if let Some(lock) = part.lock.take() {

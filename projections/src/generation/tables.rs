@@ -69,7 +69,11 @@ pub(crate) async fn drop_generation(
         let sql = place.sql("drop table if exists {schema}.{table}_{g}").replace("{table}", table);
         tx.batch_execute(&sql).await?;
     }
-    for text in [include_str!("drop_checkpoints.sql"), include_str!("drop.sql")] {
+    for text in [
+        include_str!("drop_checkpoints.sql"),
+        include_str!("drop_parked.sql"),
+        include_str!("drop.sql"),
+    ] {
         tx.execute(&place.sql(text), &[&layout.name, &place.generation]).await?;
     }
     Ok(())

@@ -207,7 +207,7 @@ impl Builder {
             // The live generation has posted what the log lost since; the log is the truth.
             let Some(mut batch) = batch else { break };
             let count = batch.len();
-            batch.events.retain(|event| !left_out.contains(&event.offset));
+            batch.events.retain(|event| !left_out.contains(&event.event_id));
             self.left_out.fetch_add((count - batch.len()) as u64, Ordering::Relaxed);
             self.post(&batch).await?;
             self.done.fetch_add(count as u64, Ordering::Relaxed);

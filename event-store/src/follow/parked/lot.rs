@@ -112,7 +112,7 @@ impl Lot {
                 Err(
                     ApplyError::Poison(why) | ApplyError::Unknown(why) | ApplyError::Broken(why),
                 ) => {
-                    self.execute(ends, FAILED, offset, Some(&why)).await?;
+                    self.execute(ends, FAILED, offset, Some(&super::plain(&why))).await?;
                     failing.insert(stream);
                 }
             }
@@ -140,6 +140,8 @@ impl Lot {
         let event = event.filter(|event| event.offset == offset);
         let mut client = ends.read.pool.get().await.map_err(StoreError::from)?;
         let tx = client.transaction().await?;
+        // Whoever mends the row just now must not hold up every other partition.
+        tx.batch_execute("set local lock_timeout = '2s'").await?;
         let statement = tx.prepare_cached(&ends.read.sql(TAKE)).await?;
         let (name, service) = (ends.follower.name(), &**log.service());
         let arguments: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
