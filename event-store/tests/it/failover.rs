@@ -5,11 +5,15 @@ mod server;
 mod shop;
 
 use crate::kafka::fill;
-use crate::support::{fresh_database, open};
+use crate::posting::{Posting, all_posted_once, postings, read_side};
+use crate::support::{eventually, fresh_database, lose_the_tail, open};
+use event_store::follow::{Feed, Runner};
 use event_store::kafka::RelayState;
 use event_store::open_epoch;
 use server::{Place, text};
 use shop::Shop;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn a_promoted_replica_without_the_tail_begins_an_epoch_and_stops_whoever_posted_the_tail() {
@@ -104,4 +108,30 @@ async fn what_one_lane_learns_of_an_epoch_stops_no_other_lane() {
         fill(&log, number..number + 1).await;
     }
     assert_eq!(log.heads().await.unwrap().iter().sum::<i64>(), 120);
+}
+
+#[tokio::test]
+async fn a_log_whose_epochs_were_lost_too_counts_them_again_and_stops_whoever_posted_the_tail() {
+    let database = fresh_database().await;
+    let (log, read, stop) =
+        (open(&database).await, read_side(&database).await, CancellationToken::new());
+    let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+    runner.follow(&(Arc::new(Posting { process: "here" }) as _), 0, &read);
+    open_epoch(&database, "shop").await.unwrap();
+    fill(&log, 0..100).await;
+    all_posted_once(&read, &log).await;
+    let before = postings(&read).await;
+    // As of a backup that is older than the second epoch.
+    let admin = database.connect("tests").await.unwrap();
+    let older =
+        "delete from shop.log_epoch where epoch > 1; update shop.log_partition set epoch = 1";
+    admin.batch_execute(older).await.unwrap();
+    lose_the_tail(&database).await;
+    fill(&log, 100..200).await;
+    let epoch = "select max(epoch) from shop.log_partition";
+    assert_eq!(admin.query_one(epoch, &[]).await.unwrap().get::<_, i32>(0), 2);
+    eventually("every partition stands still", async || runner.stopped().len() == 4).await;
+    assert_eq!(postings(&read).await, before);
+    stop.cancel();
+    runner.wait().await;
 }
