@@ -108,6 +108,12 @@ impl From<DecodeError> for ApplyError {
     }
 }
 
+/// The generation of a follower that counts, of a row `p` that names one: of a projection only the live one, and
+/// of several versions the newest. `{live}` in SQL.
+const LIVE: &str = "coalesce(( \
+       select g.generation from {schema}.generation g where g.projection = p.follower \
+        order by g.state = 'live' desc, g.version desc limit 1), p.generation)";
+
 /// Where a service's followers keep their rows, checkpoints and locks: its schema `<service>_read`.
 #[derive(Clone)]
 pub struct ReadSide {
@@ -120,7 +126,7 @@ pub struct ReadSide {
 impl ReadSide {
     /// A statement for this schema.
     pub(crate) fn sql(&self, text: &str) -> String {
-        text.replace("{schema}", &self.schema)
+        text.replace("{live}", LIVE).replace("{schema}", &self.schema)
     }
 
     /// `size` connections. Their commits do not wait for the disk: rows and checkpoint are lost together

@@ -107,7 +107,7 @@ impl Prices {
         if self.0.passed_heads.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let passed = self.has_passed(&self.0.heads).await?;
+        let passed = has_passed(&self.checkpoints().await?, &self.0.heads);
         self.0.passed_heads.store(passed, Ordering::Relaxed);
         Ok(passed)
     }
@@ -118,39 +118,34 @@ impl Prices {
     /// # Errors
     /// See [`PricesUnavailable`].
     pub async fn catch_up(&self, wait: Duration) -> Result<(), PricesUnavailable> {
-        let deadline = Instant::now() + wait;
         let heads = self.0.catalogue.heads().await?;
-        while !self.has_passed(&heads).await? {
-            if Instant::now() >= deadline {
-                return Err(PricesUnavailable::Behind);
-            }
-            sleep(MIN_POSITION_POLL).await;
-        }
-        Ok(())
-    }
-
-    async fn has_passed(&self, heads: &[i64]) -> Result<bool, PricesUnavailable> {
-        let checkpoints = self.checkpoints().await?;
-        Ok(heads.iter().zip(0..).all(|(head, partition)| {
-            *head == 0 || checkpoints.get(&partition).is_some_and(|(_, next)| next >= head)
-        }))
+        self.until(wait, |checkpoints| has_passed(checkpoints, &heads)).await
     }
 
     /// Waits until the list has posted every one of the positions that are the catalogue's.
     async fn wait_for(&self, min: &[Position], wait: Duration) -> Result<(), PricesUnavailable> {
         let ours: Vec<_> = min.iter().filter(|it| it.service == "catalogue").collect();
-        let deadline = Instant::now() + wait;
-        while !ours.is_empty() {
-            let checkpoints = self.checkpoints().await?;
-            let posted = |position: &&Position| {
+        if ours.is_empty() {
+            return Ok(());
+        }
+        self.until(wait, |checkpoints| {
+            ours.iter().all(|position| {
                 let checkpoint = checkpoints.get(&position.partition);
                 checkpoint.is_some_and(|(epoch, next)| {
                     *epoch >= position.epoch && *next > position.offset
                 })
-            };
-            if ours.iter().all(posted) {
-                return Ok(());
-            }
+            })
+        })
+        .await
+    }
+
+    async fn until(
+        &self,
+        wait: Duration,
+        is_there: impl Fn(&Checkpoints) -> bool,
+    ) -> Result<(), PricesUnavailable> {
+        let deadline = Instant::now() + wait;
+        while !is_there(&self.checkpoints().await?) {
             if Instant::now() >= deadline {
                 return Err(PricesUnavailable::Behind);
             }
@@ -171,6 +166,12 @@ impl Prices {
     async fn client(&self) -> Result<Client, PricesUnavailable> {
         Ok(self.0.pool.get().await.map_err(StoreError::from)?)
     }
+}
+
+fn has_passed(checkpoints: &Checkpoints, heads: &[i64]) -> bool {
+    heads.iter().zip(0..).all(|(head, partition)| {
+        *head == 0 || checkpoints.get(&partition).is_some_and(|(_, next)| next >= head)
+    })
 }
 
 pub(super) fn price(row: &tokio_postgres::Row) -> Result<(Sku, Price), StoreError> {

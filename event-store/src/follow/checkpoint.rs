@@ -24,13 +24,10 @@ const FIND: &str = "select next_offset, epoch, last_event_id from {schema}.check
 const BEGIN: &str = "insert into {schema}.checkpoint \
      (follower, generation, service, partition, next_offset, epoch, last_event_id) \
      values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
-/// Of a projection only the live generation counts, and of several versions the newest. A checkpoint of an older
-/// epoch lies behind the position whatever its offset: it counted on what the log has lost.
-const PENDING: &str = "select count(*), count(*) filter (where c.next_offset <= $3 or c.epoch < $4) \
-     from {schema}.checkpoint c \
-     where c.service = $1 and c.partition = $2 and c.generation = coalesce(( \
-       select g.generation from {schema}.generation g where g.projection = c.follower \
-        order by g.state = 'live' desc, g.version desc limit 1), c.generation)";
+/// A checkpoint of an older epoch lies behind the position whatever its offset: it counted on what the log has lost.
+const PENDING: &str = "select count(*), count(*) filter (where p.next_offset <= $3 or p.epoch < $4) \
+     from {schema}.checkpoint p \
+     where p.service = $1 and p.partition = $2 and p.generation = {live}";
 
 impl Checkpoint {
     /// The checkpoint of a follower, made where it starts if there is none.

@@ -317,11 +317,11 @@ impl Cursor {
 
     /// What follows from a failure: the same events one by one, a batch that parks the culprit, or a pause.
     pub(super) fn failed(&mut self, error: ApplyError, batch: Batch, ends: &Ends) -> Failed {
-        self.behind = true;
-        self.brought.clear();
         let lasting = !matches!(error, ApplyError::Transient(_));
         if lasting && self.singly == 0 {
             self.singly = batch.len();
+            self.brought.clear();
+            self.behind = true;
             return Failed::Again;
         }
         match (error, <[_; 1]>::try_from(batch.events)) {

@@ -61,16 +61,12 @@ const LIST: &str = "select p.follower, p.generation, p.service, p.partition, p.e
              = (p.follower, p.generation, p.service, p.partition, p.stream) \
            and b.log_offset > p.log_offset) \
      from {schema}.parked p \
-     where p.reason is not null and p.generation = coalesce(( \
-       select g.generation from {schema}.generation g where g.projection = p.follower \
-        order by g.state = 'live' desc, g.version desc limit 1), p.generation) \
+     where p.reason is not null and p.generation = {live} \
      order by p.parked_at, p.follower, p.service, p.partition, p.log_offset limit $1";
 /// Only of generations that are worked; who asks for all to be tried again takes back nobody's discard.
 const ASK: &str = "update {schema}.parked p set asked = $1, asked_by = $2, asked_why = $3 \
      where reason is not null and ($1 = 'discard' or asked is distinct from 'discard') \
-       and p.generation = coalesce(( \
-         select g.generation from {schema}.generation g where g.projection = p.follower \
-          order by g.state = 'live' desc, g.version desc limit 1), p.generation) \
+       and p.generation = {live} \
        and ($4::text is null or follower = $4) \
        and ($5::text is null or (service, partition, log_offset) = ($5, $6, $7))";
 

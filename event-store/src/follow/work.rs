@@ -146,9 +146,7 @@ impl Work {
         part.ask_at = Instant::now() + if part.ours { LOCK_PAUSE } else { SPARE };
         match self.read.locks.try_lock(&part.lock_name).await {
             Ok(None) => {
-                // Whatever held it up here does not hold up whoever works it.
-                self.marks.set(part.partition, None);
-                self.stops.note(&part.name, None);
+                self.forget(at);
                 true
             }
             Ok(Some(lock)) => {
@@ -173,31 +171,37 @@ impl Work {
     /// Leaves a partition to a process of the newer binary that wrote what this one cannot read. If there is
     /// none yet, this one takes it again, and it stays told that it stands still.
     async fn leave(&mut self, at: usize) {
+        self.give_back(at, SPARE).await;
+    }
+
+    async fn let_go(&mut self, at: usize) {
+        let part = &self.parts[at];
+        let pause = match part.spare_until {
+            None if !part.ours => SPARE,
+            // Time for the owner to ask.
+            Some(_) => 2 * LOCK_PAUSE,
+            None => LOCK_PAUSE,
+        };
+        self.give_back(at, pause).await;
+        self.forget(at);
+    }
+
+    async fn give_back(&mut self, at: usize, pause: Duration) {
         let part = &mut self.parts[at];
         part.spare_until = None;
-        part.ask_at = Instant::now() + SPARE;
+        part.ask_at = Instant::now() + pause;
+        part.parked.set(0.0);
         self.worker.let_go(part.partition);
         if let Some(lock) = part.lock.take() {
             lock.release().await;
         }
     }
 
-    async fn let_go(&mut self, at: usize) {
-        let part = &mut self.parts[at];
-        let pause = match part.spare_until.take() {
-            None if !part.ours => SPARE,
-            // Time for the owner to ask.
-            Some(_) => 2 * LOCK_PAUSE,
-            None => LOCK_PAUSE,
-        };
-        part.ask_at = Instant::now() + pause;
-        part.parked.set(0.0);
-        self.worker.let_go(part.partition);
+    /// Whatever held a partition up here does not hold up whoever works it.
+    fn forget(&self, at: usize) {
+        let part = &self.parts[at];
         self.marks.set(part.partition, None);
-        if let Some(lock) = part.lock.take() {
-            lock.release().await;
-            self.stops.note(&part.name, None);
-        }
+        self.stops.note(&part.name, None);
     }
 
     /// Tells how far each partition is, and what stopped it.

@@ -1,6 +1,6 @@
 use super::cursor::{Cursor, Ends, Failed, Prospect};
 use super::feed::{Feed, Transport};
-use super::{ApplyError, Aside, Batch, FollowLimits, Follower, Posted, ReadSide, post};
+use super::{ApplyError, Batch, FollowLimits, Follower, Posted, ReadSide, post};
 use crate::append::index;
 use crate::{Log, Recorded, StoreError};
 use futures_util::future::join_all;
@@ -221,29 +221,20 @@ impl LogWorker {
 
 impl Cursor {
     /// Posts a batch of its own, or parks what cannot be posted; none if another instance works the partition.
-    async fn post(&mut self, batch: Batch, ends: &Ends) -> Result<Option<usize>, StepError> {
-        let batch = match ends.post(std::slice::from_ref(&batch)).await {
-            Ok(Posted::Here) => {
-                self.posted(&batch);
-                return Ok(Some(batch.len()));
-            }
-            Ok(Posted::Overtaken) => return Ok((!self.overtaken()).then_some(0)),
-            Err(error) => match self.failed(error, batch, ends) {
-                Failed::Again => return Ok(Some(0)),
-                Failed::For(error) => return Err(error),
-                Failed::Park(batch) => batch,
-            },
-        };
-        match ends.post(std::slice::from_ref(&batch)).await {
-            Ok(Posted::Here) => {
-                self.posted(&batch);
-                ends.tell_parked(&batch);
-                Ok(Some(batch.len()))
-            }
-            Ok(Posted::Overtaken) => Ok((!self.overtaken()).then_some(0)),
-            Err(error) => {
-                self.put_off();
-                Err(error.into())
+    async fn post(&mut self, mut batch: Batch, ends: &Ends) -> Result<Option<usize>, StepError> {
+        loop {
+            match ends.post(std::slice::from_ref(&batch)).await {
+                Ok(Posted::Here) => {
+                    self.posted(&batch);
+                    ends.tell_parked(&batch);
+                    return Ok(Some(batch.len()));
+                }
+                Ok(Posted::Overtaken) => return Ok((!self.overtaken()).then_some(0)),
+                Err(error) => match self.failed(error, batch, ends) {
+                    Failed::Again => return Ok(Some(0)),
+                    Failed::For(error) => return Err(error),
+                    Failed::Park(parking) => batch = parking,
+                },
             }
         }
     }
@@ -252,11 +243,12 @@ impl Cursor {
 impl Ends {
     fn tell_parked(&self, batch: &Batch) {
         let follower = self.follower.name();
-        metrics::counter!("daybook_follower_parked_total", "follower" => follower.to_owned())
-            .increment(batch.aside.len() as u64);
-        for Aside { event, reason } in &batch.aside {
+        // What has no reason is behind an event that was told of.
+        let told = batch.aside.iter().filter_map(|it| Some((&it.event, it.reason.as_deref()?)));
+        for (event, why) in told {
+            metrics::counter!("daybook_follower_parked_total", "follower" => follower.to_owned())
+                .increment(1);
             let (position, stream) = (event.position().to_string(), &event.stream);
-            let why = reason.as_deref().unwrap_or_default();
             tracing::error!(
                 follower,
                 position,

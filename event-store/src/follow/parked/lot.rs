@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 /// What is parked of one partition for one follower, as the one who works it knows it.
 pub(in crate::follow) struct Lot {
@@ -15,6 +16,8 @@ pub(in crate::follow) struct Lot {
     /// When to look whether somebody asked for something.
     look_at: Instant,
 }
+
+type Argument<'a> = &'a (dyn ToSql + Sync);
 
 /// How often to look while something is parked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -56,12 +59,7 @@ impl Lot {
     }
 
     async fn count(&mut self, ends: &Ends) -> Result<(), StoreError> {
-        let client = ends.read.pool.get().await?;
-        let statement = client.prepare_cached(&ends.read.sql(STREAMS)).await?;
-        let (name, service) = (ends.follower.name(), &**ends.feed.log().service());
-        let arguments: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-            [&name, &ends.generation, &service, &self.partition];
-        let rows = client.query(&statement, &arguments).await?;
+        let rows = self.query(ends, STREAMS, &[]).await?;
         self.streams = rows.iter().map(|row| row.get(0)).collect();
         let count: i64 = rows.iter().map(|row| row.get::<_, i64>(1)).sum();
         self.count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -94,15 +92,15 @@ impl Lot {
     pub(in crate::follow) async fn look(&mut self, ends: &Ends) -> Result<(), ApplyError> {
         self.look_at = Instant::now() + LOOK_EVERY;
         let mut failing: HashSet<String> = HashSet::new();
-        let rows = self.next(ends).await?;
+        let rows = self.query(ends, NEXT, &[&AT_ONCE]).await?;
         for row in &rows {
             let (offset, stream): (i64, String) = (row.get(0), row.get(1));
             if failing.contains(&stream) {
                 continue;
             }
             if row.get::<_, Option<String>>(2).as_deref() == Some("discard") {
-                self.execute(ends, DISCARD, offset, None).await?;
-                let (follower, offset) = (ends.follower.name(), offset);
+                self.query(ends, DISCARD, &[&offset]).await?;
+                let follower = ends.follower.name();
                 tracing::warn!(follower, stream, offset, "a parked event was discarded, as asked");
                 continue;
             }
@@ -112,7 +110,7 @@ impl Lot {
                 Err(
                     ApplyError::Poison(why) | ApplyError::Unknown(why) | ApplyError::Broken(why),
                 ) => {
-                    self.execute(ends, FAILED, offset, Some(&super::plain(&why))).await?;
+                    self.query(ends, FAILED, &[&offset, &super::plain(&why)]).await?;
                     failing.insert(stream);
                 }
             }
@@ -122,15 +120,6 @@ impl Lot {
             self.count(ends).await?;
         }
         Ok(())
-    }
-
-    async fn next(&self, ends: &Ends) -> Result<Vec<Row>, StoreError> {
-        let client = ends.read.pool.get().await?;
-        let statement = client.prepare_cached(&ends.read.sql(NEXT)).await?;
-        let (name, service) = (ends.follower.name(), &**ends.feed.log().service());
-        let arguments: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-            [&name, &ends.generation, &service, &self.partition, &AT_ONCE];
-        Ok(client.query(&statement, &arguments).await?)
     }
 
     /// Posts one parked event. The row goes first: of two who try, one finds it gone.
@@ -144,9 +133,8 @@ impl Lot {
         tx.batch_execute("set local lock_timeout = '2s'").await?;
         let statement = tx.prepare_cached(&ends.read.sql(TAKE)).await?;
         let (name, service) = (ends.follower.name(), &**log.service());
-        let arguments: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-            [&name, &ends.generation, &service, &self.partition, &offset];
-        let Some(taken) = tx.query_opt(&statement, &arguments).await? else { return Ok(()) };
+        let key: [Argument<'_>; 5] = [&name, &ends.generation, &service, &self.partition, &offset];
+        let Some(taken) = tx.query_opt(&statement, &key).await? else { return Ok(()) };
         // What the log has lost since was never a part of it.
         if let Some(event) = event.filter(|event| event.event_id == taken.get::<_, uuid::Uuid>(0)) {
             post::apply(&*ends.follower, &tx, &[Arc::new(event)]).await?;
@@ -156,22 +144,17 @@ impl Lot {
         Ok(())
     }
 
-    async fn execute(
+    /// Runs a statement on what is parked here; `more` follows the four arguments that say where that is.
+    async fn query(
         &self,
         ends: &Ends,
         sql: &str,
-        offset: i64,
-        why: Option<&str>,
-    ) -> Result<(), StoreError> {
+        more: &[Argument<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
         let client = ends.read.pool.get().await?;
         let statement = client.prepare_cached(&ends.read.sql(sql)).await?;
         let (name, service) = (ends.follower.name(), &**ends.feed.log().service());
-        let mut arguments: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
-            vec![&name, &ends.generation, &service, &self.partition, &offset];
-        if let Some(why) = &why {
-            arguments.push(why);
-        }
-        client.execute(&statement, &arguments).await?;
-        Ok(())
+        let here: [Argument<'_>; 4] = [&name, &ends.generation, &service, &self.partition];
+        Ok(client.query(&statement, &[&here, more].concat()).await?)
     }
 }
