@@ -40,7 +40,7 @@ pub async fn late(read: &ReadSide, grace_s: f64, limit: i64) -> Result<Vec<Late>
     let client = read.pool.get().await?;
     let sql = format!(
         "select stream, key, due_at, tries, last_error from {}.due \
-         where due_at < clock_timestamp() - make_interval(secs => $1) order by due_at limit $2",
+         where due_at < now() - make_interval(secs => $1) order by due_at limit $2",
         read.schema
     );
     let rows = client.query(&sql, &[&grace_s, &limit]).await?;
@@ -66,8 +66,8 @@ pub async fn retry(
 ) -> Result<u64, StoreError> {
     let client = read.pool.get().await?;
     let sql = read.sql(
-        "update {schema}.due set lease_until = '-infinity' \
-         where claimed_by is null and tries > 0 and lease_until > clock_timestamp() \
+        "update {schema}.due set put_off_until = '-infinity' \
+         where claimed_by is null and tries > 0 and put_off_until > now() \
            and ($1::text is null or stream = $1) and ($2::text is null or key = $2)",
     );
     Ok(client.execute(&sql, &[&stream, &key]).await?)

@@ -209,6 +209,8 @@ impl Cluster {
         set("shared_buffers=256MB");
         set("max_wal_size=2GB");
         set("checkpoint_timeout=15min");
+        // Dues come and go: what is dead of them is looked at until it is vacuumed.
+        set("autovacuum_naptime=10s");
         // Its statements are many and short; compiling them costs more than it saves.
         set("jit=off");
         if !self.settings.durable {

@@ -21,7 +21,7 @@ pub struct DueWatch {
 const ANSWER: Duration = Duration::from_secs(1);
 
 const WAITING: &str = "select count(*) from (select from {schema}.due \
-     where due_at <= clock_timestamp() and lease_until <= clock_timestamp() and starts_with(stream, $1) \
+     where greatest(due_at, put_off_until) <= now() and lease_until <= now() and starts_with(stream, $1) \
      limit 10000) waiting";
 
 impl DueWatch {

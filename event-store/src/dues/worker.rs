@@ -88,17 +88,17 @@ pub struct DueWorker<D: Owes> {
 /// killed left its leases behind, but not its connection: nobody waits for them.
 const CLAIM: &str = "with mine as materialized (\
        select stream, key from {schema}.due \
-        where due_at <= clock_timestamp() and starts_with(stream, $3) \
-          and (lease_until <= clock_timestamp() \
+        where greatest(due_at, put_off_until) <= now() and starts_with(stream, $3) \
+          and (lease_until <= now() \
                or claimed_by is not null and claimed_by not in (select pid from pg_stat_activity)) \
-        order by due_at limit $1 for update skip locked) \
+        order by greatest(due_at, put_off_until) limit $1 for update skip locked) \
      update {schema}.due d set tries = d.tries + 1, claimed_by = pg_backend_pid(), \
-       lease_until = clock_timestamp() + make_interval(secs => $2) \
+       lease_until = now() + make_interval(secs => $2) \
      from mine where d.stream = mine.stream and d.key = mine.key \
      returning d.stream, d.key, d.request, d.correlation, d.causation, d.due_at, d.tries";
 /// A try that outlived its lease must not shorten the lease of the one that followed it.
 const PUT_OFF: &str = "update {schema}.due set last_error = $3, claimed_by = null, \
-       lease_until = clock_timestamp() + make_interval(secs => $4) \
+       lease_until = '-infinity', put_off_until = now() + make_interval(secs => $4) \
      where stream = $1 and key = $2 and tries = $5";
 
 impl<D: Owes> DueWorker<D> {
@@ -128,16 +128,9 @@ impl<D: Owes> DueWorker<D> {
     /// Works until stopped, then lets what is under way finish.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let claimed = match self.try_step().await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    let category = D::CATEGORY;
-                    tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
-                    0
-                }
-            };
-            if claimed > 0 && self.running.len() < self.limits.concurrency {
-                continue;
+            if let Err(error) = self.try_step().await {
+                let category = D::CATEGORY;
+                tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
             }
             let full = self.running.len() >= self.limits.concurrency;
             tokio::select! {

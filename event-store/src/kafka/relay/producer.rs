@@ -29,7 +29,7 @@ pub(super) fn open(
         // The guarantee does not cover time-outs, so there are none.
         .set("message.timeout.ms", "0")
         .set("compression.type", "lz4")
-        .set("linger.ms", "1")
+        .set("linger.ms", "0")
         .set("queue.buffering.max.kbytes", "65536")
         .create_with_context(Context(deliveries))?;
     Ok(Polled::new(producer)?)
