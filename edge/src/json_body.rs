@@ -1,4 +1,4 @@
-use crate::{Fields, Limits, Problem, fields::read_document, strict_json};
+use crate::{Fields, Limits, Problem, admission::Permit, fields::read_document, strict_json};
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -57,6 +57,9 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
                 );
             }
         };
+        if let Some(permit) = parts.extensions.get::<Permit>() {
+            permit.wait();
+        }
         if !bytes.is_empty() && !is_plain_json(&parts.headers) {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
                 .detail("Send JSON: Content-Type: application/json, with no Content-Encoding."));

@@ -142,6 +142,8 @@ impl Line {
         }
         match status {
             500 => line!(error),
+            // Whoever refuses for want of time does not spend it on a line for each.
+            503 if problem.as_deref() == Some("urn:daybook:problem:busy") => line!(debug),
             501.. => line!(warn),
             ..500 => line!(info),
         }

@@ -5,9 +5,10 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,6 +18,15 @@ const IDLE_LIMIT: Duration = Duration::from_secs(75);
 /// After a failed accept (no file descriptors left, mostly) nothing is accepted for this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+
+/// Bounds of [`run`].
+#[derive(Clone, Copy, Debug)]
+pub struct Serving {
+    /// Connections that are open at once; whoever comes then waits to be accepted.
+    pub connections: usize,
+    /// How long an orderly stop may take.
+    pub deadline: Duration,
+}
 
 /// The deadline passed with connections still open; they were cut.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +38,20 @@ pub struct Unfinished {
 /// Serves the router until `shutdown`; then accepts nothing new, finishes what is in flight, and returns by
 /// the deadline.
 ///
-/// This is `axum::serve` with three things that it lacks: a limit on slow and idle connections, answers
-/// that are not held back by Nagle's algorithm, and an end to what outlives the deadline.
+/// This is `axum::serve` with four things that it lacks: limits on the number of connections and on slow and idle
+/// ones, answers that are not held back by Nagle's algorithm, and an end to what outlives the deadline.
 pub async fn run(
     listener: TcpListener,
     router: Router,
     shutdown: CancellationToken,
-    deadline: Duration,
+    limits: Serving,
 ) -> Result<(), Unfinished> {
+    let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let accept = async || {
+        let place = room.clone().acquire_owned().await.expect("it is never closed");
+        (place, listener.accept().await)
+    };
+    let open = ::metrics::gauge!("http_connections");
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     let mut tidy = interval(TIDY_EVERY);
     tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -43,10 +59,16 @@ pub async fn run(
         tokio::select! {
             () = shutdown.cancelled() => break,
             _ = tidy.tick() => metrics::tidy(),
-            accepted = listener.accept() => match accepted {
+            (place, accepted) = accept() => match accepted {
                 Ok((stream, _)) => {
-                    let serving = serve(stream, router.clone(), shutdown.clone());
-                    connections.spawn(cut.clone().run_until_cancelled_owned(serving));
+                    let (serving, cut) = (serve(stream, router.clone(), shutdown.clone()), cut.clone());
+                    let open = open.clone();
+                    connections.spawn(async move {
+                        open.increment(1);
+                        cut.run_until_cancelled_owned(serving).await;
+                        open.decrement(1);
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -57,7 +79,7 @@ pub async fn run(
     }
     drop(listener);
     connections.close();
-    if timeout(deadline, connections.wait()).await.is_ok() {
+    if timeout(limits.deadline, connections.wait()).await.is_ok() {
         return Ok(());
     }
     let unfinished = Unfinished { connections: connections.len() };

@@ -2,7 +2,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use edge::{JsonBody, Limits, Unfinished, layered, run};
+use edge::{JsonBody, Limits, Serving, Unfinished, layered, run};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Far more than anything here takes.
 const SOON: Duration = Duration::from_secs(10);
+
+const CONNECTIONS: usize = 20;
 
 struct Server {
     address: std::net::SocketAddr,
@@ -40,7 +42,8 @@ async fn server(deadline: Duration) -> Server {
     let router = layered(router, Limits::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let running = tokio::spawn(run(listener, router, shutdown.clone(), deadline));
+    let serving = Serving { connections: CONNECTIONS, deadline };
+    let running = tokio::spawn(run(listener, router, shutdown.clone(), serving));
     Server { address, shutdown, came, go, running }
 }
 
@@ -130,4 +133,19 @@ async fn whoever_asks_before_sending_too_much_need_not_send_it() {
     let head = "POST /body HTTP/1.1\r\nhost: here\r\nexpect: 100-continue\r\ncontent-length: 9999999\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     assert!(answer(stream).await.starts_with("HTTP/1.1 413"));
+}
+
+#[tokio::test]
+async fn beyond_their_number_connections_wait_until_one_is_closed() {
+    let server = server(SOON).await;
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        open.push(asking(&server).await);
+    }
+    let mut waits = TcpStream::connect(server.address).await.unwrap();
+    waits.write_all(b"GET /wait HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+    let came = timeout(Duration::from_millis(300), server.came.notified()).await;
+    assert!(came.is_err(), "one more than there is room for was let in");
+    drop(open.pop());
+    timeout(SOON, server.came.notified()).await.unwrap();
 }
