@@ -8,6 +8,7 @@
 mod error;
 mod flags;
 mod keys;
+mod limits;
 mod said;
 mod secret;
 mod source;
@@ -24,9 +25,10 @@ use serde::Deserialize;
 pub use error::SettingsError;
 pub use flags::{Flags, ReachFlags, ServeFlags};
 pub(crate) use keys::most_alike;
+pub use limits::Limits;
 pub use said::Row;
 pub use secret::Secret;
-pub use template::template;
+pub use template::{limits, template};
 
 use crate::embedded::{EmbeddedSettings, KafkaChoice};
 use said::Said;
@@ -57,6 +59,14 @@ pub struct Settings {
     pub shutdown_s: u64,
     pub settle_deadline_s: u32,
     pub finish_deadline_s: u32,
+    #[serde(skip)]
+    pub limits: Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        source::defaults().limits().expect("the defaults are of their types; tests begin with them")
+    }
 }
 
 /// Whether a Kafka is embedded when none is given.
@@ -143,6 +153,7 @@ impl Loaded {
         self.must("shutdown_s", settings.shutdown_s >= 1, "at least 1")?;
         self.must("settle_deadline_s", settings.settle_deadline_s >= 1, "at least 1")?;
         self.must("finish_deadline_s", settings.finish_deadline_s >= 1, "at least 1")?;
+        self.check_limits()?;
         let names_a_topic = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let prefix = &settings.topic_prefix;
         let is_prefix = prefix.len() <= 64 && prefix.chars().all(names_a_topic);
@@ -161,6 +172,20 @@ impl Loaded {
             url.is_none_or(is_postgres),
             "postgres://user:password@host:port/name",
         )
+    }
+
+    /// A bound of nothing would stop what it bounds.
+    fn check_limits(&self) -> Result<(), SettingsError> {
+        let limits = &self.settings.limits;
+        for key in keys::KEYS.iter().filter(|key| key.reach == keys::Reach::File) {
+            self.must(key.name, self.said.number(key) >= Some(1), "at least 1")?;
+        }
+        let (page, window) = (limits.relay_page, limits.relay_window);
+        self.must("relay_page", page <= window, "at most `relay_window`")?;
+        let (first, most) = (limits.due_retry_first_ms, limits.due_retry_most_ms);
+        self.must("due_retry_first_ms", first <= most, "at most `due_retry_most_ms`")?;
+        self.must("append_batch", limits.append_batch <= 2_000, "at most 2000")?;
+        self.must("event_bytes", limits.event_bytes <= 64 << 20, "at most 67108864")
     }
 
     fn must(

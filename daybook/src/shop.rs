@@ -15,7 +15,7 @@ use edge::Health;
 use event_store::dues::DueWatch;
 use event_store::follow::{Feed, Follower, ReadSide, Runner};
 use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayWatch};
-use event_store::{Log, TransactLimits, Transactor, migrate};
+use event_store::{Log, Transactor, migrate};
 use projections::{Generations, Queries};
 use sagas::provider::Provider;
 use sagas::{Saga, checkout, payment};
@@ -61,7 +61,7 @@ impl Shop {
         let acting = CancellationToken::new();
         let tasks = TaskTracker::new();
         let feeds: Vec<Feed> = services.values().map(|s| Feed::new(s.log.clone())).collect();
-        let runner = Runner::new(feeds.clone(), acting.clone());
+        let runner = Runner::limited(feeds.clone(), acting.clone(), settings.limits.follow());
         let health = Health::default();
 
         let api = command_api(&services, &settings).await?;
@@ -82,6 +82,11 @@ impl Shop {
             projections::follow(generations.clone(), runner.clone(), reads.clone(), acting.clone());
         tasks.spawn(following);
 
+        // Pools of their own: a rush of queries must not hold up the followers.
+        let asked = services
+            .iter()
+            .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
+        let asked = asked.collect::<Result<Vec<_>, _>>()?;
         let relays = start_kafka(&settings, &services, feeds, &tasks, &acting);
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
@@ -89,19 +94,16 @@ impl Shop {
             runner: runner.clone(),
             dues,
             relays,
-            reads: reads.clone(),
+            gauges: gauges(&services, &api, &asked),
+            reads,
             stop: acting.clone(),
         }));
         let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
-        // Pools of their own: a rush of queries must not hold up the followers.
-        let asked = services
-            .iter()
-            .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
-        let asked = asked.collect::<Result<Vec<_>, _>>()?;
         let queries = Queries::new(asked, logs.values().cloned().collect(), generations);
-        let router = command_api::router(api)
-            .merge(projections::router(queries))
-            .merge(edge::health::routes(health.clone()));
+        let limits = &settings.limits;
+        let commands = edge::admitted(command_api::router(api), "commands", limits.of_commands());
+        let queries = edge::admitted(projections::router(queries), "queries", limits.of_queries());
+        let router = commands.merge(queries).merge(edge::health::routes(health.clone()));
         Ok(Shop { health, router, logs, runner, acting, tasks })
     }
 
@@ -130,13 +132,30 @@ impl Shop {
     }
 }
 
+/// What shows how near each queue and pool is to its bound.
+fn gauges(services: &Services, api: &CommandApi, asked: &[ReadSide]) -> Vec<watch::Gauge> {
+    let logs = services.values().map(|service| watch::of_log(&service.log));
+    let followers = services.values().map(|it| watch::of_read_side("followers", &it.read));
+    let queries = asked.iter().map(|read| watch::of_read_side("queries", read));
+    let transactors = [
+        watch::of_transactor(&api.products),
+        watch::of_transactor(&api.stock),
+        watch::of_transactor(&api.orders),
+        watch::of_transactor(&api.payments),
+    ];
+    logs.chain(followers).chain(queries).chain(transactors).collect()
+}
+
 async fn command_api(services: &Services, settings: &ShopSettings) -> Result<CommandApi> {
     let orders = &services["orders"];
     let pool = orders.log.database().pool("daybook prices", settings.readers)?;
     let prices = Prices::open(pool, &services["catalogue"].log).await?;
-    let limits = || TransactLimits::default();
+    let limits = || settings.limits.transact();
     Ok(CommandApi {
-        settings: Settings { accept_history: settings.accept_history, ..Settings::default() },
+        settings: Settings {
+            accept_history: settings.accept_history,
+            min_position_wait: settings.limits.min_position_wait(),
+        },
         products: Transactor::new(services["catalogue"].log.clone(), limits()),
         stock: Transactor::new(services["inventory"].log.clone(), limits()),
         orders: Transactor::new(orders.log.clone(), limits()),
@@ -155,18 +174,19 @@ fn sagas(
         order: api.orders.clone(),
         payment: api.payments.clone(),
     };
+    let limits = &settings.limits;
     let log = services["checkout"].log.clone();
     let checkout = checkout::saga(
-        Transactor::new(log, TransactLimits::default()),
+        Transactor::new(log, limits.transact()),
         others,
         &services["checkout"].read,
-        checkout::Settings { patience: settings.patience, ..checkout::Settings::default() },
+        checkout::Settings { patience: settings.patience, limits: limits.requests() },
     );
     let (url, key) = (&settings.provider_url, &settings.provider_key);
-    let provider = Provider::new(url, key, settings.provider_timeouts, settings.breaker)
+    let provider = Provider::new(url, key, limits.provider_timeouts(), limits.breaker())
         .context("the payment provider's client")?;
     let read = &services["payments"].read;
-    let payment = payment::saga(api.payments.clone(), read, provider, payment::usual_limits());
+    let payment = payment::saga(api.payments.clone(), read, provider, limits.calls());
     Ok((checkout, payment))
 }
 
@@ -200,7 +220,7 @@ fn start_kafka(
         let topic = format!("{}{topic}", settings.topic_prefix);
         let relay = Relay::new(
             services[service.as_str()].log.clone(),
-            RelaySettings::new(settings.brokers.clone(), &topic),
+            settings.limits.relay(RelaySettings::new(settings.brokers.clone(), &topic)),
         );
         relays.push(relay.watch());
         tasks.spawn(relay.run(stop.clone()));

@@ -31,7 +31,6 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 const RETRY_AFTER_S: u32 = 1;
 
 /// Puts an admission around endpoints; `kind` names it in metrics.
-#[must_use]
 pub fn admitted(router: Router, kind: &'static str, limits: AdmissionLimits) -> Router {
     let inside = metrics::gauge!("daybook_requests_inside", "kind" => kind);
     let refused = metrics::counter!("daybook_requests_refused_total", "kind" => kind);
@@ -92,7 +91,12 @@ impl Admission {
         state.untold += 1;
         if state.told.is_none_or(|told| now - told > TELL_EVERY) {
             let (kind, refused, inside) = (self.kind, state.untold, state.count);
-            tracing::warn!(kind, refused, inside, "more is asked than can be done; some is refused");
+            tracing::warn!(
+                kind,
+                refused,
+                inside,
+                "more is asked than can be done; some is refused"
+            );
             (state.untold, state.told) = (0, Some(now));
         }
     }

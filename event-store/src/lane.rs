@@ -88,8 +88,11 @@ impl Lane {
     }
 
     pub(crate) async fn run(mut self) {
+        metrics::counter!("daybook_append_resent_total").increment(0);
         while let Some(batch) = self.next_batch().await {
             metrics::histogram!("daybook_append_batch_chains").record(batch.len() as f64);
+            let bytes: usize = batch.iter().map(|job| job.chain.bytes()).sum();
+            metrics::histogram!("daybook_append_batch_bytes").record(bytes as f64);
             self.append(batch).await;
         }
     }

@@ -190,6 +190,18 @@ impl Log {
         &self.0.database
     }
 
+    /// Chains that wait for a lane.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.0.lanes.iter().map(|lane| lane.max_capacity() - lane.capacity()).sum()
+    }
+
+    /// The connections that read.
+    #[must_use]
+    pub fn readers(&self) -> &Pool {
+        &self.0.readers
+    }
+
     /// The next offset of each partition as this process knows it: told at once by the lanes of this
     /// process, by [`refresh_heads`](Self::refresh_heads) for what other processes append.
     #[must_use]

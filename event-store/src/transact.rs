@@ -137,6 +137,8 @@ pub fn event_id(stream: &str, command_id: Uuid, ordinal: i32) -> Uuid {
 impl<D: Decider> Transactor<D> {
     #[must_use]
     pub fn new(log: Log, limits: TransactLimits) -> Self {
+        // What has not happened yet is shown as such.
+        metrics::counter!("daybook_transact_conflicts_total").increment(0);
         let cache = drive::cache(limits.cache_bytes, Weight);
         let queues = Mutex::default();
         Transactor(Arc::new(Inner { log, limits, cache, queues, queued: AtomicUsize::new(0) }))
@@ -145,6 +147,12 @@ impl<D: Decider> Transactor<D> {
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.0.log
+    }
+
+    /// Commands that wait, and bytes of the states that are kept.
+    #[must_use]
+    pub fn load(&self) -> (usize, u64) {
+        (self.0.queued.load(Ordering::Relaxed), self.0.cache.weight())
     }
 
     /// Decides a command and appends what it decided. The answer comes after the commit, a rejection's

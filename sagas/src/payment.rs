@@ -17,12 +17,6 @@ use crate::{Saga, envelope};
 /// longer than this is looked up before it is asked again.
 const KEY_LIFE: Duration = Duration::from_secs(20 * 60 * 60);
 
-/// Bounds of the calls to the provider.
-#[must_use]
-pub fn usual_limits() -> DueLimits {
-    DueLimits { concurrency: 32, ..DueLimits::default() }
-}
-
 /// The saga of the `payments` service. A call and its look-ups should fit into the limits' lease;
 /// where they do not, the provider sees the same key twice at once, which harms nobody.
 #[must_use]

@@ -17,6 +17,9 @@ pub(super) struct Config {
     /// Print a daybook.toml with every key and what it means instead
     #[arg(long)]
     template: bool,
+    /// Print the bounds of every queue, batch, pool, wait and retry with their metrics, as a table in Markdown
+    #[arg(long, conflicts_with = "template")]
+    limits: bool,
     #[command(flatten)]
     flags: ServeFlags,
 }
@@ -25,12 +28,17 @@ const EXAMPLES: &str = "\
 Examples:
   daybook config
   DAYBOOK_LISTEN=0.0.0.0:80 daybook config --lanes 4
-  daybook config --template > daybook.toml";
+  daybook config --template > daybook.toml
+  daybook config --limits";
 
 impl Config {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         if self.template {
             print!("{}", settings::template());
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.limits {
+            print!("{}", settings::limits());
             return Ok(ExitCode::SUCCESS);
         }
         let rows: Vec<_> = Loaded::of_this_process(&self.flags)?.rows().collect();

@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use domain::checkout::checkout::Patience;
-use edge::{Health, Limits};
+use edge::{Health, Limits, Serving};
 use event_store::Database;
-use sagas::provider::{BreakerSettings, Timeouts};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -85,7 +84,8 @@ async fn serve(
     let router = edge::layered(shop.router(), limits);
     // Half of the time for what callers wait for, the rest for what goes on behind.
     let half = settings.shutdown() / 2;
-    if let Err(cut) = edge::run(listener, router, stop, half).await {
+    let serving = Serving { connections: settings.limits.connections, deadline: half };
+    if let Err(cut) = edge::run(listener, router, stop, serving).await {
         tracing::warn!(%cut, "not every request was finished");
     }
     shop.stop(half).await;
@@ -105,12 +105,11 @@ fn shop_settings(settings: &Settings, embedded: &Embedded, provider: &Provider) 
         accept_history: settings.accept_history,
         provider_url: provider.url.clone(),
         provider_key: provider.key.clone(),
-        provider_timeouts: Timeouts::default(),
-        breaker: BreakerSettings::default(),
         patience: Patience {
             settle_s: settings.settle_deadline_s,
             finish_s: settings.finish_deadline_s,
         },
+        limits: settings.limits.clone(),
     }
 }
 

@@ -31,7 +31,11 @@ impl<const EVERY: bool> Flags<EVERY> {
     }
 
     fn keys() -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(|key| EVERY || key.reach == Reach::All)
+        KEYS.iter().filter(|key| match key.reach {
+            Reach::All => true,
+            Reach::Serve => EVERY,
+            Reach::File => false,
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every key, once.
 
+mod table;
+
 /// One setting.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -11,6 +13,8 @@ pub(super) struct Key {
     pub(super) help: &'static str,
     pub(super) reach: Reach,
     pub(super) secrecy: Secrecy,
+    /// Of a bound: where to see how near one is to it.
+    pub(super) metric: Option<&'static str>,
 }
 
 /// Which commands have the key as a flag. In the file and in the environment all keys are welcome.
@@ -20,6 +24,8 @@ pub(super) enum Reach {
     All,
     /// `serve`: it says how Daybook runs.
     Serve,
+    /// None: a bound that is seldom changed, in the file or the environment.
+    File,
 }
 
 /// What must not be shown.
@@ -39,7 +45,18 @@ const fn key(
     help: &'static str,
 ) -> Key {
     let (reach, secrecy) = (Reach::Serve, Secrecy::Open);
-    Key { name, default: Some(default), value, help, reach, secrecy }
+    Key { name, default: Some(default), value, help, reach, secrecy, metric: None }
+}
+
+/// A bound with its default, which is no flag, and where to see how near one is to it.
+const fn bound(
+    name: &'static str,
+    default: &'static str,
+    value: &'static str,
+    help: &'static str,
+    metric: &'static str,
+) -> Key {
+    Key { reach: Reach::File, ..key(name, default, value, help).bound(metric) }
 }
 
 impl Key {
@@ -49,6 +66,10 @@ impl Key {
 
     const fn everywhere(self) -> Self {
         Self { reach: Reach::All, ..self }
+    }
+
+    const fn bound(self, metric: &'static str) -> Self {
+        Self { metric: Some(metric), ..self }
     }
 
     const fn secret(self, secrecy: Secrecy) -> Self {
@@ -65,7 +86,7 @@ impl Key {
         match self.value {
             "ADDRESS" => "an address such as 127.0.0.1:7400",
             "PORT" => "a port from 0 to 65535",
-            "NUMBER" | "SECONDS" | "BYTES" => "a whole number",
+            "NUMBER" | "SECONDS" | "MILLISECONDS" | "BYTES" => "a whole number",
             other => other,
         }
     }
@@ -76,90 +97,7 @@ impl Key {
     }
 }
 
-/// In the order in which they are shown.
-pub(super) const KEYS: &[Key] = &[
-    key("data_dir", ".daybook", "FOLDER", "Where the embedded Postgres and Kafka keep their data")
-        .everywhere(),
-    key(
-        "database_url",
-        "",
-        "URL",
-        "A Postgres of yours, as a user who may create schemas and roles; without it one is \
-         embedded. DATABASE_URL is heard too",
-    )
-    .unset()
-    .everywhere()
-    .secret(Secrecy::Password),
-    key(
-        "kafka_brokers",
-        "",
-        "HOST:PORT,…",
-        "A Kafka of yours; without it one is embedded. KAFKA_BROKERS is heard too",
-    )
-    .unset()
-    .everywhere(),
-    key("topic_prefix", "", "TEXT", "What the names of topics and consumer groups begin with")
-        .everywhere(),
-    key(
-        "log",
-        "warn,daybook=info,request=info",
-        "FILTER",
-        "What is logged, in the words of tracing: `info`, `warn,event_store=debug`",
-    )
-    .everywhere(),
-    key(
-        "log_format",
-        "text",
-        "text|json",
-        "How a line of the log looks: for people or for machines",
-    )
-    .everywhere(),
-    key("listen", "127.0.0.1:7400", "ADDRESS", "Where to listen; port 0 is any free one"),
-    key(
-        "kafka",
-        "auto",
-        "auto|off",
-        "Whether to embed a Kafka when none is given: `auto` does if there is a Java; with `off` \
-         followers read the log alone",
-    ),
-    key("kafka_port", "9092", "PORT", "The port of the embedded Kafka; 0 is any free one"),
-    key(
-        "kafka_jars",
-        "",
-        "FOLDER",
-        "Where Kafka's jars are; without it, where `make setup` puts them",
-    )
-    .unset(),
-    key("partitions", "8", "NUMBER", "Partitions of a log; fixed when the log is made"),
-    key("lanes", "2", "NUMBER", "Connections that append, for each log"),
-    key("readers", "4", "NUMBER", "Connections that read, for each log"),
-    key("followers", "8", "NUMBER", "Connections of the followers, for each service"),
-    key("accept_history", "false", "true|false", "Let an import send its own prices and times"),
-    key(
-        "provider_url",
-        "",
-        "URL",
-        "A payment provider that speaks Stripe's wire format; without it a sandbox inside moves \
-         no money",
-    )
-    .unset(),
-    key("provider_key", "", "KEY", "What the provider knows us by").unset().secret(Secrecy::Whole),
-    key("body_limit_bytes", "1048576", "BYTES", "The longest body of a request"),
-    key("request_timeout_s", "30", "SECONDS", "How long a request may take"),
-    key("shutdown_s", "20", "SECONDS", "How long an orderly stop may take"),
-    key(
-        "settle_deadline_s",
-        "900",
-        "SECONDS",
-        "How long an order may take to be confirmed before it is cancelled",
-    ),
-    key(
-        "finish_deadline_s",
-        "86400",
-        "SECONDS",
-        "How long what follows may take before a person is told",
-    ),
-];
+pub(super) use table::KEYS;
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)

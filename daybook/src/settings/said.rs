@@ -1,11 +1,11 @@
 //! What the sources said: a value and its origin for each key.
 
 use config::{ConfigError, Map, Value, ValueKind};
+use serde::de::DeserializeOwned;
 
-use super::Settings;
 use super::error::SettingsError;
-use super::keys::{self, KEYS, Key};
-use super::secret;
+use super::keys::{self, KEYS, Key, Reach};
+use super::{Limits, Settings, secret};
 
 /// One key, what is in force and where it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +46,26 @@ impl Said {
 
     /// Gives the values their types; a number may have been said as text.
     pub(super) fn settings(&self) -> Result<Settings, SettingsError> {
-        let all = Value::new(None, ValueKind::Table(self.0.clone()));
-        all.try_deserialize().map_err(|error| self.wrong(error))
+        let mut settings: Settings = self.typed(|reach| reach != Reach::File)?;
+        settings.limits = self.limits()?;
+        Ok(settings)
+    }
+
+    pub(super) fn limits(&self) -> Result<Limits, SettingsError> {
+        self.typed(|reach| reach == Reach::File)
+    }
+
+    fn typed<T: DeserializeOwned>(&self, of: fn(Reach) -> bool) -> Result<T, SettingsError> {
+        let is = |name: &String| keys::find(name).is_some_and(|key| of(key.reach));
+        let said = self.0.iter().filter(|(name, _)| is(name));
+        let said = said.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let table = Value::new(None, ValueKind::Table(said));
+        table.try_deserialize().map_err(|error| self.wrong(error))
+    }
+
+    /// A value that is a whole number.
+    pub(super) fn number(&self, key: &Key) -> Option<u64> {
+        self.0.get(key.name)?.clone().into_uint().ok()
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = Row> {

@@ -1,6 +1,6 @@
 //! A settings file to start from.
 
-use super::keys::KEYS;
+use super::keys::{KEYS, Key};
 
 /// A `daybook.toml` that changes nothing: every key with what it means, as a comment.
 pub fn template() -> String {
@@ -19,4 +19,15 @@ pub fn template() -> String {
         ));
     }
     text
+}
+
+/// Every bound with its default and where to see how near one is to it, as a table in Markdown.
+pub fn limits() -> String {
+    let row = |key: &Key| {
+        let metric = key.metric?;
+        let default = key.default.unwrap_or_default();
+        Some(format!("| `{}` | {default} | {} | `{metric}` |\n", key.name, key.help))
+    };
+    let head = "| key | default | bounds | metric |\n|---|---|---|---|\n".to_owned();
+    KEYS.iter().filter_map(row).fold(head, |table, row| table + &row)
 }

@@ -1,8 +1,9 @@
 use anyhow::{Result, bail};
 use domain::checkout::checkout::Patience;
 use event_store::{Database, LogSettings};
-use sagas::provider::{BreakerSettings, Timeouts};
 use tokio::sync::watch;
+
+use crate::settings::Limits;
 
 /// The services of the shop, each with its topic.
 pub const SERVICES: [(&str, &str); 5] = [
@@ -35,18 +36,15 @@ pub struct ShopSettings {
     pub accept_history: bool,
     pub provider_url: String,
     pub provider_key: String,
-    pub provider_timeouts: Timeouts,
-    pub breaker: BreakerSettings,
     pub patience: Patience,
+    pub limits: Limits,
 }
 
 impl ShopSettings {
     pub(super) fn log(&self, service: &str) -> LogSettings {
-        LogSettings {
-            lanes: self.lanes,
-            readers: self.readers,
-            ..LogSettings::new(service, self.partitions, self.database.of_service(service))
-        }
+        let database = self.database.of_service(service);
+        let settings = self.limits.log(LogSettings::new(service, self.partitions, database));
+        LogSettings { lanes: self.lanes, readers: self.readers, ..settings }
     }
 
     /// For each service its lanes, readers of the log, followers, queries, the locks and the relay; and

@@ -1,9 +1,10 @@
 use command_api::prices::Prices;
+use decider::Decider;
 use edge::{Component, Health};
-use event_store::Progress;
 use event_store::dues::DueWatch;
 use event_store::follow::{ReadSide, Runner};
 use event_store::kafka::RelayWatch;
+use event_store::{Log, Progress, Transactor};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -17,8 +18,12 @@ pub(super) struct Watched {
     pub(super) dues: Vec<DueWatch>,
     pub(super) relays: Vec<RelayWatch>,
     pub(super) reads: Vec<ReadSide>,
+    /// Each sets gauges to what is there now.
+    pub(super) gauges: Vec<Gauge>,
     pub(super) stop: CancellationToken,
 }
+
+pub(super) type Gauge = Box<dyn Fn() + Send + Sync>;
 
 const EVERY: Duration = Duration::from_millis(500);
 /// What has stood still for so long though there was work is said to hang.
@@ -62,11 +67,47 @@ pub(super) async fn watch(mut watched: Watched) {
             "relays": shown("relay", &of_relays),
             "relay_troubles": troubles.collect::<Vec<_>>(),
         }));
+        watched.gauges.iter().for_each(|gauge| gauge());
         tokio::select! {
             () = watched.stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// What waits in a write path, and what it keeps.
+pub(super) fn of_transactor<D: Decider>(transactor: &Transactor<D>) -> Gauge {
+    let transactor = transactor.clone();
+    Box::new(move || {
+        let (queued, kept) = transactor.load();
+        metrics::gauge!("daybook_transact_queued", "category" => D::CATEGORY).set(queued as f64);
+        metrics::gauge!("daybook_transact_cache_bytes", "category" => D::CATEGORY).set(kept as f64);
+    })
+}
+
+/// What waits for a log, to write and to read.
+pub(super) fn of_log(log: &Log) -> Gauge {
+    let log = log.clone();
+    Box::new(move || {
+        let service = log.service().to_string();
+        metrics::gauge!("daybook_lane_queued", "service" => service).set(log.queued() as f64);
+        let status = log.readers().status();
+        show_pool(format!("{}/readers", log.service()), status.size, status.waiting);
+    })
+}
+
+pub(super) fn of_read_side(whose: &'static str, read: &ReadSide) -> Gauge {
+    let read = read.clone();
+    Box::new(move || {
+        let status = read.pool.status();
+        show_pool(format!("{}/{whose}", read.service), status.size, status.waiting);
+    })
+}
+
+fn show_pool(pool: String, connections: usize, waiting: usize) {
+    let labels = [("pool", pool)];
+    metrics::gauge!("daybook_pool_connections", &labels).set(connections as f64);
+    metrics::gauge!("daybook_pool_waiting", &labels).set(waiting as f64);
 }
 
 fn tell(component: &Component, wrong: Vec<String>) {

@@ -11,6 +11,7 @@ mod support;
 mod shop;
 mod flash_sale;
 mod kafka_copy;
+mod limits;
 mod without_kafka;
 mod shutdown;
 mod own_servers;

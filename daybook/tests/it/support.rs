@@ -100,7 +100,8 @@ impl World {
         if self.accept_history {
             command.arg("--accept-history");
         }
-        command.args(&self.flags);
+        // A debug build among other tests is slow; that is no overload.
+        command.env("DAYBOOK_OVERLOAD_MS", "60000").args(&self.flags);
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         Daybook::of(child, port)
     }

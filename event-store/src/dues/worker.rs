@@ -127,11 +127,14 @@ impl<D: Owes> DueWorker<D> {
 
     /// Works until stopped, then lets what is under way finish.
     pub async fn run(mut self, stop: CancellationToken) {
+        metrics::counter!("daybook_due_retries_total", "category" => D::CATEGORY).increment(0);
+        let under_way = metrics::gauge!("daybook_dues_under_way", "category" => D::CATEGORY);
         while !stop.is_cancelled() {
             if let Err(error) = self.try_step().await {
                 let category = D::CATEGORY;
                 tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
             }
+            under_way.set(self.running.len() as f64);
             let full = self.running.len() >= self.limits.concurrency;
             tokio::select! {
                 () = stop.cancelled() => {}

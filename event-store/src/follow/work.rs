@@ -78,12 +78,14 @@ impl Work {
 
     pub(super) async fn run(mut self) {
         let name = self.worker.follower().name().to_owned();
-        let posted = metrics::counter!("daybook_follower_events_total", "follower" => name);
+        let posted = metrics::counter!("daybook_follower_events_total", "follower" => name.clone());
         let pace = self.worker.follower().pace();
+        let failures = metrics::counter!("daybook_follower_failures_total", "follower" => name);
         while !self.stop.is_cancelled() {
             let ask_at = self.arrange().await;
             let step = self.worker.try_step().await;
             posted.increment(step.posted as u64);
+            failures.increment(step.failed.len() as u64);
             self.tell(&step.failed);
             for partition in step.let_go {
                 self.let_go(index(partition)).await;

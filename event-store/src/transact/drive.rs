@@ -121,6 +121,7 @@ pub(super) async fn drive<D: Decider>(inner: Arc<Inner<D>>, stream: String) {
             cached = inner.cache.remove(&stream).map(|(_, folded)| folded);
             continue;
         }
+        metrics::histogram!("daybook_transact_chain_commands").record(taken.len() as f64);
         driver.under_way = taken.len();
         cached = inner.settle(&stream, cached, taken).await;
         inner.queued.fetch_sub(driver.under_way, Ordering::Relaxed);

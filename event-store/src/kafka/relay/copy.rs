@@ -28,6 +28,7 @@ pub(super) struct Copy<'a> {
     /// The partition whose turn it is.
     turn: usize,
     relayed: i64,
+    in_flight: metrics::Gauge,
     /// When `relayed` last grew, or nothing was under way.
     moved: Instant,
     poll: Poll,
@@ -85,6 +86,7 @@ impl<'a> Copy<'a> {
             producer,
             deliveries,
             relayed: next.iter().sum(),
+            in_flight: metrics::gauge!("daybook_relay_in_flight", "service" => log.service().to_string()),
             next,
             turn: 0,
             moved: now,
@@ -135,6 +137,7 @@ impl<'a> Copy<'a> {
         }
         let now = Instant::now();
         let waiting = self.under_way();
+        self.in_flight.set(waiting as f64);
         let relayed = self.next.iter().sum::<i64>() - waiting;
         if relayed > self.relayed || waiting == 0 {
             self.moved = now;
