@@ -1,6 +1,6 @@
 # Every target sets up what it needs. On a bare Debian with Rust, git and make nothing else is asked for.
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test torture lint fmt bench clean
+.PHONY: help setup up demo test torture fuzz lint fmt bench clean
 
 help: ## this list
 	@echo "Daybook: orders, stock and money as one append-only log"
@@ -29,11 +29,22 @@ torture: setup ## end the process at random places for MINUTES=10, and hold ever
 	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \
 	  cargo test -p daybook --locked --test it -- whatever_line --nocapture
 
+# Sanitizers are behind a gate that only nightly passes by itself; what is fuzzed is the same code.
+fuzz: setup ## feed each reader of strangers' bytes with mutations for SECONDS=60; one of them: make fuzz ARGS=bodies
+	@scripts/setup fuzz
+	@for target in $(or $(ARGS),$(notdir $(wildcard fuzz/corpus/*))); do \
+	  echo "fuzz: $$target for $(or $(SECONDS),60) s"; \
+	  mkdir -p fuzz/target/corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 PATH=$(CURDIR)/.tools/bin:$$PATH cargo fuzz run $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(or $(SECONDS),60) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
+
 lint: ## formatting, clippy without a warning, licences and banned crates, shellcheck
 	@scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo metadata --locked --format-version 1 --manifest-path bench/Cargo.toml > /dev/null
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	.tools/bin/cargo-deny --log-level warn check bans licenses sources
 	shellcheck scripts/* .ci/run
 

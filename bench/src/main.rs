@@ -3,13 +3,14 @@
 mod append;
 mod figures;
 mod rebuild;
+mod overload;
 mod relay;
 mod servers;
 mod shop;
 
 use anyhow::{Result, bail};
 
-const NAMES: [&str; 4] = ["append", "relay", "rebuild", "shop"];
+const NAMES: [&str; 5] = ["append", "relay", "rebuild", "shop", "overload"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -38,6 +39,10 @@ async fn main() -> Result<()> {
     }
     if wants("shop") {
         shop::run(&folder.path().join("shop"), 50, 60).await?;
+    }
+    if wants("overload") {
+        let minutes = std::env::var("MINUTES").map_or(Ok(1.0), |minutes| minutes.parse())?;
+        overload::run(&folder.path().join("overload"), minutes).await?;
     }
     Ok(())
 }

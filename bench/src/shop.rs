@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
-const SKUS: usize = 200;
+pub const SKUS: usize = 200;
 
 pub struct Daybook {
     child: Child,
@@ -84,7 +84,7 @@ pub async fn run(data: &Path, per_second: u32, seconds: u32) -> Result<()> {
     daybook.stop().await
 }
 
-async fn prepare(daybook: &Daybook) -> Result<()> {
+pub async fn prepare(daybook: &Daybook) -> Result<()> {
     for i in 0..SKUS {
         let price = json!({"amount": 250, "currency": "GBP"});
         daybook.post("/v1/products", &json!({"sku": format!("SKU{i}"), "name": "Thing", "price": price})).await?;

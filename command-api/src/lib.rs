@@ -16,6 +16,8 @@ mod stock;
 mod orders;
 mod payments;
 pub mod prices;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use api::{CommandApi, Settings};
 pub use router::router;

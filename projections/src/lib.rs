@@ -21,6 +21,12 @@ mod checkouts;
 mod sales;
 mod log;
 
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    //! What fuzzing reaches, and nobody else.
+    pub use crate::query::cursor;
+}
+
 pub use generation::{Generations, follow};
 pub use log::LoggedEvent;
 pub use projection::{Layout, Place, Posting, Projection};

@@ -4,6 +4,8 @@ mod filters;
 mod page;
 
 pub(crate) use filters::{Filters, Instant, one_of};
+#[cfg(fuzzing)]
+pub use page::cursor;
 pub(crate) use page::{Items, Page, limit, page};
 
 use crate::{Generations, Layout, Place};

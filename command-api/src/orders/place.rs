@@ -33,3 +33,13 @@ pub(crate) async fn place(
     };
     Ok(answer::created(&done, &format!("/v1/orders/{order}")))
 }
+
+/// The command that a body asks for, if each price is the one that it names.
+#[cfg(fuzzing)]
+pub fn of_body(body: edge::JsonBody) -> Result<order::Command, Problem> {
+    use domain::values::Money;
+    let draft = body.read(Draft::read)?;
+    let nothing = Money::zero("GBP".parse().expect("it is one"));
+    let prices = draft.lines.iter().map(|line| line.unit_price.unwrap_or(nothing)).collect();
+    Ok(draft.agreed(OrderId(uuid::Uuid::nil()), prices))
+}

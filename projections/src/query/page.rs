@@ -77,6 +77,20 @@ impl fmt::Display for NoCursor {
     }
 }
 
+/// A cursor that is read is given out again as what it was read as.
+#[cfg(fuzzing)]
+pub fn cursor(text: &str) {
+    fn read<K: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(text: &str) {
+        let Ok(Cursor(key)) = text.parse::<Cursor<K>>() else { return };
+        let again = Cursor(&key).to_string().parse::<Cursor<K>>();
+        assert_eq!(again.ok().map(|Cursor(key)| key), Some(key));
+    }
+    read::<String>(text);
+    read::<(String, String)>(text);
+    read::<(chrono::DateTime<chrono::Utc>, uuid::Uuid)>(text);
+    read::<i64>(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::Cursor;

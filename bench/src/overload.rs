@@ -1,0 +1,128 @@
+//! Twice the load that can be served: what is accepted, what is refused and how soon, and what memory does.
+
+use crate::shop::{self, Daybook};
+use anyhow::{Result, bail};
+use hdrhistogram::Histogram;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep_until};
+
+const CALLERS: usize = 128;
+const PEAK: Duration = Duration::from_secs(15);
+const CALM: Duration = Duration::from_secs(15);
+const LOOK_AT_MEMORY: Duration = Duration::from_secs(5);
+
+pub async fn run(data: &Path, minutes: f64) -> Result<()> {
+    let (daybook, _) = Daybook::start(data, &[]).await?;
+    shop::prepare(&daybook).await?;
+    let peak = peak(&daybook).await?;
+    println!("orders accepted, {CALLERS} callers  {peak:>8.0}/s");
+    let calm = open_loop(&daybook, peak * 0.5, CALM).await?;
+    calm.print("half of it", peak * 0.5)?;
+    let over = open_loop(&daybook, peak * 2.0, Duration::from_secs_f64(minutes * 60.0)).await?;
+    over.print("twice as much", peak * 2.0)?;
+    let (least, most) = (over.memory.iter().copied().fold(f64::MAX, f64::min), over.most_memory());
+    println!("memory under it            {least:>8.0} to {most:.0} MiB, at the end {:.0}", over.memory.last().unwrap_or(&0.0));
+    let after = open_loop(&daybook, peak * 0.25, CALM).await?;
+    after.print("a quarter, afterwards", peak * 0.25)?;
+    daybook.stop().await
+}
+
+fn order(i: usize) -> Value {
+    let line = json!({"sku": format!("SKU{}", i * 7 % shop::SKUS), "quantity": 1});
+    json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line]})
+}
+
+async fn peak(daybook: &Daybook) -> Result<f64> {
+    let until = Instant::now() + PEAK;
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let (http, url) = (daybook.http.clone(), format!("{}/v1/orders", daybook.url));
+        callers.spawn(async move {
+            let mut accepted = 0_u32;
+            let mut i = caller;
+            while Instant::now() < until {
+                let status = http.post(&url).json(&order(i)).send().await?.status();
+                accepted += u32::from(status == StatusCode::CREATED);
+                i += CALLERS;
+            }
+            Ok::<u32, reqwest::Error>(accepted)
+        });
+    }
+    let mut accepted = 0;
+    while let Some(caller) = callers.join_next().await {
+        accepted += caller??;
+    }
+    Ok(f64::from(accepted) / PEAK.as_secs_f64())
+}
+
+struct Load {
+    /// From the moment when the order was due to be sent, in microseconds.
+    accepted: Histogram<u64>,
+    refused: Histogram<u64>,
+    other: u32,
+    memory: Vec<f64>,
+    took: Duration,
+}
+
+impl Load {
+    fn most_memory(&self) -> f64 {
+        self.memory.iter().copied().fold(0.0, f64::max)
+    }
+
+    fn print(&self, name: &str, asked: f64) -> Result<()> {
+        let ms = |it: &Histogram<u64>, q| it.value_at_quantile(q) as f64 / 1e3;
+        let each = |it: &Histogram<u64>| {
+            let rate = it.len() as f64 / self.took.as_secs_f64();
+            format!("{rate:>6.0}/s p50 {:>7.1} p99 {:>7.1} p99.9 {:>7.1} ms", ms(it, 0.5), ms(it, 0.99), ms(it, 0.999))
+        };
+        println!("{name}, {asked:.0}/s: accepted {}", each(&self.accepted));
+        if !self.refused.is_empty() {
+            println!("{:>w$} {}", "refused", each(&self.refused), w = name.len() + asked.round().to_string().len() + 13);
+        }
+        if self.other > 0 {
+            bail!("{} orders were neither accepted nor refused with 503 and Retry-After", self.other);
+        }
+        Ok(())
+    }
+}
+
+/// An order is sent when it is due, whatever became of those before.
+async fn open_loop(daybook: &Daybook, per_second: f64, time: Duration) -> Result<Load> {
+    let (accepted, refused) = (Histogram::new(3)?, Histogram::new(3)?);
+    let mut load = Load { accepted, refused, other: 0, memory: Vec::new(), took: time };
+    let mut under_way = JoinSet::new();
+    let mut look = interval(LOOK_AT_MEMORY);
+    let began = Instant::now();
+    let count = (per_second * time.as_secs_f64()) as usize;
+    let mut sent = 0;
+    while sent < count || !under_way.is_empty() {
+        let due = began + Duration::from_secs_f64(sent as f64 / per_second);
+        tokio::select! {
+            () = sleep_until(due), if sent < count => {
+                let (http, url) = (daybook.http.clone(), format!("{}/v1/orders", daybook.url));
+                under_way.spawn(async move {
+                    let answer = http.post(&url).json(&order(sent)).send().await;
+                    let kind = answer.map(|it| (it.status(), it.headers().contains_key("retry-after")));
+                    (due.elapsed(), kind)
+                });
+                sent += 1;
+            }
+            Some(answered) = under_way.join_next() => {
+                let (took, kind) = answered?;
+                let took = u64::try_from(took.as_micros())?;
+                match kind {
+                    Ok((StatusCode::CREATED, _)) => load.accepted.record(took)?,
+                    Ok((StatusCode::SERVICE_UNAVAILABLE, true)) => load.refused.record(took)?,
+                    Ok(_) | Err(_) => load.other += 1,
+                }
+            }
+            _ = look.tick() => load.memory.push(daybook.memory_mib()?),
+        }
+    }
+    load.took = began.elapsed();
+    Ok(load)
+}
