@@ -3,7 +3,7 @@ mod cancel;
 mod ship;
 
 pub(crate) use cancel::cancel;
-pub(crate) use place::place;
 #[cfg(fuzzing)]
 pub use place::of_body;
+pub(crate) use place::place;
 pub(crate) use ship::ship;

@@ -13,7 +13,8 @@ fuzz_target!(|bytes: &[u8]| {
         *taken.entry(&line.sku).or_default() += i128::from(line.quantity);
     }
     for adjustment in &plan.adjustments {
-        *taken.entry(&adjustment.sku).or_default() += i128::from(adjustment.change.min(0).unsigned_abs());
+        *taken.entry(&adjustment.sku).or_default() +=
+            i128::from(adjustment.change.min(0).unsigned_abs());
     }
     for receipt in &plan.receipts {
         let taken = taken.remove(receipt.sku.as_str()).unwrap_or_default();
