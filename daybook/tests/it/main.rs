@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
 mod arrows;
+mod callers;
 mod containers;
 mod dues;
 mod embedded;
