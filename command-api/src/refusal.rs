@@ -85,9 +85,9 @@ pub(crate) fn refused<R: Rejection>(error: TransactError<R>) -> Problem {
                 )
                 .caused_by(cause)
         }
-        TransactError::Store(cause) => {
-            Problem::unavailable("unavailable", RETRY_AFTER_S).caused_by(cause)
-        }
+        TransactError::Store(cause) => Problem::unavailable("unavailable", RETRY_AFTER_S)
+            .detail("The log is out of reach. Send it again with the same Idempotency-Key.")
+            .caused_by(cause),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The shop in one process: every role of every service, on one database.
 
+mod gate;
 mod plan;
 mod watch;
 
@@ -16,6 +17,7 @@ use event_store::dues::DueWatch;
 use event_store::follow::{Feed, Follower, ReadSide, Runner};
 use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayWatch};
 use event_store::{Log, Transactor, migrate};
+use gate::Gate;
 use projections::{Generations, Queries};
 use sagas::provider::Provider;
 use sagas::{Saga, checkout, payment};
@@ -62,7 +64,7 @@ impl Shop {
         let tasks = TaskTracker::new();
         let feeds: Vec<Feed> = services.values().map(|s| Feed::new(s.log.clone())).collect();
         let runner = Runner::limited(feeds.clone(), acting.clone(), settings.limits.follow());
-        let health = Health::default();
+        let (health, gate) = (Health::default(), Gate::default());
 
         let api = command_api(&services, &settings).await?;
         runner.follow(
@@ -95,7 +97,8 @@ impl Shop {
             dues,
             relays,
             gauges: gauges(&services, &api, &asked),
-            reads,
+            database: settings.database.clone(),
+            gate: gate.clone(),
             stop: acting.clone(),
         }));
         let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
@@ -103,7 +106,8 @@ impl Shop {
         let limits = &settings.limits;
         let commands = edge::admitted(command_api::router(api), "commands", limits.of_commands());
         let queries = edge::admitted(projections::router(queries), "queries", limits.of_queries());
-        let router = commands.merge(queries).merge(edge::health::routes(health.clone()));
+        let router = gate.before(commands.merge(queries));
+        let router = router.merge(edge::health::routes(health.clone()));
         Ok(Shop { health, router, logs, runner, acting, tasks })
     }
 

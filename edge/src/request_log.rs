@@ -18,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Told by whoever refuses, once for many.
+const QUIET: [&str; 2] = ["urn:daybook:problem:busy", "urn:daybook:problem:postgres-away"];
 /// Only this much of a refusal of the router's own is read for its text.
 const MAX_REFUSAL_BYTES: usize = 8 * 1024;
 /// Seconds; from a cached answer to the time limit.
@@ -143,7 +145,9 @@ impl Line {
         match status {
             500 => line!(error),
             // Whoever refuses for want of time does not spend it on a line for each.
-            503 if problem.as_deref() == Some("urn:daybook:problem:busy") => line!(debug),
+            503 if problem.as_deref().is_some_and(|problem| QUIET.contains(&problem)) => {
+                line!(debug);
+            }
             501.. => line!(warn),
             ..500 => line!(info),
         }

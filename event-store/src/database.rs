@@ -24,6 +24,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Until it must have said so.
 const ANSWER: Duration = Duration::from_secs(3);
 
+/// Until a pool must have a free connection, and a new one be made: a caller is refused while he still listens.
+const WAIT: Duration = Duration::from_secs(5);
+
 async fn answers(client: &ClientWrapper) -> Result<(), HookError> {
     match tokio::time::timeout(ANSWER, client.simple_query("")).await {
         Ok(Ok(_)) => Ok(()),
@@ -102,8 +105,8 @@ impl Database {
                 Box::pin(async move { if idle { answers(client).await } else { Ok(()) } })
             }))
             .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(Duration::from_secs(10)))
-            .create_timeout(Some(SESSION_TIMEOUT))
+            .wait_timeout(Some(WAIT))
+            .create_timeout(Some(WAIT))
             .build()
             .map_err(|error| StoreError::Other(format!("the pool cannot be built: {error}")))
     }

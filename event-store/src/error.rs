@@ -77,4 +77,6 @@ pub enum AppendError {
     Epoch,
     #[error("postgres refused the statement: {0}")]
     Statement(String),
+    #[error("the log cannot be written just now, and nothing was appended: {0}")]
+    Away(String),
 }

@@ -1,24 +1,22 @@
 //! A lane: one connection that appends for its share of the partitions. It takes the connection, then
 //! whatever queued while its last batch committed, and sends it as one call: group commit without a timer.
 
+mod queue;
+
+pub(crate) use queue::Job;
+
 use crate::append::{Call, ChainOutcome, index};
 use crate::error::transient;
 use crate::failpoint::failpoint;
 use crate::log::{Epochs, Heads, LogSettings};
 use crate::{AppendError, Chain, Database, StoreError, Verdict};
-use std::collections::{HashSet, VecDeque};
+use queue::{Queue, refuse};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_postgres::error::Severity;
 use tokio_postgres::{Client, Statement};
 use tokio_util::sync::CancellationToken;
-
-pub(crate) struct Job {
-    pub(crate) partition: i32,
-    /// In which the chain was decided, if that matters.
-    pub(crate) epoch: Option<i32>,
-    pub(crate) chain: Chain,
-    pub(crate) answer: oneshot::Sender<Result<ChainOutcome, AppendError>>,
-}
 
 pub(crate) struct LaneSettings {
     service: String,
@@ -26,6 +24,7 @@ pub(crate) struct LaneSettings {
     batch: usize,
     batch_bytes: usize,
     call_timeout: Duration,
+    patience: Duration,
 }
 
 impl LaneSettings {
@@ -36,19 +35,24 @@ impl LaneSettings {
             batch: log.batch.max(1),
             batch_bytes: log.batch_bytes,
             call_timeout: log.call_timeout,
+            patience: log.patience,
         }
     }
 }
 
 pub(crate) struct Lane {
+    queue: Queue,
+    line: Line,
+}
+
+/// The lane's connection, and what it tells.
+struct Line {
     settings: LaneSettings,
     heads: Heads,
     epochs: Epochs,
-    receive: mpsc::Receiver<Job>,
-    /// Second chains of a stream in a batch, and what was too much for it: first in the next one.
-    held: VecDeque<Job>,
-    stop: CancellationToken,
     session: Option<Session>,
+    /// Since when no call was answered.
+    failing: Option<Instant>,
 }
 
 struct Session {
@@ -65,13 +69,20 @@ impl Session {
     }
 }
 
-/// How a call ended that did not answer.
+/// Why a batch was not appended.
 enum Failure {
-    /// Whether it committed is unknown, or it will pass later: send the same again.
-    Resend,
+    /// It may pass later.
+    Away(String),
     Epoch,
     Data(String),
     Statement(String),
+}
+
+/// How a try ended that did not append.
+enum Tried {
+    Failed(Failure),
+    /// It may be in the log, or yet come to be.
+    Unknown,
 }
 
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -84,62 +95,27 @@ impl Lane {
         receive: mpsc::Receiver<Job>,
         stop: CancellationToken,
     ) -> Self {
-        Lane { settings, heads, epochs, receive, held: VecDeque::new(), stop, session: None }
+        let queue = Queue::new(&settings, receive, stop);
+        Lane { queue, line: Line { settings, heads, epochs, session: None, failing: None } }
     }
 
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
+        let Lane { mut queue, mut line } = self;
+        let patience = line.settings.patience;
         metrics::counter!("daybook_append_resent_total").increment(0);
-        while let Some(batch) = self.next_batch().await {
+        while let Some(batch) = queue.next_batch().await {
             metrics::histogram!("daybook_append_batch_chains").record(batch.len() as f64);
             let bytes: usize = batch.iter().map(|job| job.chain.bytes()).sum();
             metrics::histogram!("daybook_append_batch_bytes").record(bytes as f64);
-            self.append(batch).await;
-        }
-    }
-
-    /// Whatever is queued, up to the batch's limits, each stream once. None: closed and empty.
-    async fn next_batch(&mut self) -> Option<Vec<Job>> {
-        if self.stop.is_cancelled() {
-            // Here too, because where there is always something queued nobody waits for the token.
-            self.receive.close();
-        }
-        let mut arrived = Vec::new();
-        let room = self.settings.batch.saturating_sub(self.held.len());
-        if self.held.is_empty() {
             tokio::select! {
-                biased;
-                taken = self.receive.recv_many(&mut arrived, room) => if taken == 0 { return None },
-                () = self.stop.cancelled() => {
-                    self.receive.close();
-                    if self.receive.recv_many(&mut arrived, room).await == 0 { return None }
-                }
-            }
-        } else {
-            while arrived.len() < room {
-                let Ok(job) = self.receive.try_recv() else { break };
-                arrived.push(job);
+                () = line.append(batch) => {}
+                never = queue.turn_away(patience) => match never {},
             }
         }
-        self.held.extend(arrived);
-        let mut streams = HashSet::new();
-        let mut bytes = 0;
-        let mut batch = Vec::with_capacity(self.held.len());
-        let mut later = VecDeque::new();
-        for job in std::mem::take(&mut self.held) {
-            let fits = batch.is_empty() || bytes + job.chain.bytes() <= self.settings.batch_bytes;
-            if fits && streams.insert(job.chain.stream.clone()) {
-                bytes += job.chain.bytes();
-                batch.push(job);
-            } else {
-                // A later chain of the same stream must not overtake this one.
-                streams.insert(job.chain.stream.clone());
-                later.push_back(job);
-            }
-        }
-        self.held = later;
-        Some(batch)
     }
+}
 
+impl Line {
     /// Appends a batch. What Postgres refuses for its data is halved until the culprit is alone.
     async fn append(&mut self, batch: Vec<Job>) {
         let mut rest = vec![batch];
@@ -154,30 +130,41 @@ impl Lane {
                 Err(Failure::Data(why)) => refuse(jobs, &AppendError::Data(why)),
                 Err(Failure::Statement(why)) => refuse(jobs, &AppendError::Statement(why)),
                 Err(Failure::Epoch) => refuse(jobs, &AppendError::Epoch),
-                Err(Failure::Resend) => unreachable!("call resends by itself"),
+                Err(Failure::Away(why)) => refuse(jobs, &AppendError::Away(why)),
             }
         }
     }
 
     /// Sends the batch until it is answered. A lost connection leaves the outcome unknown, and the lost
     /// call may still wait for its lock and commit later: so the identical batch is sent again, and its
-    /// command ids tell what is in the log already.
+    /// command ids tell what is in the log already. What certainly did nothing is given up after a while.
     async fn call(&mut self, jobs: &[Job]) -> Result<Vec<ChainOutcome>, Failure> {
         failpoint("append-before-call");
         let chains: Vec<_> = jobs.iter().map(|job| (job.partition, &job.chain)).collect();
         let mut pause = RETRY_FIRST;
+        let mut unknown = false;
         loop {
             match self.try_call(jobs, &chains).await {
-                Err(Failure::Resend) => {
-                    metrics::counter!("daybook_append_resent_total").increment(1);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_MOST);
+                Err(Tried::Unknown) => unknown = true,
+                Err(Tried::Failed(Failure::Away(why))) => {
+                    let since = *self.failing.get_or_insert_with(Instant::now);
+                    if !unknown && since.elapsed() >= self.settings.patience {
+                        return Err(Failure::Away(why));
+                    }
                 }
-                answered => {
+                Err(Tried::Failed(failure)) => {
+                    self.failing = None;
+                    return Err(failure);
+                }
+                Ok(outcomes) => {
+                    self.failing = None;
                     failpoint("append-after-commit");
-                    return answered;
+                    return Ok(outcomes);
                 }
             }
+            metrics::counter!("daybook_append_resent_total").increment(1);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MOST);
         }
     }
 
@@ -185,25 +172,17 @@ impl Lane {
         &mut self,
         jobs: &[Job],
         chains: &[(i32, &Chain)],
-    ) -> Result<Vec<ChainOutcome>, Failure> {
+    ) -> Result<Vec<ChainOutcome>, Tried> {
         let session = match self.session.take().filter(|session| session.is_fit_for(jobs)) {
             Some(session) => session,
-            None => {
-                let connecting = connect(&self.settings);
-                let connected = tokio::time::timeout(self.settings.call_timeout, connecting).await;
-                connected.unwrap_or(Err(StoreError::Silent)).map_err(|error| {
-                    tracing::warn!(service = self.settings.service, error = %chain_of(&error),
-                        "a lane cannot reach its log; what is queued waits");
-                    Failure::Resend
-                })?
-            }
+            None => self.reach().await?,
         };
         self.epochs.raise(&session.epochs);
         let decided_before =
             |job: &Job| job.epoch.is_some_and(|e| e != session.epochs[index(job.partition)]);
         if jobs.iter().any(decided_before) {
             self.session = Some(session);
-            return Err(Failure::Epoch);
+            return Err(Tried::Failed(Failure::Epoch));
         }
         let call = Call::new(chains, &session.epochs);
         let running = call.run(&session.client, &session.append);
@@ -214,20 +193,31 @@ impl Lane {
                 Ok(call.outcomes(chains, &rows))
             }
             Ok(Err(error)) => {
-                let failure = failure_of(&error);
+                let tried = tried(&error);
                 // After a newer epoch the next session learns which one.
-                if !error.is_closed() && !matches!(failure, Failure::Epoch) {
+                if !error.is_closed() && !matches!(tried, Tried::Failed(Failure::Epoch)) {
                     self.session = Some(session);
                 }
-                if matches!(failure, Failure::Resend) {
+                if matches!(tried, Tried::Unknown | Tried::Failed(Failure::Away(_))) {
                     tracing::warn!(service = self.settings.service, error = %chain_of(&error),
                         "an append was not answered; the same is sent again");
                 }
-                Err(failure)
+                Err(tried)
             }
             // The session is dropped with the call on it.
-            Err(_elapsed) => Err(Failure::Resend),
+            Err(_elapsed) => Err(Tried::Unknown),
         }
+    }
+
+    async fn reach(&self) -> Result<Session, Tried> {
+        let connecting = connect(&self.settings);
+        let connected = tokio::time::timeout(self.settings.patience, connecting).await;
+        connected.unwrap_or(Err(StoreError::Silent)).map_err(|error| {
+            let why = chain_of(&error);
+            tracing::warn!(service = self.settings.service, error = %why,
+                "a lane cannot reach its log; what is queued waits");
+            Tried::Failed(Failure::Away(why))
+        })
     }
 
     fn answer(&self, jobs: Vec<Job>, outcomes: Vec<ChainOutcome>) {
@@ -277,24 +267,21 @@ async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
     Ok(Session { client, append, epochs })
 }
 
-fn failure_of(error: &tokio_postgres::Error) -> Failure {
-    let Some(state) = error.code() else { return Failure::Resend };
-    let code = state.code();
-    if code == "DB002" {
+fn tried(error: &tokio_postgres::Error) -> Tried {
+    let Some(refusal) = error.as_db_error() else { return Tried::Unknown };
+    let code = refusal.code().code();
+    Tried::Failed(if code == "DB002" {
         Failure::Epoch
     } else if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) {
         Failure::Data(chain_of(error))
-    } else if transient(error) {
-        Failure::Resend
-    } else {
+    } else if !transient(error) {
         Failure::Statement(chain_of(error))
-    }
-}
-
-fn refuse(jobs: Vec<Job>, error: &AppendError) {
-    for job in jobs {
-        let _ = job.answer.send(Err(error.clone()));
-    }
+    } else if refusal.parsed_severity() == Some(Severity::Error) {
+        // It was rolled back. After anything worse the session is gone, and nobody says what became of it.
+        Failure::Away(chain_of(error))
+    } else {
+        return Tried::Unknown;
+    })
 }
 
 /// An error with all its causes, for the log.

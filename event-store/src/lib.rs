@@ -32,5 +32,6 @@ pub use migrate::{migrate, open_epoch};
 pub use partitioner::partition_of;
 pub use position::{BadPosition, Position};
 pub use progress::{Progress, Watermark};
+pub use read::give_back;
 pub use recorded::{Metadata, Recorded};
 pub use transact::{Done, Envelope, TransactError, TransactLimits, Transactor, event_id};

@@ -30,6 +30,8 @@ pub struct LogSettings {
     /// A call without an answer for so long is given up: an append is sent again on a new connection, a
     /// reader is told.
     pub call_timeout: Duration,
+    /// What could not be sent to the log for so long is refused. What may be in it waits until that is known.
+    pub patience: Duration,
 }
 
 impl LogSettings {
@@ -46,6 +48,7 @@ impl LogSettings {
             batch_bytes: 4 << 20,
             event_bytes: 900_000,
             call_timeout: Duration::from_secs(20),
+            patience: Duration::from_secs(5),
         }
     }
 }

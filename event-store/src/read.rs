@@ -58,7 +58,10 @@ impl Epochs {
 
 /// What was read on a connection of the pool. One that stayed silent leaves the pool: it is open as far as
 /// anybody knows, and whoever got it next would wait on it too.
-fn give_back<T>(
+///
+/// # Errors
+/// What the reading says, or that there was no answer in time.
+pub fn give_back<T>(
     read: Result<Result<T, StoreError>, Elapsed>,
     client: deadpool_postgres::Client,
 ) -> Result<T, StoreError> {

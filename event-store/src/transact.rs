@@ -236,7 +236,7 @@ impl<R: std::error::Error> From<AppendError> for TransactError<R> {
             AppendError::Closed | AppendError::Epoch => TransactError::OutcomeUnknown,
             AppendError::TooLarge { size, limit } => TransactError::TooLarge { size, limit },
             AppendError::Data(why) => TransactError::Data(why),
-            AppendError::Statement(why) => TransactError::Store(why),
+            AppendError::Statement(why) | AppendError::Away(why) => TransactError::Store(why),
         }
     }
 }

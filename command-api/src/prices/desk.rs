@@ -1,13 +1,14 @@
 //! Where prices are looked up for everybody: what was asked for while the last look lasted is one look.
 //! Two hundred callers of a flash sale cost a few queries, and wait for no connection.
 
-use super::list::{Price, price};
+use super::list::{ANSWER, Price, price};
 use deadpool_postgres::Pool;
 use domain::values::Sku;
-use event_store::StoreError;
+use event_store::{StoreError, give_back};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// The most questions that one look answers, and the most that wait; who comes then waits outside.
 const TOGETHER: usize = 256;
@@ -56,8 +57,11 @@ async fn serve(pool: Pool, mut asked: mpsc::Receiver<Question>) {
 
 async fn find(pool: &Pool, skus: &BTreeSet<&str>) -> Result<HashMap<Sku, Price>, StoreError> {
     let client = pool.get().await?;
-    let find = client.prepare_cached(include_str!("find.sql")).await?;
     let skus: Vec<&str> = skus.iter().copied().collect();
-    let rows = client.query(&find, &[&skus]).await?;
-    rows.iter().map(price).collect()
+    let looking = async {
+        let find = client.prepare_cached(include_str!("find.sql")).await?;
+        let rows = client.query(&find, &[&skus]).await?;
+        rows.iter().map(price).collect()
+    };
+    give_back(timeout(ANSWER, looking).await, client)
 }

@@ -1,7 +1,7 @@
 use super::{PriceFollower, desk::Desk};
-use deadpool_postgres::{Client, Pool};
+use deadpool_postgres::Pool;
 use domain::values::{Money, Sku};
-use event_store::{Log, Position, StoreError};
+use event_store::{Log, Position, StoreError, give_back};
 use std::{
     collections::HashMap,
     sync::{
@@ -10,9 +10,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::types::ToSql;
 
+/// Until Postgres must have answered one look: whoever orders waits for it.
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 const MIN_POSITION_POLL: Duration = Duration::from_millis(10);
 
 /// The price list, to look prices up in. Clones share it.
@@ -155,16 +157,15 @@ impl Prices {
     }
 
     async fn checkpoints(&self) -> Result<Checkpoints, PricesUnavailable> {
-        let client = self.client().await?;
-        let find = client.prepare_cached(include_str!("checkpoint.sql")).await.map_err(postgres)?;
+        // For one statement; who waits holds none.
+        let client = self.0.pool.get().await.map_err(StoreError::from)?;
         let follower: [&(dyn ToSql + Sync); 2] = [&PriceFollower::NAME, &PriceFollower::GENERATION];
-        let rows = client.query(&find, &follower).await.map_err(postgres)?;
-        Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
-    }
-
-    /// For one statement; who waits holds none.
-    async fn client(&self) -> Result<Client, PricesUnavailable> {
-        Ok(self.0.pool.get().await.map_err(StoreError::from)?)
+        let looking = async {
+            let find = client.prepare_cached(include_str!("checkpoint.sql")).await?;
+            let rows = client.query(&find, &follower).await?;
+            Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
+        };
+        Ok(give_back(timeout(ANSWER, looking).await, client)?)
     }
 }
 
@@ -193,8 +194,4 @@ async fn lay_table(pool: &Pool) -> Result<(), StoreError> {
     tx.batch_execute(include_str!("table.sql")).await?;
     tx.commit().await?;
     Ok(())
-}
-
-fn postgres(error: tokio_postgres::Error) -> PricesUnavailable {
-    StoreError::from(error).into()
 }

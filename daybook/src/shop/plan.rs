@@ -47,10 +47,10 @@ impl ShopSettings {
         LogSettings { lanes: self.lanes, readers: self.readers, ..settings }
     }
 
-    /// For each service its lanes, readers of the log, followers, queries, the locks and the relay; and
-    /// the price list's.
+    /// For each service its lanes, readers of the log, followers, queries, the locks and the relay; the
+    /// price list's, and one to watch.
     fn connections(&self) -> usize {
-        SERVICES.len() * (self.lanes + 2 * self.readers + self.followers + 2) + self.readers
+        SERVICES.len() * (self.lanes + 2 * self.readers + self.followers + 2) + self.readers + 1
     }
 }
 

@@ -1,14 +1,16 @@
+use super::gate::Gate;
 use command_api::prices::Prices;
 use decider::Decider;
 use edge::{Component, Health};
 use event_store::dues::DueWatch;
 use event_store::follow::{ReadSide, Runner};
 use event_store::kafka::RelayWatch;
-use event_store::{Log, Progress, Transactor};
+use event_store::{Database, Log, Progress, StoreError, Transactor};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Watched {
@@ -17,9 +19,10 @@ pub(super) struct Watched {
     pub(super) runner: Runner,
     pub(super) dues: Vec<DueWatch>,
     pub(super) relays: Vec<RelayWatch>,
-    pub(super) reads: Vec<ReadSide>,
     /// Each sets gauges to what is there now.
     pub(super) gauges: Vec<Gauge>,
+    pub(super) database: Database,
+    pub(super) gate: Gate,
     pub(super) stop: CancellationToken,
 }
 
@@ -39,11 +42,22 @@ pub(super) async fn watch(mut watched: Watched) {
     let prices = watched.health.component("price-list");
     let followers = watched.health.component("followers");
     let dues = watched.health.component("dues");
+    let mut pulse = Pulse::default();
     loop {
-        match timeout(ANSWER, ping(&watched.reads)).await {
-            Ok(Ok(())) => postgres.ready(),
-            Ok(Err(why)) => postgres.missing(why),
-            Err(_) => postgres.missing("it takes the question and says nothing"),
+        match pulse.feel(&watched.database).await {
+            Ok(()) => {
+                postgres.ready();
+                watched.gate.open();
+            }
+            Err(StoreError::Silent) => {
+                postgres.missing("it takes the question and says nothing");
+                watched.gate.close();
+            }
+            Err(error) => {
+                tracing::debug!(%error, "postgres is away");
+                postgres.missing("it is out of reach");
+                watched.gate.close();
+            }
         }
         match timeout(ANSWER, watched.prices.is_ready()).await {
             Ok(Ok(true)) => prices.ready(),
@@ -136,12 +150,25 @@ fn shown(kind: &'static str, all: &[Progress]) -> Vec<Value> {
     all.iter().map(show).collect()
 }
 
-async fn ping(reads: &[ReadSide]) -> Result<(), String> {
-    for read in reads {
-        let client =
-            read.pool.get().await.map_err(|_| format!("{} is out of reach", read.schema))?;
-        let pinged = client.query_one("select 1", &[]).await;
-        pinged.map_err(|_| format!("{} does not answer", read.schema))?;
+/// A connection to ask whether Postgres is there. It is of no pool: a rush for one must not look like a Postgres
+/// that is away.
+#[derive(Default)]
+struct Pulse(Option<Client>);
+
+impl Pulse {
+    async fn feel(&mut self, database: &Database) -> Result<(), StoreError> {
+        if let Some(client) = self.0.take()
+            && timeout(ANSWER, client.simple_query(""))
+                .await
+                .map_err(|_| StoreError::Silent)?
+                .is_ok()
+        {
+            self.0 = Some(client);
+            return Ok(());
+        }
+        // One connection that was cut off says nothing about Postgres.
+        let connecting = database.connect("daybook watch");
+        self.0 = Some(timeout(ANSWER, connecting).await.unwrap_or(Err(StoreError::Silent))?);
+        Ok(())
     }
-    Ok(())
 }

@@ -46,12 +46,16 @@ pub(crate) struct World {
 impl World {
     /// A database of its own, topics of its own, and a sandbox provider in a process of its own.
     pub(crate) async fn new() -> Self {
+        Self::on(&variable("DAYBOOK_TEST_DATABASE_URL")).await
+    }
+
+    /// The same on another server than all the others.
+    pub(crate) async fn on(server: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let since = UNIX_EPOCH.elapsed().unwrap().as_millis();
         let name =
             format!("it_{}_{}_{since}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let server = variable("DAYBOOK_TEST_DATABASE_URL");
-        let database = event_store::Database::parse(&server).unwrap();
+        let database = event_store::Database::parse(server).unwrap();
         let client = database.connect("tests").await.unwrap();
         client.batch_execute(&format!("create database {name}")).await.unwrap();
         let folder = tempfile::tempdir().unwrap();

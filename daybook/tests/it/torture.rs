@@ -3,13 +3,11 @@
 
 #![expect(clippy::print_stdout, reason = "a table of what was done, for whoever runs it for long")]
 
-mod customers;
-
+use crate::customers::{Customers, Dice, SKUS};
 use crate::rebuild_e2e::rows_are_what_the_events_say;
 use crate::shop::{eventually, sell};
 use crate::support::{Daybook, World, binary, free_port, variable_or};
 use crate::{books, kafka_copy};
-use customers::{Customers, Dice, SKUS};
 use event_store::failpoint::FAILPOINTS;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -40,15 +38,13 @@ struct Table {
 }
 
 impl Table {
-    fn print(&self, seed: u64, customers: &Customers, took: Duration) {
-        println!("seed {seed}, {:.0} s", took.as_secs_f64());
+    fn print(&self, customers: &Customers, took: Duration) {
+        println!("{:.0} s", took.as_secs_f64());
         println!("{:32} {:>6}", "process ended at", "times");
         for (name, times) in &self.faults {
             println!("{name:32} {times:>6}");
         }
-        let (acknowledged, unanswered) = customers.counts();
-        println!("{:32} {acknowledged:>6}", "commands acknowledged");
-        println!("{:32} {unanswered:>6}", "tries of unknown outcome");
+        customers.tell();
     }
 
     fn count(&mut self, name: &str) {
@@ -93,7 +89,7 @@ async fn whatever_line_the_process_ends_at_every_promise_holds() {
     let daybook = world.start_on(port).await;
     customers.leave().await;
     customers.are_served(&daybook).await;
-    table.print(seed, &customers, began.elapsed());
+    table.print(&customers, began.elapsed());
 
     books::are_closed(&world).await;
     customers.were_told_the_truth(&daybook).await;

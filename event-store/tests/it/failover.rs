@@ -1,16 +1,15 @@
 //! What becomes of a log, its copy and its followers when its server is replaced by another one: real
 //! servers that are killed, promoted, restored and copied.
 
-mod server;
 mod shop;
 
 use crate::kafka::fill;
 use crate::posting::{Posting, all_posted_once, postings, read_side};
+use crate::server::{Place, text};
 use crate::support::{eventually, fresh_database, lose_the_tail, open};
 use event_store::follow::{Feed, Runner};
 use event_store::kafka::RelayState;
 use event_store::open_epoch;
-use server::{Place, text};
 use shop::Shop;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

@@ -19,4 +19,5 @@ mod proxy;
 mod relay;
 mod runner;
 mod support;
+mod server;
 mod transact;

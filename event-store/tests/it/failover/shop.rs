@@ -1,8 +1,8 @@
 //! What runs on a log while its server fails: a relay, and followers whose rows lie beside the log or elsewhere.
 
-use super::server::Server;
 use crate::kafka::{copied, fill, logged, once, own, to};
 use crate::relay::Running;
+use crate::server::Server;
 use crate::support::{PARTITIONS, eventually, fresh_database, open};
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;

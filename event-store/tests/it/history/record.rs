@@ -61,7 +61,8 @@ impl History {
                 | AppendError::TooLarge { .. }
                 | AppendError::Data(_)
                 | AppendError::Epoch
-                | AppendError::Statement(_)),
+                | AppendError::Statement(_)
+                | AppendError::Away(_)),
             ) => Some(Told::Refused(error.to_string())),
         };
         let ask = Ask::Append { expected, commands };

@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-pub(super) const SKUS: [&str; 4] = ["85123A", "22423", "47566", "SCARCE"];
+pub(crate) const SKUS: [&str; 4] = ["85123A", "22423", "47566", "SCARCE"];
 const CUSTOMERS: u64 = 3;
 
 /// The same numbers for the same seed: xorshift64* (Marsaglia, 2003; Vigna, 2016).
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(super) fn below(&mut self, sides: u64) -> u64 {
+    pub(crate) fn below(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -35,7 +35,17 @@ struct Acknowledged {
     answer: Value,
 }
 
-pub(super) struct Customers {
+/// How often a problem was all that came of a try, and how long it took at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Refused {
+    pub(crate) times: u64,
+    longest: Duration,
+}
+
+/// Longer than any request may take: who serves must answer first.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+pub(crate) struct Customers {
     shop: Arc<Shop>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -47,12 +57,14 @@ struct Shop {
     open: AtomicBool,
     /// By key.
     acknowledged: Mutex<BTreeMap<String, Acknowledged>>,
+    /// Tries that were cut off.
     unanswered: AtomicU64,
+    refused: Mutex<BTreeMap<String, Refused>>,
     orders: Mutex<Vec<String>>,
 }
 
 impl Customers {
-    pub(super) fn open(seed: u64, port: u16) -> Self {
+    pub(crate) fn open(seed: u64, port: u16) -> Self {
         let shop = Arc::new(Shop {
             http: http(),
             url: format!("http://127.0.0.1:{port}"),
@@ -60,6 +72,7 @@ impl Customers {
             open: AtomicBool::new(true),
             acknowledged: Mutex::default(),
             unanswered: AtomicU64::new(0),
+            refused: Mutex::default(),
             orders: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
@@ -69,14 +82,32 @@ impl Customers {
         Customers { shop, tasks: Mutex::new(tasks) }
     }
 
-    /// Acknowledged commands, and tries of which nobody knows what came of them.
-    pub(super) fn counts(&self) -> (usize, u64) {
+    /// Acknowledged commands, and tries that were cut off.
+    pub(crate) fn counts(&self) -> (usize, u64) {
         let unanswered = self.shop.unanswered.load(Ordering::Relaxed);
         (self.shop.acknowledged.lock().unwrap().len(), unanswered)
     }
 
+    /// The tries that were answered with 503, by what was said.
+    pub(crate) fn refused(&self) -> BTreeMap<String, Refused> {
+        self.shop.refused.lock().unwrap().clone()
+    }
+
+    /// Says what came of all that was tried.
+    #[expect(clippy::print_stdout, reason = "a table for whoever runs it for long")]
+    pub(crate) fn tell(&self) {
+        let (acknowledged, cut_off) = self.counts();
+        println!("{:32} {:>6}", "seed", self.shop.seed);
+        println!("{:32} {acknowledged:>6}", "commands acknowledged");
+        println!("{:32} {cut_off:>6}", "tries cut off");
+        for (problem, Refused { times, longest }) in self.refused() {
+            let longest_s = longest.as_secs_f64();
+            println!("{:32} {times:>6}, the longest after {longest_s:.1} s", problem);
+        }
+    }
+
     /// Each ends what he is at.
-    pub(super) async fn leave(&self) {
+    pub(crate) async fn leave(&self) {
         self.shop.open.store(false, Ordering::Relaxed);
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
         while let Some(ended) = tasks.join_next().await {
@@ -85,7 +116,7 @@ impl Customers {
     }
 
     /// Every order that is confirmed is shipped.
-    pub(super) async fn are_served(&self, daybook: &Daybook) {
+    pub(crate) async fn are_served(&self, daybook: &Daybook) {
         let orders = self.shop.orders.lock().unwrap().clone();
         for order in orders {
             let path = format!("/v1/orders/{order}");
@@ -100,7 +131,7 @@ impl Customers {
     }
 
     /// Sent once more, each command gets the answer that it was acknowledged with.
-    pub(super) async fn were_told_the_truth(&self, daybook: &Daybook) {
+    pub(crate) async fn were_told_the_truth(&self, daybook: &Daybook) {
         let acknowledged = std::mem::take(&mut *self.shop.acknowledged.lock().unwrap());
         assert!(!acknowledged.is_empty());
         for (key, first) in acknowledged {
@@ -161,31 +192,50 @@ impl Shop {
         }
     }
 
-    /// Sends a command until it is known what came of it. A refusal is known too.
+    /// Sends a command until it is known what came of it. A rejection is known too; nothing else is said but
+    /// that the shop cannot answer just now.
     async fn send(&self, path: &str, key: &str, body: Value) -> Answer {
         let url = format!("{}{path}", self.url);
         let deadline = Instant::now() + LIMIT;
         let answer = loop {
+            let began = Instant::now();
             let request = self.http.post(&url).header("idempotency-key", key).json(&body);
-            let known = match request.timeout(Duration::from_secs(20)).send().await {
-                Ok(answer) if !answer.status().is_server_error() => Answer::of(answer).await,
-                Ok(answer) => Err(answer.status().to_string()),
-                Err(error) => Err(format!("{error:?}")),
-            };
-            match known {
-                Ok(answer) => break answer,
-                Err(why) => {
-                    assert!(Instant::now() < deadline, "POST {path} is never answered: {why}")
+            let why = match request.timeout(PATIENCE).send().await {
+                Ok(answer) if answer.status() == 503 => {
+                    assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
+                    self.was_refused(answer, began).await
                 }
-            }
-            self.unanswered.fetch_add(1, Ordering::Relaxed);
+                Ok(answer) => match Answer::of(answer).await {
+                    Ok(answer) => break answer,
+                    Err(why) => self.was_cut_off(why),
+                },
+                Err(error) => self.was_cut_off(format!("{error:?}")),
+            };
+            assert!(Instant::now() < deadline, "POST {path} is never answered: {why}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
+        let known = [200, 201, 409].contains(&answer.status.as_u16());
+        assert!(known, "POST {path} {body}: {} {}", answer.status, answer.body);
         if answer.status.is_success() {
             let (path, answer) = (path.to_owned(), answer.body.clone());
             let acknowledged = Acknowledged { path, body, answer };
             self.acknowledged.lock().unwrap().insert(key.to_owned(), acknowledged);
         }
         answer
+    }
+
+    fn was_cut_off(&self, why: String) -> String {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        why
+    }
+
+    async fn was_refused(&self, answer: reqwest::Response, began: Instant) -> String {
+        let Ok(answer) = Answer::of(answer).await else { return self.was_cut_off("half".into()) };
+        let problem = answer.problem().to_owned();
+        let mut refused = self.refused.lock().unwrap();
+        let refused = refused.entry(problem.clone()).or_default();
+        refused.times += 1;
+        refused.longest = refused.longest.max(began.elapsed());
+        problem
     }
 }

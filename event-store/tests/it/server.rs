@@ -1,6 +1,6 @@
-//! A Postgres of the test's own: it can be killed, replicated, restored and copied.
+//! A Postgres of the test's own: it can be killed, replicated, restored and copied. The tests of the
+//! binary have it too.
 
-use crate::support::eventually;
 use event_store::Database;
 use std::fs;
 use std::net::TcpListener;
@@ -9,21 +9,24 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Where the servers of one test have their data, and who runs them.
-pub(super) struct Place {
+pub(crate) struct Place {
     folder: TempDir,
     user: Option<(u32, u32)>,
     bin: PathBuf,
+    /// What its servers are started with in their environment.
+    pub(crate) variables: Vec<(&'static str, PathBuf)>,
 }
 
 /// A server that runs; it ends with this.
-pub(super) struct Server<'a> {
+pub(crate) struct Server<'a> {
     place: &'a Place,
-    pub(super) data: PathBuf,
-    pub(super) port: u16,
-    process: Child,
+    pub(crate) data: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) process: Child,
 }
 
 /// No durability: the machine does not stop. Full pages stay, a base backup needs them.
@@ -38,16 +41,16 @@ const SETTINGS: &[&str] = &[
 ];
 
 impl Place {
-    pub(super) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("daybook-failover-").tempdir().unwrap();
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("daybook-postgres-").tempdir().unwrap();
         let user = unprivileged();
         if let Some((uid, gid)) = user {
             chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        Place { folder, user, bin: newest() }
+        Place { folder, user, bin: newest(), variables: Vec::new() }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -61,7 +64,7 @@ impl Place {
     }
 
     /// Runs a program to its end.
-    pub(super) async fn run(&self, program: &str, arguments: &[&str]) {
+    pub(crate) async fn run(&self, program: &str, arguments: &[&str]) {
         let own = self.bin.join(program);
         let program = if own.exists() { own } else { program.into() };
         let mut command = tokio::process::Command::from(self.command(&program));
@@ -75,7 +78,7 @@ impl Place {
     }
 
     /// A new server with nothing in it.
-    pub(super) async fn primary(&self, settings: &[&str]) -> Server<'_> {
+    pub(crate) async fn primary(&self, settings: &[&str]) -> Server<'_> {
         let data = self.path("primary");
         let arguments = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
         let to = ["--wal-segsize=1", "-D", text(&data)];
@@ -84,11 +87,12 @@ impl Place {
     }
 
     /// Runs what is in a folder.
-    pub(super) async fn start(&self, data: PathBuf, port: u16, settings: &[&str]) -> Server<'_> {
+    pub(crate) async fn start(&self, data: PathBuf, port: u16, settings: &[&str]) -> Server<'_> {
         // Whoever started it may be killed: then it ends too.
         let mut command = self.command(Path::new("setpriv"));
         command.args(["--pdeathsig", "QUIT"]).arg(self.bin.join("postgres"));
         command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         for setting in SETTINGS.iter().chain(settings) {
             command.args(["-c", setting]);
         }
@@ -96,7 +100,7 @@ impl Place {
         command.stdout(Stdio::null()).stderr(told.unwrap());
         let process = command.spawn().unwrap();
         let mut server = Server { place: self, data, port, process };
-        eventually("the server takes connections", async || {
+        until("the server takes connections", async || {
             let ended = server.process.try_wait().unwrap();
             assert!(ended.is_none(), "postgres ended at once: {}", server.told());
             server.database().connect("tests").await.is_ok()
@@ -107,16 +111,20 @@ impl Place {
 }
 
 impl<'a> Server<'a> {
-    pub(super) fn database(&self) -> Database {
-        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
-        Database::parse(&url).unwrap()
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    fn told(&self) -> String {
+    pub(crate) fn database(&self) -> Database {
+        Database::parse(&self.url()).unwrap()
+    }
+
+    /// What it has written to its log.
+    pub(crate) fn told(&self) -> String {
         fs::read_to_string(self.data.with_extension("log")).unwrap_or_default()
     }
 
-    pub(super) async fn execute(&self, sql: &str) {
+    pub(crate) async fn execute(&self, sql: &str) {
         let client = self.database().connect("tests").await.unwrap();
         for statement in sql.split(';') {
             client.batch_execute(statement).await.unwrap();
@@ -124,29 +132,29 @@ impl<'a> Server<'a> {
     }
 
     /// The one text that a query answers.
-    pub(super) async fn tell(&self, sql: &str) -> String {
+    pub(crate) async fn tell(&self, sql: &str) -> String {
         let client = self.database().connect("tests").await.unwrap();
         client.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     async fn becomes(&self, what: &str, sql: &str) {
         let sql = format!("select ({sql})::text");
-        eventually(what, async || self.tell(&sql).await == "true").await;
+        until(what, async || self.tell(&sql).await == "true").await;
     }
 
-    pub(super) async fn is_primary(&self) {
+    pub(crate) async fn is_primary(&self) {
         self.becomes("it is a primary", "not pg_is_in_recovery()").await;
     }
 
     /// Waits until everything that was written is in the archive.
-    pub(super) async fn archives_everything(&self) {
+    pub(crate) async fn archives_everything(&self) {
         let last = self.tell("select pg_walfile_name(pg_switch_wal())").await;
         let sql = format!("select '{last}' <= last_archived_wal from pg_stat_archiver");
         self.becomes("everything is archived", &sql).await;
     }
 
     /// A copy that was taken while this server runs.
-    pub(super) async fn base_backup(&self, name: &str, more: &[&str]) -> PathBuf {
+    pub(crate) async fn base_backup(&self, name: &str, more: &[&str]) -> PathBuf {
         let (data, port) = (self.place.path(name), self.port.to_string());
         let from = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-D", text(&data)];
         let how = ["--checkpoint=fast", "--no-sync"];
@@ -155,27 +163,27 @@ impl<'a> Server<'a> {
     }
 
     /// An asynchronous replica that streams from this server.
-    pub(super) async fn replica(&self) -> Server<'a> {
+    pub(crate) async fn replica(&self) -> Server<'a> {
         let data = self.base_backup("replica", &["--write-recovery-conf"]).await;
         self.place.start(data, free_port(), &[]).await
     }
 
     /// Waits until a replica has replayed everything that this server has written.
-    pub(super) async fn is_replayed_by(&self, replica: &Server<'_>) {
+    pub(crate) async fn is_replayed_by(&self, replica: &Server<'_>) {
         let written = self.tell("select pg_current_wal_insert_lsn()::text").await;
         let replayed = format!("pg_last_wal_replay_lsn() >= '{written}'");
         replica.becomes("the replica has everything", &replayed).await;
     }
 
     /// From here on a replica is told nothing more.
-    pub(super) async fn cuts_off(&self, replica: &Server<'_>) {
+    pub(crate) async fn cuts_off(&self, replica: &Server<'_>) {
         replica.execute("alter system set primary_conninfo = ''; select pg_reload_conf()").await;
         let nobody = "not exists (select from pg_stat_replication)";
         self.becomes("nobody streams", nobody).await;
     }
 
     /// The replica becomes the primary, and takes the place of the old one.
-    pub(super) async fn promoted_at(self, port: u16) -> Server<'a> {
+    pub(crate) async fn promoted_at(self, port: u16) -> Server<'a> {
         let (place, data) = (self.place, self.stop().await);
         let promoted = place.start(data, port, &[]).await;
         place.run("pg_ctl", &["promote", "--wait", "-D", text(&promoted.data)]).await;
@@ -183,19 +191,25 @@ impl<'a> Server<'a> {
     }
 
     /// Ends it in order, and leaves its data.
-    pub(super) async fn stop(mut self) -> PathBuf {
-        let stop = ["stop", "--wait", "--mode=fast", "-D", text(&self.data)];
+    pub(crate) async fn stop(self) -> PathBuf {
+        self.stop_in("fast").await
+    }
+
+    /// Ends it in one of `pg_ctl`'s modes, and leaves its data.
+    pub(crate) async fn stop_in(mut self, mode: &str) -> PathBuf {
+        let mode = format!("--mode={mode}");
+        let stop = ["stop", "--wait", &mode, "-D", text(&self.data)];
         self.place.run("pg_ctl", &stop).await;
         self.process.wait().unwrap();
         self.data.clone()
     }
 
     /// As if the machine had gone. Its port is free after it.
-    pub(super) async fn kill(mut self) -> u16 {
+    pub(crate) async fn kill(mut self) -> u16 {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         let port = self.port;
-        eventually("its port is free", async || is_free(port)).await;
+        until("its port is free", async || is_free(port)).await;
         port
     }
 }
@@ -213,7 +227,18 @@ impl Drop for Server<'_> {
     }
 }
 
-pub(super) fn text(path: &Path) -> &str {
+/// Waits for a condition, generously; a test never depends on how fast it comes true.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

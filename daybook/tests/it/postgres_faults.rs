@@ -1,0 +1,142 @@
+//! Postgres ends, freezes, cuts everybody off, has no room for another connection or none on its disk, all
+//! while customers go on: what cannot be done is refused with 503, and everything resumes by itself.
+
+#[path = "../../../event-store/tests/it/server.rs"]
+#[expect(dead_code, reason = "replicas and restores are for the tests of the log")]
+mod server;
+
+mod disk;
+mod frost;
+mod open;
+
+use crate::shop::eventually;
+use crate::support::World;
+use disk::Disk;
+use open::Open;
+use server::Place;
+use tokio_postgres::Client;
+
+/// So many commands that are refused, or acknowledged, show that it is not by chance.
+const SOME: u64 = 20;
+
+/// Enough for one process of the shop, the tests, and few more.
+const FEW: &[&str] = &["max_connections=95"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_is_stopped_for_a_while_is_waited_for() {
+    let place = Place::new();
+    let server = place.primary(FEW).await;
+    let mut open = Open::on(&server).await;
+    open.serves(SOME).await;
+    let port = server.port;
+    let data = server.stop_in("immediate").await;
+    open.refuses(SOME).await;
+    open.misses_postgres().await;
+    let server = place.start(data, port, FEW).await;
+    open.serves(SOME).await;
+    let data = server.stop_in("fast").await;
+    open.refuses(SOME).await;
+    let _server = place.start(data, port, FEW).await;
+    open.serves(SOME).await;
+    open.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_is_frozen_for_a_while_is_waited_for() {
+    let place = Place::new();
+    let server = place.primary(FEW).await;
+    let mut open = Open::on(&server).await;
+    open.serves(SOME).await;
+    frost::freeze(&server).await;
+    open.refuses(SOME).await;
+    open.misses_postgres().await;
+    frost::thaw(&server).await;
+    open.serves(SOME).await;
+    open.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_all_terminated_under_load_lose_no_command() {
+    let place = Place::new();
+    let server = place.primary(FEW).await;
+    let mut open = Open::on(&server).await;
+    let admin = open.world.sql().await;
+    for _ in 0..8 {
+        open.serves(SOME).await;
+        assert!(cut_off(&admin).await > 0);
+    }
+    open.serves(SOME).await;
+    open.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_without_room_for_a_connection_is_waited_for() {
+    let place = Place::new();
+    let server = place.primary(FEW).await;
+    let mut open = Open::on(&server).await;
+    let admin = open.world.sql().await;
+    open.serves(SOME).await;
+    let mut others = Vec::new();
+    while others_are_in(&open.world, &admin, &mut others).await > 0 {
+        cut_off(&admin).await;
+    }
+    open.refuses(SOME).await;
+    open.misses_postgres().await;
+    drop(others);
+    open.serves(SOME).await;
+    open.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_without_room_for_rows_holds_up_commands_and_parks_nothing() {
+    let disk = Disk::new().await;
+    let server = disk.place.primary(FEW).await;
+    let mut open = Open::on(&server).await;
+    open.serves(SOME).await;
+    disk.is_full_for("/base/");
+    open.refuses(SOME).await;
+    assert!(server.told().contains("No space left on device"), "{}", server.told());
+    disk.has_room();
+    open.serves(SOME).await;
+    open.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_without_room_for_the_write_ahead_log_ends_the_server_and_loses_no_command() {
+    let disk = Disk::new().await;
+    let few = [FEW, &["restart_after_crash=off", "min_wal_size=2MB"]].concat();
+    let mut server = disk.place.primary(&few).await;
+    let mut open = Open::on(&server).await;
+    open.serves(SOME).await;
+    disk.is_full_for("/pg_wal/");
+    eventually("the server ends itself", async || match server.process.try_wait().unwrap() {
+        Some(_) => Ok(()),
+        None => Err(server.told()),
+    })
+    .await;
+    open.refuses(SOME).await;
+    open.misses_postgres().await;
+    assert!(server.told().contains("PANIC"), "{}", server.told());
+    disk.has_room();
+    let _server = disk.place.start(server.data.clone(), server.port, &few).await;
+    open.serves(SOME).await;
+    open.closes().await;
+}
+
+/// Ends every other connection to the database; says how many there were.
+async fn cut_off(admin: &Client) -> i64 {
+    let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+         where datname = current_database() and pid <> pg_backend_pid() \
+           and application_name <> 'others'";
+    admin.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Takes every place that there is; says how many the shop still has.
+async fn others_are_in(world: &World, admin: &Client, others: &mut Vec<Client>) -> i64 {
+    let database = event_store::Database::parse(&world.database_url).unwrap();
+    while let Ok(one) = database.connect("others").await {
+        others.push(one);
+    }
+    let sql = "select count(*) from pg_stat_activity where application_name like 'daybook %'";
+    admin.query_one(sql, &[]).await.unwrap().get(0)
+}
