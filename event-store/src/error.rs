@@ -1,4 +1,5 @@
 use crate::DecodeError;
+use tokio_postgres::error::SqlState;
 
 /// Why the log could not be reached, read or laid out.
 #[derive(Debug, thiserror::Error)]
@@ -45,21 +46,35 @@ impl StoreError {
     }
 }
 
-/// Everything but what Postgres says of the data or of the statement itself: SQLSTATE classes 22
-/// (data), 23 (constraint), 54 (a limit, as of what an index takes), 42 (statement), 0A (feature),
-/// P0 (raised by a function), 21 (cardinality).
-pub(crate) fn transient(error: &tokio_postgres::Error) -> bool {
-    error.code().is_none_or(|state| {
-        !["21", "22", "23", "42", "54", "0A", "P0"]
-            .iter()
-            .any(|class| state.code().starts_with(class))
-    })
+/// Whose fault an error of Postgres is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// A connection, a lock, a resource, and whatever is not known to last: no disk is full for ever.
+    Moment,
+    /// SQLSTATE classes 21 (cardinality), 22 (data), 23 (constraint), 54 (a limit, as of what an index takes).
+    Data,
+    /// 42 (statement, rights), 0A (feature), P0 (raised by a function).
+    Statement,
 }
 
-/// What Postgres refuses for the values alone: SQLSTATE classes 21, 22, 23 and 54.
+impl Fault {
+    fn of(state: &SqlState) -> Self {
+        match state.code().get(..2) {
+            Some("21" | "22" | "23" | "54") => Fault::Data,
+            Some("42" | "0A" | "P0") => Fault::Statement,
+            Some(_) | None => Fault::Moment,
+        }
+    }
+}
+
+/// Whether the same may succeed later.
+pub(crate) fn transient(error: &tokio_postgres::Error) -> bool {
+    error.code().is_none_or(|state| Fault::of(state) == Fault::Moment)
+}
+
+/// What Postgres refuses for the values alone.
 pub(crate) fn of_the_data(error: &tokio_postgres::Error) -> bool {
-    let classes = ["21", "22", "23", "54"];
-    error.code().is_some_and(|state| classes.iter().any(|class| state.code().starts_with(class)))
+    error.code().is_some_and(|state| Fault::of(state) == Fault::Data)
 }
 
 /// Why a chain was not appended.
@@ -79,4 +94,26 @@ pub enum AppendError {
     Statement(String),
     #[error("the log cannot be written just now, and nothing was appended: {0}")]
     Away(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_event_is_blamed_for_what_passes() {
+        for (fault, states) in [
+            (Fault::Data, &["22003", "22P02", "22P05", "23505", "23514", "21000", "54000"][..]),
+            (Fault::Statement, &["42501", "42P01", "42883", "0A000", "P0001"]),
+            // Connections, deadlocks, locks, room for memory, rows and connections, an end of the server.
+            (Fault::Moment, &["08000", "08003", "08006", "40001", "40P01", "55P03", "25006"]),
+            (Fault::Moment, &["53000", "53100", "53200", "53300", "53400"]),
+            (Fault::Moment, &["57000", "57014", "57P01", "57P02", "57P03", "57P05"]),
+            (Fault::Moment, &["58000", "58030", "58P01", "XX000", "XX001"]),
+        ] {
+            for state in states {
+                assert_eq!(Fault::of(&SqlState::from_code(state)), fault, "{state}");
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ mod queue;
 pub(crate) use queue::Job;
 
 use crate::append::{Call, ChainOutcome, index};
-use crate::error::transient;
+use crate::error::{of_the_data, transient};
 use crate::failpoint::failpoint;
 use crate::log::{Epochs, Heads, LogSettings};
 use crate::{AppendError, Chain, Database, StoreError, Verdict};
@@ -269,10 +269,9 @@ async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
 
 fn tried(error: &tokio_postgres::Error) -> Tried {
     let Some(refusal) = error.as_db_error() else { return Tried::Unknown };
-    let code = refusal.code().code();
-    Tried::Failed(if code == "DB002" {
+    Tried::Failed(if refusal.code().code() == "DB002" {
         Failure::Epoch
-    } else if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) {
+    } else if of_the_data(error) {
         Failure::Data(chain_of(error))
     } else if !transient(error) {
         Failure::Statement(chain_of(error))

@@ -20,7 +20,7 @@ impl Open {
         let seed = variable_or("TORTURE_SEED", now);
         let mut world = World::on(&server.url()).await;
         // What nobody can know yet is said sooner.
-        world.flags = vec!["--request-timeout-s".to_owned(), "10".to_owned()];
+        world.flags = vec!["--request-timeout-s".to_owned(), "15".to_owned()];
         let port = free_port();
         let daybook = world.start_on(port).await;
         for sku in SKUS {
@@ -52,6 +52,11 @@ impl Open {
         })
         .await;
         self.lives();
+    }
+
+    /// The problems that came of tries.
+    pub(super) fn refusals(&self) -> Vec<String> {
+        self.customers.refused().into_keys().collect()
     }
 
     pub(super) async fn misses_postgres(&self) {
