@@ -43,6 +43,10 @@ pub(super) fn noted<const N: usize>(note: &Path) -> Option<[u16; N]> {
 
 pub(super) fn note(file_: &Path, ports: &[u16]) -> Result<(), EmbeddedError> {
     let text = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
+    // On a full disk writing the same again would leave nothing.
+    if std::fs::read_to_string(file_).is_ok_and(|noted| noted == text) {
+        return Ok(());
+    }
     std::fs::write(file_, text).map_err(file("write", file_))
 }
 

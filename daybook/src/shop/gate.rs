@@ -14,12 +14,8 @@ pub(super) struct Gate(Arc<AtomicBool>);
 const RETRY_AFTER_S: u32 = 1;
 
 impl Gate {
-    pub(super) fn open(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn close(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    pub(super) fn set(&self, away: bool) {
+        self.0.store(away, Ordering::Relaxed);
     }
 
     pub(super) fn before(self, router: Router) -> Router {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Watched {
@@ -44,19 +45,14 @@ pub(super) async fn watch(mut watched: Watched) {
     let dues = watched.health.component("dues");
     let mut pulse = Pulse::default();
     loop {
-        match pulse.feel(&watched.database).await {
-            Ok(()) => {
-                postgres.ready();
-                watched.gate.open();
-            }
-            Err(StoreError::Silent) => {
-                postgres.missing("it takes the question and says nothing");
-                watched.gate.close();
-            }
+        let felt = pulse.feel(&watched.database).await;
+        watched.gate.set(felt.as_ref().is_err_and(is_away));
+        match felt {
+            Ok(()) => postgres.ready(),
+            Err(StoreError::Silent) => postgres.missing("it takes the question and says nothing"),
             Err(error) => {
-                tracing::debug!(%error, "postgres is away");
+                tracing::debug!(%error, "postgres cannot be asked");
                 postgres.missing("it is out of reach");
-                watched.gate.close();
             }
         }
         match timeout(ANSWER, watched.prices.is_ready()).await {
@@ -148,6 +144,12 @@ fn shown(kind: &'static str, all: &[Progress]) -> Vec<Value> {
         json!({"name": it.name, "behind": it.behind, "still_s": still_s.round()})
     };
     all.iter().map(show).collect()
+}
+
+/// Not if it has no room for one more connection: others may still have theirs.
+fn is_away(error: &StoreError) -> bool {
+    let StoreError::Postgres(error) = error else { return true };
+    error.code() != Some(&SqlState::TOO_MANY_CONNECTIONS)
 }
 
 /// A connection to ask whether Postgres is there. It is of no pool: a rush for one must not look like a Postgres

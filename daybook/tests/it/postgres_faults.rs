@@ -134,6 +134,26 @@ async fn a_disk_without_room_for_the_write_ahead_log_ends_the_server_and_loses_n
     open.closes().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_embedded_postgres_is_started_again_until_its_disk_has_room() {
+    let disk = Disk::new().await;
+    let mut open = Open::with_its_own(&disk).await;
+    open.serves(SOME).await;
+    disk.is_full_for("/pg_wal/");
+    eventually("the write-ahead log needs another file", async || {
+        let database = event_store::Database::parse(&open.world.database_url).unwrap();
+        let Ok(client) = database.connect("tests").await else { return Ok(()) };
+        let switched = client.batch_execute("select pg_switch_wal()").await;
+        if switched.is_err() { Ok(()) } else { Err("there was room".to_owned()) }
+    })
+    .await;
+    open.misses_postgres().await;
+    open.refuses(SOME).await;
+    disk.has_room();
+    open.serves(SOME).await;
+    open.closes().await;
+}
+
 /// Where the rows of the first table of the name are.
 async fn file_of(world: &World, name: &str) -> String {
     let sql = "select pg_relation_filepath(oid) from pg_class \

@@ -81,10 +81,13 @@ impl Queue {
     /// Refuses what waits too long for the batch before it, of which nothing was sent. Never ends.
     pub(super) async fn turn_away(&mut self, after: Duration) -> Infallible {
         tokio::time::sleep(after).await;
-        let why = "the append before it is not answered";
-        refuse(self.held.drain(..), &AppendError::Away(why.into()));
+        let away = AppendError::Away("the append before it is not answered".into());
+        let turned_away = metrics::counter!("daybook_append_turned_away_total");
+        turned_away.increment(self.held.len() as u64);
+        refuse(self.held.drain(..), &away);
         while let Some(job) = self.receive.recv().await {
-            refuse([job], &AppendError::Away(why.into()));
+            turned_away.increment(1);
+            refuse([job], &away);
         }
         std::future::pending().await
     }
