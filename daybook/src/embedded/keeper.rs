@@ -13,7 +13,8 @@ use super::postgres::{Postgres, PostgresSettings};
 use super::runtime::Announcement;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A disk that was full has room again without telling anybody.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Watches a running Postgres, and stops it when Daybook stops. It comes back on the same port, for
 /// every pool has that address.

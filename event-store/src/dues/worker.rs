@@ -83,6 +83,9 @@ pub struct DueWorker<D: Owes> {
     acted: Arc<AtomicI64>,
 }
 
+/// Until a database that could not be reached is asked again.
+const OUT_OF_REACH: Duration = Duration::from_secs(1);
+
 /// Materialized, because a plan that looks for the rows once for each row to update claims more than the
 /// limit. Only the decider's own streams: another one's request would not be understood. A worker that was
 /// killed left its leases behind, but not its connection: nobody waits for them.
@@ -130,17 +133,21 @@ impl<D: Owes> DueWorker<D> {
         metrics::counter!("daybook_due_retries_total", "category" => D::CATEGORY).increment(0);
         let under_way = metrics::gauge!("daybook_dues_under_way", "category" => D::CATEGORY);
         while !stop.is_cancelled() {
-            if let Err(error) = self.try_step().await {
-                let category = D::CATEGORY;
-                tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
-            }
+            let pause = match self.try_step().await {
+                Ok(_) => self.limits.poll,
+                Err(error) => {
+                    let category = D::CATEGORY;
+                    tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
+                    OUT_OF_REACH
+                }
+            };
             under_way.set(self.running.len() as f64);
             let full = self.running.len() >= self.limits.concurrency;
             tokio::select! {
                 () = stop.cancelled() => {}
                 _ = self.running.join_next(), if full => {}
                 () = self.posted.notified(), if !full => {}
-                () = tokio::time::sleep(self.limits.poll), if !full => {}
+                () = tokio::time::sleep(pause), if !full => {}
             }
         }
         while self.running.join_next().await.is_some() {}

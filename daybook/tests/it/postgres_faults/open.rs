@@ -17,11 +17,13 @@ pub(super) struct Open {
     customers: Customers,
 }
 
+/// What nobody can know yet is said sooner.
+const SOONER: [&str; 2] = ["--request-timeout-s", "15"];
+
 impl Open {
     pub(super) async fn on(server: &Server<'_>) -> Self {
         let mut world = World::on(&server.url()).await;
-        // What nobody can know yet is said sooner.
-        world.flags = vec!["--request-timeout-s".to_owned(), "15".to_owned()];
+        world.flags = SOONER.map(str::to_owned).to_vec();
         let port = free_port();
         let daybook = world.start_on(port).await;
         Self::to_customers(world, daybook, port).await
@@ -34,7 +36,11 @@ impl Open {
         let mut serve = binary();
         serve.args(["serve", "--kafka", "off", "--log", "warn", "--provider-url"]);
         serve.arg(&world.provider.url).args(["--listen", &format!("127.0.0.1:{port}")]);
-        serve.arg("--data-dir").arg(&folder).envs(disk.place.variables.iter().cloned());
+        serve
+            .args(SOONER)
+            .arg("--data-dir")
+            .arg(&folder)
+            .envs(disk.place.variables.iter().cloned());
         let child = serve.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let daybook = Daybook::of(child, port);
         daybook.is_ready().await;
