@@ -103,6 +103,7 @@ impl Lane {
         let Lane { mut queue, mut line } = self;
         let patience = line.settings.patience;
         metrics::counter!("daybook_append_resent_total").increment(0);
+        metrics::counter!("daybook_append_turned_away_total").increment(0);
         while let Some(batch) = queue.next_batch().await {
             metrics::histogram!("daybook_append_batch_chains").record(batch.len() as f64);
             let bytes: usize = batch.iter().map(|job| job.chain.bytes()).sum();

@@ -29,6 +29,7 @@ pub struct Limits {
     pub append_batch_bytes: usize,
     pub event_bytes: usize,
     pub call_timeout_s: u64,
+    pub append_wait_s: u64,
     pub relay_window: u32,
     pub relay_page: u32,
     pub follow_timeout_s: u64,
@@ -84,6 +85,7 @@ impl Limits {
             batch_bytes: self.append_batch_bytes,
             event_bytes: self.event_bytes,
             call_timeout: Duration::from_secs(self.call_timeout_s),
+            patience: Duration::from_secs(self.append_wait_s),
             ..settings
         }
     }

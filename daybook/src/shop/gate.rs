@@ -15,7 +15,12 @@ const RETRY_AFTER_S: u32 = 1;
 
 impl Gate {
     pub(super) fn set(&self, away: bool) {
-        self.0.store(away, Ordering::Relaxed);
+        let was_away = self.0.swap(away, Ordering::Relaxed);
+        if away && !was_away {
+            tracing::warn!("postgres is away; until it is back everybody is told so");
+        } else if was_away && !away {
+            tracing::warn!("postgres is back");
+        }
     }
 
     pub(super) fn before(self, router: Router) -> Router {

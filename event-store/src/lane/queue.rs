@@ -82,11 +82,8 @@ impl Queue {
     pub(super) async fn turn_away(&mut self, after: Duration) -> Infallible {
         tokio::time::sleep(after).await;
         let away = AppendError::Away("the append before it is not answered".into());
-        let turned_away = metrics::counter!("daybook_append_turned_away_total");
-        turned_away.increment(self.held.len() as u64);
         refuse(self.held.drain(..), &away);
         while let Some(job) = self.receive.recv().await {
-            turned_away.increment(1);
             refuse([job], &away);
         }
         std::future::pending().await
@@ -95,6 +92,9 @@ impl Queue {
 
 pub(super) fn refuse(jobs: impl IntoIterator<Item = Job>, error: &AppendError) {
     for job in jobs {
+        if matches!(error, AppendError::Away(_)) {
+            metrics::counter!("daybook_append_turned_away_total").increment(1);
+        }
         // Whoever went away is not told.
         let _ = job.answer.send(Err(error.clone()));
     }

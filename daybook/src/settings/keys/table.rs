@@ -197,6 +197,13 @@ pub(in crate::settings) const KEYS: &[Key] = &[
         "daybook_append_resent_total",
     ),
     bound(
+        "append_wait_s",
+        "5",
+        "SECONDS",
+        "An append that could not be made in so long is refused, unless it may have been made",
+        "daybook_append_turned_away_total",
+    ),
+    bound(
         "relay_window",
         "8000",
         "NUMBER",
