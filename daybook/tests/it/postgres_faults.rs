@@ -30,8 +30,9 @@ async fn a_postgres_that_is_stopped_for_a_while_is_waited_for() {
     open.serves(SOME).await;
     let port = server.port;
     let data = server.stop_in("immediate").await;
-    open.refuses(SOME).await;
     open.misses_postgres().await;
+    open.refuses(SOME).await;
+    assert!(open.refusals().contains(&"postgres-away".to_owned()), "{:?}", open.refusals());
     let server = place.start(data, port, FEW).await;
     open.serves(SOME).await;
     let data = server.stop_in("fast").await;
@@ -48,8 +49,9 @@ async fn a_postgres_that_is_frozen_for_a_while_is_waited_for() {
     let mut open = Open::on(&server).await;
     open.serves(SOME).await;
     frost::freeze(&server).await;
-    open.refuses(SOME).await;
     open.misses_postgres().await;
+    open.refuses(SOME).await;
+    assert!(open.refusals().contains(&"postgres-away".to_owned()), "{:?}", open.refusals());
     frost::thaw(&server).await;
     open.serves(SOME).await;
     open.closes().await;
