@@ -1,7 +1,7 @@
 use crate::prices::Prices;
 use domain::{
-    catalogue::product::Product, inventory::stock::Stock, orders::order::Order,
-    payments::payment::Payment,
+    catalogue::product::Product, checkout::checkout::Checkout, inventory::stock::Stock,
+    orders::order::Order, payments::payment::Payment,
 };
 use event_store::Transactor;
 use std::time::Duration;
@@ -14,6 +14,7 @@ pub struct CommandApi {
     pub stock: Transactor<Stock>,
     pub orders: Transactor<Order>,
     pub payments: Transactor<Payment>,
+    pub checkouts: Transactor<Checkout>,
     pub prices: Prices,
 }
 

@@ -15,6 +15,7 @@ mod products;
 mod stock;
 mod orders;
 mod payments;
+mod checkouts;
 pub mod prices;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -1,7 +1,9 @@
 //! How what the write path refuses becomes a problem: told once, for every endpoint.
 
 use crate::answer::position_header;
-use domain::{catalogue::product, inventory::stock, orders::order, payments::payment};
+use domain::{
+    catalogue::product, checkout::checkout, inventory::stock, orders::order, payments::payment,
+};
 use edge::{
     Problem,
     conditional::{POSITION, etag},
@@ -38,6 +40,12 @@ impl Rejection for order::Rejection {
 impl Rejection for payment::Rejection {
     fn slug(&self) -> &'static str {
         payment::Rejection::slug(self)
+    }
+}
+
+impl Rejection for checkout::Rejection {
+    fn slug(&self) -> &'static str {
+        checkout::Rejection::slug(self)
     }
 }
 
@@ -95,7 +103,7 @@ pub(crate) fn refused<R: Rejection>(error: TransactError<R>) -> Problem {
 /// could never be accepted.
 fn status(slug: &str) -> StatusCode {
     match slug {
-        "not-listed" | "not-placed" => StatusCode::NOT_FOUND,
+        "not-listed" | "not-placed" | "not-started" => StatusCode::NOT_FOUND,
         "no-lines"
         | "too-many-lines"
         | "too-many-units"

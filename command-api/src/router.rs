@@ -1,4 +1,4 @@
-use crate::{CommandApi, orders, payments, products, stock};
+use crate::{CommandApi, checkouts, orders, payments, products, stock};
 use axum::{Router, routing::post};
 
 /// Every command endpoint.
@@ -14,5 +14,8 @@ pub fn router(api: CommandApi) -> Router {
         .route("/v1/orders/{id}/cancel", post(orders::cancel))
         .route("/v1/orders/{id}/ship", post(orders::ship))
         .route("/v1/payments/{id}/refund", post(payments::refund))
+        .route("/v1/checkouts/{id}/retry", post(checkouts::retry))
+        .route("/v1/checkouts/{id}/cancel", post(checkouts::cancel))
+        .route("/v1/checkouts/{id}/settle", post(checkouts::settle))
         .with_state(api)
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "what a command answers goes to the standard output")]
 
+mod checkout;
 mod completions;
 mod config;
 mod dues;
@@ -36,6 +37,7 @@ Examples:
   daybook log orders --follow                    watch what happens to orders
   daybook status                                 logs, followers and their lag, what is late
   daybook dues list --late 10                    what should have been settled, and why it is not
+  daybook checkout list                          orders that no rule can settle, and why
   daybook parked list                            what could not be posted, and why
   daybook rebuild orders                         post a read model again from the log
   daybook config                                 what is set, and where
@@ -53,6 +55,7 @@ enum Command {
     Status(status::Status),
     Parked(parked::Parked),
     Dues(dues::Dues),
+    Checkout(checkout::Checkout),
     Config(config::Config),
     Completions(completions::Completions),
 }
@@ -70,6 +73,7 @@ impl Cli {
             Command::Status(status) => status.run().await,
             Command::Parked(parked) => parked.run().await,
             Command::Dues(dues) => dues.run().await,
+            Command::Checkout(checkout) => checkout.run().await,
             Command::Config(config) => config.run(),
             Command::Completions(completions) => completions.run(),
         }

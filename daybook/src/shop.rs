@@ -164,6 +164,7 @@ async fn command_api(services: &Services, settings: &ShopSettings) -> Result<Com
         stock: Transactor::new(services["inventory"].log.clone(), limits()),
         orders: Transactor::new(orders.log.clone(), limits()),
         payments: Transactor::new(services["payments"].log.clone(), limits()),
+        checkouts: Transactor::new(services["checkout"].log.clone(), limits()),
         prices,
     })
 }
@@ -179,9 +180,8 @@ fn sagas(
         payment: api.payments.clone(),
     };
     let limits = &settings.limits;
-    let log = services["checkout"].log.clone();
     let checkout = checkout::saga(
-        Transactor::new(log, limits.transact()),
+        api.checkouts.clone(),
         others,
         &services["checkout"].read,
         checkout::Settings { patience: settings.patience, limits: limits.requests() },

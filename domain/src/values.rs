@@ -11,7 +11,7 @@ pub use country::Country;
 pub use currency::Currency;
 pub use money::Money;
 pub use number::{LineNumber, Quantity, StockChange, TaxRate};
-pub use text::{CustomerRef, PaymentMethod, ProductName, Reason, Sku};
+pub use text::{CustomerRef, Operator, PaymentMethod, ProductName, Reason, Remark, Sku};
 
 /// A value broke the rule of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

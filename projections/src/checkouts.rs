@@ -1,5 +1,10 @@
 //! How far each order has come through stock and payment, and what it waits for when it does not go on.
 
+mod attention;
+mod change;
+
+pub use attention::{NeedsAttention, needing_attention};
+
 use crate::query::{Amount, Filters, Instant, Items, Page, Queries, failed, one_of, page};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
@@ -7,9 +12,9 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
-use domain::checkout::checkout::{self, Attention, Event, Reservation};
+use domain::checkout::checkout::{self, Reservation};
 use domain::payments::payment;
-use domain::values::Money;
+use domain::values::Operator;
 use edge::{Params, Problem};
 use event_store::Recorded;
 use event_store::dues::{Late, late};
@@ -21,11 +26,13 @@ use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use change::Change;
+
 pub(crate) struct Checkouts;
 
 const LAYOUT: Layout = Layout {
     name: "checkouts",
-    version: 1,
+    version: 2,
     service: "checkout",
     logs: &["checkout"],
     tables: &["checkout"],
@@ -36,68 +43,6 @@ const LAYOUT: Layout = Layout {
 /// Stored, but for `stuck`, which depends on the clock and is found by the query.
 const STATES: &[&str] = &["running", "needs-attention", "completed", STUCK];
 const STUCK: &str = "stuck";
-
-/// What a batch says of one checkout.
-#[derive(Default)]
-struct Change {
-    state: Option<&'static str>,
-    outcome: Option<&'static str>,
-    attention: Option<&'static str>,
-    started: Option<Started>,
-    version: i64,
-}
-
-struct Started {
-    reservations: Vec<Reservation>,
-    total: Money,
-    at: DateTime<Utc>,
-}
-
-impl Change {
-    fn take(&mut self, event: Event, recorded: &Recorded) {
-        self.version = recorded.version;
-        match event {
-            Event::Started { order: _, reservations, total, payment_method: _, patience: _ } => {
-                self.state = Some("running");
-                self.started = Some(Started { reservations, total, at: recorded.occurred_at });
-            }
-            Event::OrderConfirmed {} => self.outcome = Some("confirmed"),
-            Event::OrderCancelled { .. } => self.outcome = Some("cancelled"),
-            Event::NeedsAttention { reason } => {
-                self.state = Some("needs-attention");
-                self.attention.get_or_insert(word(reason));
-            }
-            Event::Completed {} => self.state = Some("completed"),
-            Event::StockReserved { .. }
-            | Event::StockRefused { .. }
-            | Event::StockReleased { .. }
-            | Event::StockShipped { .. }
-            | Event::PaymentAuthorised {}
-            | Event::PaymentDeclined { .. }
-            | Event::PaymentFailed { .. }
-            | Event::PaymentCaptured {}
-            | Event::CaptureFailed { .. }
-            | Event::PaymentVoided {}
-            | Event::VoidFailed { .. }
-            | Event::PaymentRefunded {}
-            | Event::RefundFailed { .. }
-            | Event::OrderShipped {}
-            | Event::OrderClosed {}
-            | Event::DeadlinePassed { .. }
-            | Event::RequestRefused { .. } => {}
-        }
-    }
-}
-
-fn word(reason: Attention) -> &'static str {
-    match reason {
-        Attention::CaptureFailed => "capture-failed",
-        Attention::VoidFailed => "void-failed",
-        Attention::RefundFailed => "refund-failed",
-        Attention::RequestRefused => "request-refused",
-        Attention::Unfinished => "unfinished",
-    }
-}
 
 #[async_trait]
 impl Projection for Checkouts {
@@ -118,6 +63,7 @@ impl Projection for Checkouts {
         }
         let changed = || changes.values();
         let started = || changed().map(|it| it.started.as_ref());
+        let hand = || changed().map(|it| it.hand.as_ref());
         let sql = include_str!("checkouts/post.sql");
         place
             .execute(
@@ -127,7 +73,16 @@ impl Projection for Checkouts {
                     &changes.keys().collect::<Vec<_>>(),
                     &changed().map(|it| it.state).collect::<Vec<_>>(),
                     &changed().map(|it| it.outcome).collect::<Vec<_>>(),
+                    &changed().map(|it| it.attention_ended).collect::<Vec<_>>(),
                     &changed().map(|it| it.attention).collect::<Vec<_>>(),
+                    &changed().map(|it| it.attention_since).collect::<Vec<_>>(),
+                    &changed().map(|it| it.trouble.as_deref()).collect::<Vec<_>>(),
+                    &hand().map(|it| it.map(|it| it.act)).collect::<Vec<_>>(),
+                    &hand().map(|it| it.map(|it| it.reason.as_str())).collect::<Vec<_>>(),
+                    &hand()
+                        .map(|it| it.and_then(|it| it.by.as_ref()).map(Operator::as_str))
+                        .collect::<Vec<_>>(),
+                    &hand().map(|it| it.map(|it| it.at)).collect::<Vec<_>>(),
                     &started().map(|it| it.map(|it| json(&it.reservations))).collect::<Vec<_>>(),
                     &started()
                         .map(|it| it.map(|it| it.total.currency().as_str()))
@@ -151,13 +106,38 @@ pub(crate) struct CheckoutView {
     order: Uuid,
     state: String,
     outcome: Option<String>,
+    /// Why a person has to look; absent if nobody has to.
     attention: Option<String>,
+    attention_since: Option<DateTime<Utc>>,
+    /// What the provider or the owner of a request said, word by word.
+    trouble: Option<String>,
+    /// What a person did last.
+    by_hand: Option<ByHandView>,
     reservations: Box<RawValue>,
     total: Amount,
     started_at: DateTime<Utc>,
     version: i64,
     /// What should have been done by now: by the checkout itself, and by the payment.
     late: Vec<LateView>,
+}
+
+#[derive(Serialize)]
+struct ByHandView {
+    act: String,
+    reason: String,
+    by: Option<String>,
+    at: DateTime<Utc>,
+}
+
+impl ByHandView {
+    fn of(row: &Row) -> Option<Self> {
+        Some(ByHandView {
+            act: row.get::<_, Option<_>>("hand_act")?,
+            reason: row.get::<_, Option<_>>("hand_reason")?,
+            by: row.get("hand_by"),
+            at: row.get::<_, Option<_>>("hand_at")?,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -182,6 +162,9 @@ impl CheckoutView {
             state: row.get("state"),
             outcome: row.get("outcome"),
             attention: row.get("attention"),
+            attention_since: row.get("attention_since"),
+            trouble: row.get("trouble"),
+            by_hand: ByHandView::of(row),
             reservations: RawValue::from_string(row.get("reservations"))
                 .map_err(Problem::internal)?,
             total: Amount { amount: row.get("total"), currency: row.get("currency") },
@@ -211,7 +194,8 @@ async fn late_by_order(queries: &Queries) -> Result<BTreeMap<Uuid, Vec<Late>>, P
     Ok(by_order)
 }
 
-/// `GET /v1/checkouts`: the latest first. `state=stuck` are those for which something is late.
+/// `GET /v1/checkouts`: the latest first. `state=needs-attention` are those that wait for a person, and
+/// `state=stuck` those for which something is late.
 pub(crate) async fn list(
     State(queries): State<Queries>,
     params: Params,

@@ -27,6 +27,7 @@ pub mod fuzzing {
     pub use crate::query::cursor;
 }
 
+pub use checkouts::{NeedsAttention, needing_attention};
 pub use generation::{Generations, follow};
 pub use log::LoggedEvent;
 pub use projection::{Layout, Place, Posting, Projection};

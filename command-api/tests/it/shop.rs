@@ -25,12 +25,12 @@ use std::{
 use tower::ServiceExt;
 
 const PARTITIONS: u32 = 2;
-const SERVICES: [&str; 4] = ["catalogue", "orders", "inventory", "payments"];
+const SERVICES: [&str; 5] = ["catalogue", "orders", "inventory", "payments", "checkout"];
 
 pub(crate) struct Shop {
     pub(crate) router: Router,
     database: Database,
-    logs: [Log; 4],
+    logs: [Log; 5],
     read: ReadSide,
 }
 
@@ -67,7 +67,7 @@ impl Shop {
     }
 
     async fn on(database: Database, settings: Settings) -> Self {
-        let [catalogue, orders, inventory, payments] = SERVICES.map(|service| {
+        let [catalogue, orders, inventory, payments, checkout] = SERVICES.map(|service| {
             let database = database.of_service(service);
             let settings = LogSettings::new(service, PARTITIONS, database);
             Log::open(LogSettings { lanes: 1, readers: 2, ..settings })
@@ -77,9 +77,10 @@ impl Shop {
             orders.await.unwrap(),
             inventory.await.unwrap(),
             payments.await.unwrap(),
+            checkout.await.unwrap(),
         ];
         let read = ReadSide::open(&database.of_service("orders"), "orders", 3).unwrap();
-        let [catalogue, orders, inventory, payments] = logs.clone();
+        let [catalogue, orders, inventory, payments, checkout] = logs.clone();
         let api = CommandApi {
             settings,
             prices: Prices::open(read.pool.clone(), &catalogue).await.unwrap(),
@@ -87,6 +88,7 @@ impl Shop {
             stock: Transactor::new(inventory, TransactLimits::default()),
             orders: Transactor::new(orders, TransactLimits::default()),
             payments: Transactor::new(payments, TransactLimits::default()),
+            checkouts: Transactor::new(checkout, TransactLimits::default()),
         };
         let router = layered(router(api), Limits::default());
         Shop { router, database, logs, read }

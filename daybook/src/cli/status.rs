@@ -42,6 +42,8 @@ struct Report {
     late: Vec<LateLine>,
     /// Events that a follower cannot post: `daybook parked list`.
     parked: usize,
+    /// Checkouts that no rule can settle: `daybook checkout list`.
+    attention: i64,
 }
 
 #[derive(Serialize)]
@@ -123,6 +125,7 @@ async fn report(reached: &Reached) -> Result<Report> {
         followers: Vec::new(),
         late: Vec::new(),
         parked: 0,
+        attention: 0,
     };
     let mut heads = BTreeMap::new();
     for log in reached.logs(&[]).await? {
@@ -137,6 +140,10 @@ async fn report(reached: &Reached) -> Result<Report> {
     for read in reached.reads()? {
         report.followers.extend(followers(&read, &heads).await?);
         report.parked += event_store::follow::parked(&read, PARKED_SHOWN).await?.len();
+        if &*read.service == "checkout" {
+            let needing = projections::needing_attention(&read, 1).await?;
+            report.attention = needing.map_or(0, |(_, all)| all);
+        }
         let late = event_store::dues::late(&read, GRACE_S, LATE_SHOWN).await?;
         report.late.extend(late.into_iter().map(|due| late_line(&read, due)));
     }
@@ -260,6 +267,9 @@ fn print(report: &Report) {
     }
     if report.parked > 0 {
         println!("\n{} events are parked: see `daybook parked list`", report.parked);
+    }
+    if report.attention > 0 {
+        println!("\n{} checkouts need attention: see `daybook checkout list`", report.attention);
     }
     if report.late.is_empty() {
         println!("\nnothing is late");

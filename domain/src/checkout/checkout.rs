@@ -8,14 +8,19 @@
 //! authorisation that was asked for stays owed until it is answered, whatever happened since. *The
 //! order stream arbitrates:* nothing is released or voided before `checkout.order_cancelled`, and
 //! nothing is shipped or captured before `checkout.order_shipped`.
+//!
+//! What no rule can settle needs a person's attention, and a person ends it: with a retry, by giving
+//! the order up, or by settling by hand what is left. These three are the only commands that are ever
+//! rejected. Attention ends with each of them, and begins again when something fails again.
 
 use crate::ids::OrderId;
 use crate::streams;
-use crate::values::{Money, PaymentMethod, Quantity, Reason, Sku};
+use crate::values::{Money, Operator, PaymentMethod, Quantity, Reason, Remark, Sku};
 use decider::{Decider, Due, Owes};
 use serde::{Deserialize, Serialize};
 
 mod facts;
+mod hand;
 mod pending;
 mod work;
 
@@ -32,7 +37,8 @@ pub fn id_of(stream: &str) -> Option<OrderId> {
     streams::order_in(stream, Checkout::CATEGORY)
 }
 
-/// All but the first are facts, and none is ever rejected.
+/// The first starts a checkout, the last three are a person's, and all others are facts: what happened
+/// elsewhere, or passed. Start and facts are never rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
@@ -89,6 +95,30 @@ pub enum Command {
     RequestRefused {
         key: String,
         problem: Reason,
+    },
+    /// What failed or was refused for good is asked for again, each under a key of its own, so that its
+    /// owner takes it for a new request. What is still under way is left alone. The time to finish
+    /// begins anew if it had passed.
+    Retry {
+        reason: Remark,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
+    },
+    /// The order is given up. Its own stream is asked to cancel it, confirmed or not, and what is held
+    /// for it is given back once it has. Rejected once the checkout has heard that the order is shipped
+    /// or cancelled; if it is shipped at the same moment, the order's stream decides.
+    Cancel {
+        reason: Remark,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
+    },
+    /// What failed, was refused for good or is late has been seen to elsewhere, and is owed no more.
+    /// Nothing is said of money or stock: their streams stay as they are. What is still under way in
+    /// its time goes on, an order that is shipped is closed, and with that the checkout is completed.
+    Settle {
+        reason: Remark,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
     },
 }
 
@@ -167,7 +197,29 @@ pub enum Event {
     /// What no rule can settle. The work that is left goes on.
     #[serde(rename = "checkout.needs_attention")]
     NeedsAttention { reason: Attention },
-    /// Nothing is owed and nothing is held any more. The last event of the stream.
+    /// A person had it asked for again. As with the next two, attention ends with it.
+    #[serde(rename = "checkout.retried")]
+    Retried {
+        reason: Remark,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
+    },
+    /// A person gave the order up. The order is cancelled when its own stream says so.
+    #[serde(rename = "checkout.cancelled_by_hand")]
+    CancelledByHand {
+        reason: Remark,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
+    },
+    /// A person saw to what was left, elsewhere.
+    #[serde(rename = "checkout.settled_by_hand")]
+    SettledByHand {
+        reason: Remark,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
+    },
+    /// Nothing is owed any more, and nothing is held but what a person has settled. The last event of
+    /// the stream.
     #[serde(rename = "checkout.completed")]
     Completed {},
 }
@@ -207,6 +259,9 @@ impl decider::Event for Event {
         ("checkout.deadline_passed", 1),
         ("checkout.request_refused", 1),
         ("checkout.needs_attention", 1),
+        ("checkout.retried", 1),
+        ("checkout.cancelled_by_hand", 1),
+        ("checkout.settled_by_hand", 1),
         ("checkout.completed", 1),
     ];
 }
@@ -219,14 +274,34 @@ pub enum State {
     Completed,
 }
 
-/// The checkout takes every command, so there is nothing here.
+/// Why a person's command is not done. Nothing else is ever rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {}
+pub enum Rejection {
+    #[error("no checkout has started for this order")]
+    NotStarted,
+    #[error("the checkout is completed")]
+    Completed,
+    #[error("the checkout needs no attention")]
+    NoAttention,
+    #[error("the order is shipped and can no longer be cancelled: retry what failed, or settle it")]
+    AlreadyShipped,
+    #[error("the order is cancelled already: retry what failed, or settle it")]
+    Cancelled,
+    #[error("the order is neither shipped nor cancelled: retry what failed, or cancel it")]
+    NotEnded,
+}
 
 impl Rejection {
     /// The last part of the problem's type.
     pub fn slug(&self) -> &'static str {
-        match *self {}
+        match self {
+            Self::NotStarted => "not-started",
+            Self::Completed => "completed",
+            Self::NoAttention => "no-attention",
+            Self::AlreadyShipped => "already-shipped",
+            Self::Cancelled => "cancelled",
+            Self::NotEnded => "not-ended",
+        }
     }
 }
 
@@ -241,6 +316,7 @@ impl Decider for Checkout {
     type Rejection = Rejection;
 
     fn decide(state: &State, command: &Command) -> Result<Vec<Event>, Rejection> {
+        hand::allowed(state, command)?;
         Ok(facts::decide(state, command))
     }
 

@@ -91,12 +91,7 @@ text!(
     /// The name of a product as people read it. Space at its ends is dropped.
     ProductName,
     "a product name has 1 to 200 characters, and no control characters",
-    |text| {
-        let trimmed = text.trim();
-        let fits = (1..=200).contains(&trimmed.chars().count())
-            && !trimmed.chars().any(char::is_control);
-        fits.then(|| trimmed.to_owned())
-    }
+    |text| trimmed(&text, 200)
 );
 
 text!(
@@ -107,6 +102,21 @@ text!(
         within(&text, 40, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             .then_some(text)
     }
+);
+
+text!(
+    /// What a person says of what he does, in his own words. Space at its ends is dropped. It stays in
+    /// the log for ever, so it is no place for a customer's name.
+    Remark,
+    "a remark has 1 to 500 characters, and no control characters",
+    |text| trimmed(&text, 500)
+);
+
+text!(
+    /// How a person who runs the shop is known to those who run it with him: a login name.
+    Operator,
+    "an operator's name has 1 to 64 characters, and no control characters",
+    |text| trimmed(&text, 64)
 );
 
 impl Reason {
@@ -130,4 +140,11 @@ impl Reason {
 
 fn within(text: &str, longest: usize, allowed: impl Fn(u8) -> bool) -> bool {
     (1..=longest).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn trimmed(text: &str, longest: usize) -> Option<String> {
+    let trimmed = text.trim();
+    let fits =
+        (1..=longest).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control);
+    fits.then(|| trimmed.to_owned())
 }

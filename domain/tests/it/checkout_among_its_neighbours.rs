@@ -47,7 +47,7 @@ fn carry_on_to_the_end(world: &mut World) {
 fn shops(enough: &[&[bool]]) -> impl Iterator<Item = Shop> {
     let enough: Vec<Vec<bool>> = enough.iter().map(|enough| enough.to_vec()).collect();
     enough.into_iter().flat_map(|enough| {
-        [true, false].map(|free| Shop { enough: enough.clone(), free, refusals: 0 })
+        [true, false].map(|free| Shop { enough: enough.clone(), free, refusals: 0, helps: 0 })
     })
 }
 
@@ -66,12 +66,23 @@ fn every_interleaving_with_a_rejected_request_ends_well_or_calls_a_person() {
     }
 }
 
+#[test]
+fn every_interleaving_with_a_person_who_helps_ends_well_or_calls_a_person() {
+    let shop = Shop { enough: vec![true], free: false, refusals: 0, helps: 0 };
+    for (refusals, helps) in [(0, 2), (1, 1)] {
+        let alone = explore(&Shop { refusals, ..shop.clone() });
+        assert!(explore(&Shop { refusals, helps, ..shop.clone() }) > alone, "nobody helped");
+    }
+}
+
 fn any_shop() -> impl Strategy<Value = Shop> {
     let enough = prop::collection::vec(prop::bool::weighted(0.8), 1..6);
-    (enough, prop::bool::weighted(0.2), 0..3_u32).prop_map(|(enough, free, refusals)| Shop {
+    let free = prop::bool::weighted(0.2);
+    (enough, free, 0..3_u32, 0..4_u32).prop_map(|(enough, free, refusals, helps)| Shop {
         enough,
         free,
         refusals,
+        helps,
     })
 }
 

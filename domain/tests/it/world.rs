@@ -35,6 +35,16 @@ pub(crate) enum Move {
     Answer(Outcome),
     CustomerCancels,
     MerchantShips,
+    /// A person looks at the checkout.
+    Help(Help),
+}
+
+/// What a person may do about a checkout that needs attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Help {
+    Retry,
+    Cancel,
+    Settle,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +122,9 @@ pub(crate) struct World {
     asked: BTreeSet<String>,
     refused: BTreeSet<String>,
     refusals_left: u32,
+    helps_left: u32,
+    /// What people did.
+    helped: BTreeSet<Help>,
 }
 
 impl World {
@@ -139,6 +152,9 @@ impl World {
             let open = self.requests.keys().filter(|key| !done(key) && !is_deadline(key));
             moves.extend(open.cloned().map(Move::Refuse));
         }
+        if self.helps_left > 0 {
+            moves.extend([Help::Retry, Help::Cancel, Help::Settle].map(Move::Help));
+        }
         moves
     }
 
@@ -163,6 +179,7 @@ impl World {
             Move::MerchantShips => {
                 let _refused = self.order.send("merchant", &order::Command::Ship {});
             }
+            Move::Help(help) => self.help(*help),
         }
         self.note_what_is_owed();
         self.check_now();
@@ -179,6 +196,7 @@ impl World {
             stock,
             self.known,
             (&self.asked, &self.refused, &self.gone),
+            (self.helps_left, &self.helped, self.receipts()),
         ))
     }
 
@@ -196,6 +214,14 @@ impl World {
         reasons
     }
 
+    /// Whether a person was called and has not come.
+    pub(crate) fn needs_attention(&self) -> bool {
+        match &self.checkout.state {
+            checkout::State::Open(work) => work.attention,
+            checkout::State::NotStarted | checkout::State::Completed => false,
+        }
+    }
+
     fn ask(&mut self, key: &str) {
         self.asked.insert(key.to_owned());
         let answer = if self.refused.contains(key) {
@@ -205,17 +231,48 @@ impl World {
         };
         if let Err(slug) = answer {
             let problem = slug.parse().unwrap();
-            self.tell(checkout::Command::RequestRefused { key: key.to_owned(), problem });
+            let refused = checkout::Command::RequestRefused { key: key.to_owned(), problem };
+            self.tell(format!("refused {key}"), refused);
         }
     }
 
-    /// No command id helps the checkout here: it has to bear every fact twice by itself.
-    fn tell(&mut self, fact: checkout::Command) {
-        let Ok(events) = Checkout::decide(&self.checkout.state, &fact);
-        if !events.is_empty() {
-            self.checkout.take(events);
-            self.known = hash_of(&format!("{:?}{:?}", self.checkout.state, self.attention()));
+    /// Before a person has done anything, no command id helps the checkout here: it has to bear every
+    /// fact twice by itself. A retry then makes things as they were before some facts, and whoever heard
+    /// those already knows them by their ids.
+    fn tell(&mut self, id: String, fact: checkout::Command) {
+        if !self.helped.is_empty() && self.checkout.command_ids.contains(&id) {
+            return;
         }
+        let events = Checkout::decide(&self.checkout.state, &fact).expect("no fact is rejected");
+        if !events.is_empty() {
+            self.checkout.command_ids.insert(id);
+            self.take(events);
+        }
+    }
+
+    fn help(&mut self, help: Help) {
+        let (reason, by) = ("seen to".parse().unwrap(), None);
+        let command = match help {
+            Help::Retry => checkout::Command::Retry { reason, by },
+            Help::Cancel => checkout::Command::Cancel { reason, by },
+            Help::Settle => checkout::Command::Settle { reason, by },
+        };
+        if let Ok(events) = Checkout::decide(&self.checkout.state, &command) {
+            assert!(self.needs_attention(), "helped without need");
+            self.helps_left -= 1;
+            self.helped.insert(help);
+            self.take(events);
+        }
+    }
+
+    fn take(&mut self, events: Vec<checkout::Event>) {
+        self.checkout.take(events);
+        self.known = hash_of(&format!("{:?}{:?}", self.checkout.state, self.attention()));
+    }
+
+    /// The ids that make a difference.
+    fn receipts(&self) -> Option<&BTreeSet<String>> {
+        (self.helps_left > 0 || !self.helped.is_empty()).then_some(&self.checkout.command_ids)
     }
 
     fn note_what_is_owed(&mut self) {

@@ -1,5 +1,5 @@
-select order_id, state, outcome, attention, reservations::text as reservations, currency, total, started_at,
-       version
+select order_id, state, outcome, attention, attention_since, trouble, hand_act, hand_reason, hand_by, hand_at,
+       reservations::text as reservations, currency, total, started_at, version
   from {schema}.checkout_{g}
  where started_at is not null {filters}
  order by started_at desc, order_id desc

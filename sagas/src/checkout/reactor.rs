@@ -51,12 +51,13 @@ impl Reactor {
             self.checkout.transact(&checkout, command, envelope).await.map_err(|error| {
                 let why = format!("{checkout}: {error}");
                 match error {
-                    TransactError::Rejected { rejection, .. } => match rejection {},
                     TransactError::Busy
                     | TransactError::OutcomeUnknown
                     | TransactError::Store(_) => ApplyError::Transient(why),
                     TransactError::Newer { .. } => ApplyError::Unknown(why),
-                    TransactError::OtherBody
+                    // What a reactor tells is a fact, which no checkout rejects.
+                    TransactError::Rejected { .. }
+                    | TransactError::OtherBody
                     | TransactError::WrongVersion { .. }
                     | TransactError::TooLarge { .. }
                     | TransactError::Data(_) => ApplyError::Poison(why),

@@ -76,9 +76,8 @@ impl Requests {
             Request::CloseOrder {} => self.ask_order(order, order::Command::Close {}, due).await,
             Request::Deadline { deadline } => {
                 let command = Command::DeadlinePassed { deadline: *deadline };
-                ask(&self.checkout, &due.stream, command, due)
-                    .await?
-                    .map_err(|never| match never {})
+                let asked = ask(&self.checkout, &due.stream, command, due).await?;
+                asked.map_err(|rejection| Refusal::ForGood(rejection.slug()))
             }
         }
     }
@@ -164,5 +163,7 @@ fn orders_word(reason: CancelReason) -> order::CancelReason {
         CancelReason::PaymentDeclined => order::CancelReason::PaymentDeclined,
         CancelReason::PaymentFailed => order::CancelReason::PaymentFailed,
         CancelReason::CheckoutTimeout => order::CancelReason::CheckoutTimeout,
+        // Not one of the checkout's own, which an order that is confirmed would pass over.
+        CancelReason::ByHand => order::CancelReason::MerchantRequest,
     }
 }

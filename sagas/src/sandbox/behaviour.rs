@@ -34,6 +34,9 @@ pub enum Mode {
     Error,
     /// Acts at once, and cuts the line instead of answering.
     Mute,
+    /// Refuses for good whatever would move money, as one that has blocked the shop; it still shows what
+    /// there is.
+    Refuse,
 }
 
 fn usual_delay_ms() -> u64 {

@@ -88,6 +88,15 @@ impl Fault {
         Self::new(StatusCode::UNAUTHORIZED, false, error)
     }
 
+    pub(super) fn blocked() -> Self {
+        let error = json!({
+            "type": "invalid_request_error",
+            "code": "charges_blocked",
+            "message": "This account cannot make charges at the moment.",
+        });
+        Self::new(StatusCode::BAD_REQUEST, false, error)
+    }
+
     /// The provider's own trouble. It says nothing about whether the request was carried out.
     pub(super) fn internal() -> Self {
         let message = "An unknown error occurred.";

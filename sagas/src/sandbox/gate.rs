@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -27,9 +27,12 @@ pub(super) async fn pass(
             Fault::internal().into_response()
         }
         Mode::Error => Fault::internal().into_response(),
-        Mode::Up | Mode::Slow | Mode::Mute => {
+        Mode::Up | Mode::Slow | Mode::Mute | Mode::Refuse => {
             if let Err(fault) = authorised(request.headers()) {
                 return fault.into_response();
+            }
+            if behaviour.mode == Mode::Refuse && request.method() == Method::POST {
+                return Fault::blocked().into_response();
             }
             let answer = next.run(request).await;
             if behaviour.mode == Mode::Slow {

@@ -1,4 +1,4 @@
-//! From a fact to what the stream says about it.
+//! From a fact, or what a person does, to what the stream says about it.
 
 use super::{Attention, Command, Deadline, Event, State, work};
 
@@ -42,6 +42,9 @@ fn event_of(command: &Command) -> Event {
         Command::OrderClosed {} => Event::OrderClosed {},
         Command::DeadlinePassed { deadline } => Event::DeadlinePassed { deadline },
         Command::RequestRefused { key, problem } => Event::RequestRefused { key, problem },
+        Command::Retry { reason, by } => Event::Retried { reason, by },
+        Command::Cancel { reason, by } => Event::CancelledByHand { reason, by },
+        Command::Settle { reason, by } => Event::SettledByHand { reason, by },
     }
 }
 
@@ -69,6 +72,9 @@ fn attention(fact: &Event) -> Option<Attention> {
         | Event::OrderShipped {}
         | Event::OrderClosed {}
         | Event::NeedsAttention { .. }
+        | Event::Retried { .. }
+        | Event::CancelledByHand { .. }
+        | Event::SettledByHand { .. }
         | Event::Completed {} => None,
     }
 }

@@ -26,8 +26,9 @@ pub enum Request {
 }
 
 impl Request {
-    /// The due's key, `reserve:85123A`. Each is owed at most once in a checkout's life.
-    pub fn key(&self) -> String {
+    /// What it asks for, in a word: `reserve:85123A`. It is the due's key at the first try; the second one
+    /// is `reserve:85123A:2`, so that each key is owed at most once in a checkout's life.
+    pub fn name(&self) -> String {
         match self {
             Self::Reserve { sku, .. } => format!("reserve:{sku}"),
             Self::Release { sku } => format!("release:{sku}"),
@@ -53,18 +54,22 @@ pub enum CancelReason {
     PaymentDeclined,
     PaymentFailed,
     CheckoutTimeout,
+    /// A person gave it up.
+    ByHand,
 }
 
 pub(super) fn pending(work: &Work) -> Vec<Due<Request>> {
+    wanted(work)
+        .filter(|request| !work.refused.contains(&request.name()))
+        .map(|request| Due { key: work.key(&request), delay: delay(work, &request), request })
+        .collect()
+}
+
+/// What is to be done, also what its owner has refused to do.
+pub(super) fn wanted(work: &Work) -> impl Iterator<Item = Request> {
     let stock = work.items.iter().filter_map(|(sku, item)| about_stock(work.fate(), sku, item));
     let deadline = deadline(work).map(|deadline| Request::Deadline { deadline });
-    stock
-        .chain(about_payment(work))
-        .chain(about_order(work))
-        .chain(deadline)
-        .map(|request| Due { key: request.key(), delay: delay(work, &request), request })
-        .filter(|due| !work.refused.contains(&due.key))
-        .collect()
+    stock.chain(about_payment(work)).chain(about_order(work)).chain(deadline)
 }
 
 /// What is to become of the stock and the money that are held.
@@ -79,7 +84,9 @@ enum Fate {
 impl Work {
     fn fate(&self) -> Fate {
         match self.stage {
-            Stage::Settling | Stage::Failing { .. } | Stage::Confirmed => Fate::Keep,
+            Stage::Settling | Stage::Failing { .. } | Stage::Confirmed | Stage::Settled => {
+                Fate::Keep
+            }
             Stage::Cancelled => Fate::GiveBack,
             Stage::Shipped | Stage::Closed => Fate::HandOver,
         }
@@ -97,7 +104,7 @@ fn about_stock(fate: Fate, sku: &Sku, item: &Item) -> Option<Request> {
         (Hold::Reserved, Fate::HandOver) => Some(Request::ShipStock { sku: sku() }),
         (Hold::Reserved, Fate::Keep)
         | (
-            Hold::Refused | Hold::Released | Hold::Shipped,
+            Hold::Refused | Hold::Released | Hold::Shipped | Hold::Settled,
             Fate::Keep | Fate::GiveBack | Fate::HandOver,
         ) => None,
     }
@@ -120,7 +127,8 @@ fn about_payment(work: &Work) -> Option<Request> {
             | Pay::Voided
             | Pay::VoidFailed
             | Pay::Refunded
-            | Pay::RefundFailed,
+            | Pay::RefundFailed
+            | Pay::Settled,
             Fate::Keep | Fate::GiveBack | Fate::HandOver,
         ) => None,
     }
@@ -131,7 +139,7 @@ fn about_order(work: &Work) -> Option<Request> {
         Stage::Settling => work.is_ready().then_some(Request::ConfirmOrder {}),
         Stage::Failing { reason } => Some(Request::CancelOrder { reason }),
         Stage::Shipped => work.is_delivered().then_some(Request::CloseOrder {}),
-        Stage::Confirmed | Stage::Cancelled | Stage::Closed => None,
+        Stage::Confirmed | Stage::Cancelled | Stage::Closed | Stage::Settled => None,
     }
 }
 
@@ -141,7 +149,7 @@ fn deadline(work: &Work) -> Option<Deadline> {
         Stage::Cancelled | Stage::Shipped | Stage::Closed => {
             (!work.overdue).then_some(Deadline::Finish)
         }
-        Stage::Failing { .. } | Stage::Confirmed => None,
+        Stage::Failing { .. } | Stage::Confirmed | Stage::Settled => None,
     }
 }
 

@@ -14,10 +14,14 @@ pub struct Work {
     pub stage: Stage,
     pub items: BTreeMap<Sku, Item>,
     pub payment: Pay,
-    /// Keys of requests that their owner rejected; they are owed no more.
+    /// Names of requests that their owner rejected; they are owed no more.
     pub refused: BTreeSet<String>,
+    /// Which try it is, of the requests that are tried again: by their names, from 2.
+    pub tries: BTreeMap<String, u32>,
     /// The deadline to finish has passed.
     pub overdue: bool,
+    /// A person was called, and has not come yet.
+    pub attention: bool,
 }
 
 /// How far the order has come, as far as the checkout has heard.
@@ -33,6 +37,8 @@ pub enum Stage {
     Cancelled,
     Shipped,
     Closed,
+    /// The order's stream refused what it was asked last, and a person has settled that.
+    Settled,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,8 @@ pub enum Hold {
     Reserved,
     Released,
     Shipped,
+    /// Was reserved when a person settled it.
+    Settled,
 }
 
 /// The order's payment.
@@ -70,6 +78,8 @@ pub enum Pay {
     VoidFailed,
     Refunded,
     RefundFailed,
+    /// Whatever became of it, a person has settled it.
+    Settled,
 }
 
 pub(super) fn evolve(state: State, event: &Event) -> State {
@@ -86,7 +96,9 @@ pub(super) fn evolve(state: State, event: &Event) -> State {
                 items: BTreeMap::new(),
                 payment: if total.is_zero() { Pay::NotNeeded } else { Pay::NotAsked },
                 refused: BTreeSet::new(),
+                tries: BTreeMap::new(),
                 overdue: false,
+                attention: false,
             };
             for wanted in reservations {
                 let asked = Item { quantity: wanted.quantity, hold: Hold::Asked };
@@ -114,6 +126,11 @@ impl Work {
                     && self.payment.is_nothing_held()
             }
             Stage::Closed => self.is_delivered(),
+            // What was asked for is known first, also here.
+            Stage::Settled => {
+                self.items.values().all(|item| item.hold != Hold::Asked)
+                    && self.payment != Pay::Asked
+            }
         }
     }
 
@@ -123,16 +140,26 @@ impl Work {
         self.all(Hold::Reserved) && may_be_taken
     }
 
-    /// Everything is shipped and what had to be paid was taken.
+    /// Everything is shipped and what had to be paid was taken, or a person has settled it.
     pub(super) fn is_delivered(&self) -> bool {
-        self.all(Hold::Shipped) && self.payment.is_settled()
+        let is_sent = |item: &Item| item.hold == Hold::Shipped || item.hold == Hold::Settled;
+        self.items.values().all(is_sent) && self.payment.is_settled()
     }
 
     /// The order is cancelled or shipped, and what follows from that has a deadline.
     pub(super) fn is_ending(&self) -> bool {
         match self.stage {
-            Stage::Settling | Stage::Failing { .. } | Stage::Confirmed => false,
+            Stage::Settling | Stage::Failing { .. } | Stage::Confirmed | Stage::Settled => false,
             Stage::Cancelled | Stage::Shipped | Stage::Closed => true,
+        }
+    }
+
+    /// The key of a request at the try that it has come to.
+    pub(super) fn key(&self, request: &Request) -> String {
+        let name = request.name();
+        match self.tries.get(&name) {
+            Some(nth) => format!("{name}:{nth}"),
+            None => name,
         }
     }
 
@@ -181,13 +208,20 @@ impl Work {
                 self.overdue = self.is_ending();
             }
             Event::RequestRefused { key, .. } => self.give_up(key),
-            Event::Started { .. } | Event::NeedsAttention { .. } | Event::Completed {} => {}
+            Event::NeedsAttention { .. } => self.attention = true,
+            Event::Retried { .. } => self.retry(),
+            Event::CancelledByHand { .. } => self.cancel(),
+            Event::SettledByHand { .. } => self.settle(),
+            Event::Started { .. } | Event::Completed {} => {}
         }
     }
 
     /// The order's own stream says in which order these come; what was overtaken is not taken back.
     fn move_on_to(&mut self, next: Stage) {
         let follows = match (self.stage, next) {
+            // A confirmation that was under way takes nothing back: the person wants it cancelled all
+            // the same.
+            (Stage::Failing { reason: CancelReason::ByHand }, Stage::Confirmed) => false,
             (Stage::Settling | Stage::Failing { .. }, Stage::Confirmed) => true,
             (
                 Stage::Settling | Stage::Failing { .. } | Stage::Confirmed,
@@ -200,13 +234,15 @@ impl Work {
                 | Stage::Confirmed
                 | Stage::Cancelled
                 | Stage::Shipped
-                | Stage::Closed,
+                | Stage::Closed
+                | Stage::Settled,
                 Stage::Settling
                 | Stage::Failing { .. }
                 | Stage::Confirmed
                 | Stage::Cancelled
                 | Stage::Shipped
-                | Stage::Closed,
+                | Stage::Closed
+                | Stage::Settled,
             ) => false,
         };
         if follows {
@@ -214,7 +250,7 @@ impl Work {
         }
     }
 
-    fn hold(&mut self, sku: &Sku, from: &[Hold], to: Hold) {
+    pub(super) fn hold(&mut self, sku: &Sku, from: &[Hold], to: Hold) {
         if let Some(item) = self.items.get_mut(sku).filter(|item| from.contains(&item.hold)) {
             item.hold = to;
         }
@@ -256,7 +292,7 @@ impl Work {
     /// A rejected request did nothing and never will, so its outcome is known.
     fn give_up(&mut self, key: &str) {
         let Some(due) = pending(self).into_iter().find(|due| due.key == key) else { return };
-        self.refused.insert(due.key);
+        self.refused.insert(due.request.name());
         match due.request {
             Request::Reserve { sku, .. } => self.refuse_stock(&sku),
             Request::Authorise { .. } => self.refuse_payment(CancelReason::PaymentFailed),
@@ -276,19 +312,22 @@ impl Work {
 impl Hold {
     fn is_nothing_held(self) -> bool {
         match self {
-            Self::Refused | Self::Released | Self::Shipped => true,
+            Self::Refused | Self::Released | Self::Shipped | Self::Settled => true,
             Self::Asked | Self::Reserved => false,
         }
     }
 }
 
 impl Pay {
-    /// Neither held nor taken, and not asked for either.
+    /// Neither held nor taken, and not asked for either; or a person has settled it.
     fn is_nothing_held(self) -> bool {
         match self {
-            Self::NotNeeded | Self::NotAsked | Self::Refused | Self::Voided | Self::Refunded => {
-                true
-            }
+            Self::NotNeeded
+            | Self::NotAsked
+            | Self::Refused
+            | Self::Voided
+            | Self::Refunded
+            | Self::Settled => true,
             Self::Asked
             | Self::Authorised
             | Self::Captured
@@ -301,7 +340,11 @@ impl Pay {
     /// Taken, if anything had to be; what people refund later does not undo that.
     fn is_settled(self) -> bool {
         match self {
-            Self::NotNeeded | Self::Captured | Self::Refunded | Self::RefundFailed => true,
+            Self::NotNeeded
+            | Self::Captured
+            | Self::Refunded
+            | Self::RefundFailed
+            | Self::Settled => true,
             Self::NotAsked
             | Self::Asked
             | Self::Refused

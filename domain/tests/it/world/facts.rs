@@ -33,7 +33,7 @@ impl World {
             Source::Stock(sku) => self.stock[sku].log.get(place).and_then(|e| of_stock(sku, e)),
         };
         if let Some(fact) = fact {
-            self.tell(fact);
+            self.tell(format!("{source:?} {place}"), fact);
         }
     }
 
@@ -78,7 +78,7 @@ impl World {
             }
             Request::CloseOrder {} => self.send_to_order(key, order::Command::Close {}),
             Request::Deadline { deadline } => {
-                self.tell(Command::DeadlinePassed { deadline });
+                self.tell(key.to_owned(), Command::DeadlinePassed { deadline });
                 Ok(())
             }
         }
@@ -112,6 +112,7 @@ fn cancel_reason(reason: checkout::CancelReason) -> order::CancelReason {
         checkout::CancelReason::PaymentDeclined => order::CancelReason::PaymentDeclined,
         checkout::CancelReason::PaymentFailed => order::CancelReason::PaymentFailed,
         checkout::CancelReason::CheckoutTimeout => order::CancelReason::CheckoutTimeout,
+        checkout::CancelReason::ByHand => order::CancelReason::MerchantRequest,
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Shop {
     pub(crate) free: bool,
     /// How many requests an owner may reject without a reason.
     pub(crate) refusals: u32,
+    /// How often a person helps.
+    pub(crate) helps: u32,
 }
 
 impl Shop {
@@ -34,6 +36,8 @@ impl Shop {
             asked: BTreeSet::new(),
             refused: BTreeSet::new(),
             refusals_left: self.refusals,
+            helps_left: self.helps,
+            helped: BTreeSet::new(),
         };
         let price = if self.free { 0 } else { 255 };
         let line = |(sku, _enough)| order::Line {
