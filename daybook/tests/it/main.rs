@@ -6,6 +6,7 @@ mod arrows;
 mod callers;
 mod containers;
 mod dues;
+mod checkout;
 mod embedded;
 mod first;
 mod support;

@@ -283,7 +283,7 @@ impl Provider {
         http().get(format!("{}/sandbox/book", self.url)).send().await.unwrap().json().await.unwrap()
     }
 
-    /// `{"mode": "up|down|slow|error|mute", "delay_ms": …}`
+    /// `{"mode": "up|down|slow|error|mute|refuse", "delay_ms": …}`
     pub(crate) async fn behave(&self, behaviour: &Value) {
         let to = format!("{}/sandbox/behaviour", self.url);
         let answer = http().post(to).json(behaviour).send().await.unwrap();

@@ -255,6 +255,19 @@ async fn the_whole_provider_can_be_down_or_broken_or_slow() {
 }
 
 #[tokio::test]
+async fn a_provider_that_refuses_moves_nothing_and_shows_what_there_is() {
+    let sandbox = Sandbox::start().await;
+    let held = sandbox.authorise("k", "o1", "pm_card_visa").await;
+    sandbox.behave(Mode::Refuse, 0).await;
+    let refused = capture(&sandbox, "c", held.id(), &[]).await;
+    assert_eq!((refused.status, &refused.error()["code"]), (400, &json!("charges_blocked")));
+    let shown = sandbox.get(&format!("{INTENTS}/{}", held.id())).await;
+    assert_eq!(shown.body["status"], "requires_capture");
+    sandbox.behave(Mode::Up, 0).await;
+    assert_eq!(capture(&sandbox, "c", held.id(), &[]).await.status, 200, "nothing was kept");
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused_and_nothing_is_written() {
     let sandbox = Sandbox::start().await;
     let good = authorisation("o1", "pm_card_visa");
