@@ -176,6 +176,7 @@ async fn what_the_other_commands_cannot_take_is_named() {
     let product = json!({"sku": "B", "name": "A thing", "price": pounds(1)});
     let cancel = format!("/v1/orders/{ORDER}/cancel");
     let refund = format!("/v1/payments/{ORDER}/refund");
+    let [retry, settle] = ["retry", "settle"].map(|act| format!("/v1/checkouts/{ORDER}/{act}"));
     for (path, body, named) in [
         ("/v1/products", with(product.clone(), "/name", json!("  ")), "/name"),
         ("/v1/products", with(product.clone(), "/name", json!("a\u{0}")), "/name"),
@@ -189,6 +190,12 @@ async fn what_the_other_commands_cannot_take_is_named() {
         (&cancel, json!({"reason": "because"}), "/reason"),
         (&cancel, json!({"reason": "out-of-stock"}), "/reason"),
         (&refund, json!({"amount": 5}), "/amount"),
+        (&retry, json!({}), "/reason"),
+        (&retry, json!({"reason": "  "}), "/reason"),
+        (&retry, json!({"reason": "two\nlines"}), "/reason"),
+        (&settle, json!({"reason": "x".repeat(501)}), "/reason"),
+        (&settle, json!({"reason": "so", "by": "x".repeat(65)}), "/by"),
+        (&settle, json!({"reason": "so", "amount": 5}), "/amount"),
     ] {
         shop.post(path).send(body).await.is_problem(422, "invalid-fields", &[named]);
     }

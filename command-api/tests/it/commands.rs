@@ -76,6 +76,9 @@ async fn each_rejection_has_a_type_of_its_own() {
         (&format!("orders/{nowhere}/cancel"), request, 404, "not-placed"),
         (&format!("orders/{nowhere}/ship"), json!({}), 404, "not-placed"),
         (&format!("payments/{nowhere}/refund"), json!({}), 409, "not-captured"),
+        (&format!("checkouts/{nowhere}/retry"), json!({"reason": "so"}), 404, "not-started"),
+        (&format!("checkouts/{nowhere}/cancel"), json!({"reason": "so"}), 404, "not-started"),
+        (&format!("checkouts/{nowhere}/settle"), json!({"reason": "so"}), 404, "not-started"),
     ] {
         let reply = shop.post(&format!("/v1/{path}")).send(body).await;
         reply.is_problem(status, slug, &[]);

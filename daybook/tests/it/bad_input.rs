@@ -218,6 +218,8 @@ async fn what_the_shop_does_not_know_leaves_nothing() {
             (format!("/v1/orders/{ORDER}/cancel"), json!({"reason": "customer-request"})),
             (format!("/v1/orders/{ORDER}/ship"), json!({})),
             (format!("/v1/payments/{ORDER}/refund"), json!({})),
+            (format!("/v1/checkouts/{ORDER}/retry"), json!({"reason": "so"})),
+            (format!("/v1/checkouts/{ORDER}/settle"), json!({"reason": "so\u{0}"})),
             ("/v1/stock/NEVER-LISTED/adjust".to_owned(), json!({"change": -1, "reason": "lost"})),
             ("/v1/stock/A/adjust".to_owned(), json!({"change": -11, "reason": "lost"})),
             ("/v1/stock/A/adjust".to_owned(), json!({"change": i64::MIN, "reason": "lost"})),

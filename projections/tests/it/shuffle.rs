@@ -4,7 +4,7 @@ use crate::stories::{authorise, cancel, gbp, order_id, pieces, place, reason, sk
 use crate::support::{PARTITIONS, Process, at, fresh_database};
 use decider::Decider;
 use domain::catalogue::product::{self, Product};
-use domain::checkout::checkout::{self, Checkout, Patience, Reservation};
+use domain::checkout::checkout::{self, Checkout, Deadline, Patience, Reservation};
 use domain::inventory::stock::{self, Stock};
 use domain::orders::order::{self, CancelReason, Order};
 use domain::payments::payment::{self, Operation, Outcome, Payment};
@@ -140,6 +140,7 @@ fn a_product(dice: &mut Dice, number: u128) -> Stream {
 
 fn a_checkout(dice: &mut Dice, number: u128) -> Stream {
     let order = order_id(number);
+    let remark = |text: &str| text.parse().unwrap();
     let mut commands = vec![checkout::Command::Start {
         order,
         reservations: vec![Reservation { sku: sku("A1"), quantity: pieces(1) }],
@@ -158,9 +159,17 @@ fn a_checkout(dice: &mut Dice, number: u128) -> Stream {
             checkout::Command::PaymentVoided {},
             checkout::Command::OrderShipped {},
             checkout::Command::CaptureFailed { reason: reason("expired") },
+            checkout::Command::VoidFailed { reason: reason("unknown") },
             checkout::Command::StockShipped { sku: sku("A1") },
+            checkout::Command::DeadlinePassed { deadline: Deadline::Finish },
+            checkout::Command::Retry { reason: remark("once more"), by: None },
+            checkout::Command::Cancel { reason: remark("enough"), by: None },
+            checkout::Command::Settle {
+                reason: remark("seen to"),
+                by: Some("ann".parse().unwrap()),
+            },
         ],
-        20,
+        30,
     ));
     told::<Checkout>(checkout::stream(order), commands)
 }

@@ -5,7 +5,7 @@ use crate::stories::{
 };
 use crate::support::{Process, fresh_database, get, got, tell};
 use domain::catalogue::product;
-use domain::checkout::checkout::{self, Checkout, Patience, Reservation};
+use domain::checkout::checkout::{self, Checkout, Deadline, Patience, Reservation};
 use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command};
 use domain::payments::payment::{self, Operation};
@@ -250,6 +250,58 @@ async fn a_checkout_is_stuck_when_something_of_it_or_of_its_payment_is_late() {
     assert_eq!(running["items"].as_array().unwrap().len(), 4);
     assert_eq!(running["items"][0]["reservations"], json!([{"sku": "A1", "quantity": 1}]));
     assert_eq!(got(&router, "/v1/checkouts?state=completed").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_checkout_needs_attention_until_a_person_has_come_or_it_is_completed() {
+    let process = Process::start(&fresh_database().await).await;
+    let router = process.router(&process.follow().await);
+    let checkouts = process.transactor::<Checkout>("checkout");
+    let stream = checkout::stream(order_id(1));
+    let say = async |command| tell(&checkouts, &stream, command, 7).await;
+    say(checkout::Command::Start {
+        order: order_id(1),
+        reservations: vec![Reservation { sku: "A1".parse().unwrap(), quantity: pieces(1) }],
+        total: gbp(500),
+        payment_method: "pm_card_visa".parse().unwrap(),
+        patience: Patience { settle_s: 600, finish_s: 600 },
+    })
+    .await;
+    say(checkout::Command::StockReserved { sku: "A1".parse().unwrap() }).await;
+    say(checkout::Command::PaymentAuthorised {}).await;
+    say(checkout::Command::OrderConfirmed {}).await;
+    say(checkout::Command::OrderShipped {}).await;
+    say(checkout::Command::CaptureFailed { reason: reason("expired") }).await;
+    say(checkout::Command::DeadlinePassed { deadline: Deadline::Finish }).await;
+    process.posted().await;
+    let shown = async || got(&router, "/v1/checkouts").await["items"][0].clone();
+    let now = shown().await;
+    assert_eq!(
+        (&now["state"], &now["attention"]),
+        (&json!("needs-attention"), &json!("capture-failed"))
+    );
+    assert_eq!((&now["trouble"], &now["by_hand"]), (&json!("expired"), &json!(null)));
+    assert!(now["attention_since"].is_string(), "{now}");
+
+    let because = || "the bank is back".parse().unwrap();
+    say(checkout::Command::Retry { reason: because(), by: Some("ann".parse().unwrap()) }).await;
+    process.posted().await;
+    let now = shown().await;
+    assert_eq!((&now["state"], &now["attention"]), (&json!("running"), &json!(null)));
+    assert_eq!((&now["trouble"], &now["attention_since"]), (&json!(null), &json!(null)));
+    assert_eq!((&now["by_hand"]["act"], &now["by_hand"]["by"]), (&json!("retried"), &json!("ann")));
+
+    // In one batch: attention is needed again for another reason, and ends with a second person.
+    say(checkout::Command::CaptureFailed { reason: reason("lapsed") }).await;
+    say(checkout::Command::Settle { reason: because(), by: None }).await;
+    say(checkout::Command::StockShipped { sku: "A1".parse().unwrap() }).await;
+    process.posted().await;
+    let now = shown().await;
+    assert_eq!((&now["state"], &now["trouble"]), (&json!("running"), &json!(null)));
+    assert_eq!((&now["by_hand"]["act"], &now["by_hand"]["by"]), (&json!("settled"), &json!(null)));
+    say(checkout::Command::OrderClosed {}).await;
+    process.posted().await;
+    assert_eq!(shown().await["state"], "completed");
 }
 
 #[tokio::test]
