@@ -68,10 +68,11 @@ fn every_interleaving_with_a_rejected_request_ends_well_or_calls_a_person() {
 
 #[test]
 fn every_interleaving_with_a_person_who_helps_ends_well_or_calls_a_person() {
-    let shop = Shop { enough: vec![true], free: false, refusals: 0, helps: 0 };
-    for (refusals, helps) in [(0, 2), (1, 1)] {
-        let alone = explore(&Shop { refusals, ..shop.clone() });
-        assert!(explore(&Shop { refusals, helps, ..shop.clone() }) > alone, "nobody helped");
+    // What the provider refuses, and what the owners of stock and order refuse.
+    for (free, refusals, helps) in [(false, 0, 2), (true, 1, 2)] {
+        let shop = Shop { enough: vec![true], free, refusals, helps };
+        let alone = explore(&Shop { helps: 0, ..shop.clone() });
+        assert!(explore(&shop) > alone, "nobody helped");
     }
 }
 

@@ -195,7 +195,8 @@ impl World {
             (self.payment.trace, self.payment.delivered),
             stock,
             self.known,
-            (&self.asked, &self.refused, &self.gone),
+            // Only what nobody was asked for yet can be refused.
+            ((self.refusals_left > 0).then_some(&self.asked), &self.refused, &self.gone),
             (self.helps_left, &self.helped, self.receipts()),
         ))
     }
