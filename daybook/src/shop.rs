@@ -102,6 +102,7 @@ impl Shop {
             stop: acting.clone(),
         }));
         let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
+        tasks.spawn(watch::count_attention(services["checkout"].read.clone(), acting.clone()));
         let queries = Queries::new(asked, logs.values().cloned().collect(), generations);
         let limits = &settings.limits;
         let commands = edge::admitted(command_api::router(api), "commands", limits.of_commands());
@@ -146,6 +147,7 @@ fn gauges(services: &Services, api: &CommandApi, asked: &[ReadSide]) -> Vec<watc
         watch::of_transactor(&api.stock),
         watch::of_transactor(&api.orders),
         watch::of_transactor(&api.payments),
+        watch::of_transactor(&api.checkouts),
     ];
     logs.chain(followers).chain(queries).chain(transactors).collect()
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use domain::checkout::checkout::{self, Command};
 use domain::ids::OrderId;
-use domain::values::{Operator, Remark};
+use domain::values::{Invalid, Operator, Remark};
 use event_store::{Done, Envelope, Metadata, TransactError, TransactLimits, Transactor};
 use projections::{NeedsAttention, needing_attention};
 
@@ -79,16 +79,21 @@ struct ByHand {
     #[arg(long)]
     reason: Remark,
     /// Who decides it
-    #[arg(long, env = "USER", default_value = "unknown")]
+    #[arg(long, env = "USER", default_value = "unknown", value_parser = operator)]
     by: Operator,
     #[command(flatten)]
     flags: ReachFlags,
 }
 
+/// In a container `USER` may be set to nothing.
+fn operator(name: &str) -> Result<Operator, Invalid> {
+    if name.is_empty() { "unknown".parse() } else { name.parse() }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   daybook checkout list
-  daybook checkout retry 5f0c1b7e-8f58-7d3e-9f3e-0d5c0f1c8a11 --reason 'the provider has unblocked us'
+  daybook checkout retry 5f0c1b7e-8f58-7d3e-9f3e-0d5c0f1c8a11 --reason 'we are unblocked'
   daybook checkout settle 5f0c1b7e-8f58-7d3e-9f3e-0d5c0f1c8a11 --reason 'captured in the dashboard'
   daybook checkout cancel 5f0c1b7e-8f58-7d3e-9f3e-0d5c0f1c8a11 --reason 'agreed by telephone'";
 

@@ -268,8 +268,13 @@ fn print(report: &Report) {
     if report.parked > 0 {
         println!("\n{} events are parked: see `daybook parked list`", report.parked);
     }
-    if report.attention > 0 {
-        println!("\n{} checkouts need attention: see `daybook checkout list`", report.attention);
+    let needing = match report.attention {
+        0 => None,
+        1 => Some("1 checkout needs attention".to_owned()),
+        many => Some(format!("{many} checkouts need attention")),
+    };
+    if let Some(needing) = needing {
+        println!("\n{needing}: see `daybook checkout list`");
     }
     if report.late.is_empty() {
         println!("\nnothing is late");

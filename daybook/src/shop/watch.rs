@@ -7,6 +7,7 @@ use event_store::follow::{ReadSide, Runner};
 use event_store::kafka::RelayWatch;
 use event_store::{Database, Log, Progress, StoreError, Transactor};
 use futures_util::future::join_all;
+use projections::needing_attention;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -30,6 +31,8 @@ pub(super) struct Watched {
 pub(super) type Gauge = Box<dyn Fn() + Send + Sync>;
 
 const EVERY: Duration = Duration::from_millis(500);
+/// Nobody comes sooner for it.
+const ATTENTION_EVERY: Duration = Duration::from_secs(5);
 /// What has stood still for so long though there was work is said to hang.
 const HANGS: Duration = Duration::from_secs(8);
 
@@ -118,6 +121,21 @@ fn show_pool(pool: String, connections: usize, waiting: usize) {
     let labels = [("pool", pool)];
     metrics::gauge!("daybook_pool_connections", &labels).set(connections as f64);
     metrics::gauge!("daybook_pool_waiting", &labels).set(waiting as f64);
+}
+
+/// Counts the checkouts that wait for a person. They are no fault of this process, which is ready all the same;
+/// and what hangs here holds up nothing else.
+pub(super) async fn count_attention(read: ReadSide, stop: CancellationToken) {
+    loop {
+        // An old number is better than none: a database that cannot be asked is told of elsewhere.
+        if let Ok(Ok(Some((_, needing)))) = timeout(ANSWER, needing_attention(&read, 1)).await {
+            metrics::gauge!("daybook_checkouts_needing_attention").set(needing as f64);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(ATTENTION_EVERY) => {}
+        }
+    }
 }
 
 fn tell(component: &Component, wrong: Vec<String>) {

@@ -85,7 +85,12 @@ async fn a_capture_that_was_refused_for_good_is_retried_by_a_person_and_taken_on
     let [order] = uncaptured(&world, &daybook).await;
     let (stream, payment) = (format!("checkout-{order}"), format!("payment-{order}"));
     let (_, said) = run(&world, "status", &[]).await;
-    assert!(said.contains("1 checkouts need attention"), "{said}");
+    assert!(said.contains("1 checkout needs attention"), "{said}");
+    eventually("somebody is woken by it", async || {
+        let needing = daybook.metric("daybook_checkouts_needing_attention").await;
+        (needing == Some(1.0)).then_some(()).ok_or(format!("{needing:?}"))
+    })
+    .await;
     let (well, said) = run(&world, "checkout list", &[]).await;
     assert!(well && said.contains(&order) && said.contains("charges-blocked"), "{said}");
 
@@ -119,7 +124,7 @@ async fn a_capture_that_was_refused_for_good_is_retried_by_a_person_and_taken_on
     let listed = run(&world, "checkout list", &[]).await;
     assert_eq!(listed, (true, "no checkout needs attention\n".to_owned()));
     let (_, said) = run(&world, "status", &[]).await;
-    assert!(!said.contains("need attention"), "{said}");
+    assert!(!said.contains("attention"), "{said}");
     rows_are_what_the_events_say(&world).await;
     daybook.stop().await;
 }

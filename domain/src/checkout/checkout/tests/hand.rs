@@ -40,12 +40,12 @@ fn rejected(key: &str) -> Event {
 
 /// A person does something, and does it again: the second time there is no attention to end.
 trait Helps: Sized {
-    fn is_helped(self, command: Command, event: Event) -> Self;
+    fn gets_help(self, command: Command, event: Event) -> Self;
 }
 
 impl Helps for Given<Checkout> {
     #[track_caller]
-    fn is_helped(self, command: Command, event: Event) -> Self {
+    fn gets_help(self, command: Command, event: Event) -> Self {
         let again = command.clone();
         self.when(command).then([event]).when(again).then_rejected(Rejection::NoAttention)
     }
@@ -92,12 +92,12 @@ fn nobody_helps_a_checkout_that_needs_no_attention() {
 
 #[test]
 fn a_capture_that_failed_is_asked_for_again_under_a_key_of_its_own() {
-    let again = uncaptured().is_helped(retry(), retried()).owes(["capture:2", "deadline:finish"]);
+    let again = uncaptured().gets_help(retry(), retried()).owes(["capture:2", "deadline:finish"]);
     assert_eq!(again.due("capture:2").request, Request::Capture { amount: gbp(900) });
     again
         .hears_trouble(Event::CaptureFailed { reason: why() }, Attention::CaptureFailed)
         .owes(["deadline:finish"])
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["capture:3", "deadline:finish"])
         .hears(Event::PaymentCaptured {})
         .owes(["close", "deadline:finish"])
@@ -107,13 +107,13 @@ fn a_capture_that_failed_is_asked_for_again_under_a_key_of_its_own() {
 #[test]
 fn a_void_or_a_refund_that_failed_is_asked_for_again() {
     unvoided()
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["void:2", "deadline:finish"])
         .hears_the_last(Event::PaymentVoided {});
     unvoided()
         .hears(Event::PaymentCaptured {})
         .hears_trouble(Event::RefundFailed { reason: why() }, Attention::RefundFailed)
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["refund:2", "deadline:finish"])
         .hears_the_last(Event::PaymentRefunded {});
 }
@@ -124,13 +124,13 @@ fn what_was_refused_is_asked_for_again_and_what_is_under_way_is_left_alone() {
         .hears(cancelled("other"))
         .hears_trouble(rejected("release:A"), Attention::RequestRefused)
         .owes(["release:B", "void", "deadline:finish"])
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["release:A:2", "release:B", "void", "deadline:finish"])
         .ignores(rejected("release:A"))
         .hears_trouble(rejected("release:A:2"), Attention::RequestRefused)
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["release:A:3", "release:B", "void", "deadline:finish"]);
-    unconfirmable().is_helped(retry(), retried()).owes(["confirm:2", "deadline:settle"]);
+    unconfirmable().gets_help(retry(), retried()).owes(["confirm:2", "deadline:settle"]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_retry_after_the_deadline_to_finish_sets_another_one() {
     let again = confirmed()
         .hears(Event::OrderShipped {})
         .hears_trouble(passed(Deadline::Finish), Attention::Unfinished)
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["ship:A", "ship:B", "capture", "deadline:finish:2"]);
     assert_eq!(again.due("deadline:finish:2").delay, Duration::from_secs(3600));
     again
@@ -150,11 +150,11 @@ fn a_retry_after_the_deadline_to_finish_sets_another_one() {
 fn what_the_rules_have_settled_already_is_not_asked_for_again() {
     gathering()
         .hears_trouble(rejected("reserve:A"), Attention::RequestRefused)
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["reserve:B", "cancel"]);
     paying()
         .hears_trouble(rejected("authorise"), Attention::RequestRefused)
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["cancel"]);
 }
 
@@ -163,13 +163,13 @@ fn a_refund_by_people_that_failed_is_theirs_to_ask_for_again() {
     sent()
         .hears(Event::PaymentCaptured {})
         .hears_trouble(Event::RefundFailed { reason: why() }, Attention::RefundFailed)
-        .is_helped(retry(), retried())
+        .gets_help(retry(), retried())
         .owes(["close", "deadline:finish"]);
 }
 
 #[test]
 fn an_order_that_is_given_up_is_cancelled_by_its_own_stream_before_anything_is_given_back() {
-    let given_up = unconfirmable().is_helped(cancel(), cancelled_by_hand()).owes(["cancel:2"]);
+    let given_up = unconfirmable().gets_help(cancel(), cancelled_by_hand()).owes(["cancel:2"]);
     let asked = Request::CancelOrder { reason: CancelReason::ByHand };
     assert_eq!(given_up.due("cancel:2").request, asked);
     given_up
@@ -183,7 +183,7 @@ fn an_order_that_is_given_up_is_cancelled_by_its_own_stream_before_anything_is_g
 #[test]
 fn a_confirmation_that_was_under_way_does_not_keep_an_order_that_was_given_up() {
     unconfirmable()
-        .is_helped(cancel(), cancelled_by_hand())
+        .gets_help(cancel(), cancelled_by_hand())
         .ignores(Event::OrderConfirmed {})
         .owes(["cancel:2"]);
 }
@@ -191,7 +191,7 @@ fn a_confirmation_that_was_under_way_does_not_keep_an_order_that_was_given_up() 
 #[test]
 fn an_order_that_is_shipped_while_it_is_given_up_is_sent_and_paid_for() {
     unconfirmable()
-        .is_helped(cancel(), cancelled_by_hand())
+        .gets_help(cancel(), cancelled_by_hand())
         .hears_trouble(rejected("cancel:2"), Attention::RequestRefused)
         .hears(Event::OrderShipped {})
         .owes(["ship:A", "ship:B", "capture", "deadline:finish"]);
@@ -204,7 +204,7 @@ fn what_was_asked_for_is_answered_before_a_given_up_order_ends() {
         .hears_trouble(rejected("reserve:B"), Attention::RequestRefused)
         .hears_trouble(rejected("cancel"), Attention::RequestRefused)
         .owes([])
-        .is_helped(cancel(), cancelled_by_hand())
+        .gets_help(cancel(), cancelled_by_hand())
         .owes(["cancel:2"])
         .hears(cancelled("merchant-request"))
         .hears_the_last(released("A"));
@@ -219,7 +219,7 @@ fn an_order_that_has_ended_cannot_be_given_up() {
 #[test]
 fn a_capture_that_is_settled_by_hand_is_owed_no_more_and_the_order_is_closed() {
     uncaptured()
-        .is_helped(settle(), settled_by_hand())
+        .gets_help(settle(), settled_by_hand())
         .owes(["close", "deadline:finish"])
         .ignores(Event::PaymentCaptured {})
         .hears_the_last(Event::OrderClosed {});
@@ -240,7 +240,7 @@ fn what_is_under_way_in_its_time_goes_on_when_the_rest_is_settled_by_hand() {
     confirmed()
         .hears(Event::OrderShipped {})
         .hears_trouble(Event::CaptureFailed { reason: why() }, Attention::CaptureFailed)
-        .is_helped(settle(), settled_by_hand())
+        .gets_help(settle(), settled_by_hand())
         .owes(["ship:A", "ship:B", "deadline:finish"])
         .hears(shipped("A"))
         .hears(shipped("B"))
@@ -249,7 +249,7 @@ fn what_is_under_way_in_its_time_goes_on_when_the_rest_is_settled_by_hand() {
     confirmed()
         .hears(cancelled("other"))
         .hears_trouble(rejected("release:A"), Attention::RequestRefused)
-        .is_helped(settle(), settled_by_hand())
+        .gets_help(settle(), settled_by_hand())
         .owes(["release:B", "void", "deadline:finish"])
         .hears(Event::PaymentVoided {})
         .hears_the_last(released("B"));
@@ -260,7 +260,7 @@ fn what_is_late_is_settled_by_hand_with_the_rest() {
     confirmed()
         .hears(Event::OrderShipped {})
         .hears_trouble(passed(Deadline::Finish), Attention::Unfinished)
-        .is_helped(settle(), settled_by_hand())
+        .gets_help(settle(), settled_by_hand())
         .owes(["close", "deadline:finish:2"])
         .hears_the_last(Event::OrderClosed {});
     confirmed()
@@ -277,7 +277,7 @@ fn what_was_asked_for_and_is_not_answered_is_never_settled_by_hand() {
         .hears(released("A"))
         .hears(released("B"))
         .hears_trouble(passed(Deadline::Finish), Attention::Unfinished)
-        .is_helped(settle(), settled_by_hand())
+        .gets_help(settle(), settled_by_hand())
         .owes(["authorise", "deadline:finish:2"])
         .hears(Event::PaymentAuthorised {})
         .owes(["void", "deadline:finish:2"])
@@ -313,7 +313,7 @@ fn even_an_order_that_refuses_to_end_waits_for_what_was_asked_for() {
     gathering()
         .hears_trouble(rejected("reserve:A"), Attention::RequestRefused)
         .hears_trouble(rejected("cancel"), Attention::RequestRefused)
-        .is_helped(settle(), settled_by_hand())
+        .gets_help(settle(), settled_by_hand())
         .owes(["reserve:B"])
         .hears_the_last(reserved("B"));
 }
