@@ -107,9 +107,14 @@ async fn a_capture_that_was_refused_for_good_is_retried_by_a_person_and_taken_on
     let again = |it: &Value| needs_attention(it) && it["by_hand"]["act"] == "retried";
     checkout(&daybook, &order, "it needs attention again", again).await;
 
+    // Nobody is there who could do at once what follows from it.
+    daybook.kill().await;
     world.provider.behave(&json!({"mode": "up"})).await;
     let (well, said) = run(&world, "checkout retry", &[&[order.as_str()], &why[..]].concat()).await;
     assert!(well, "{said}");
+    let (well, said) = run(&world, "checkout retry", &[&[order.as_str()], &why[..]].concat()).await;
+    assert!(!well && said.contains("the checkout needs no attention"), "{said}");
+    let daybook = world.start().await;
     until_status(&daybook, &order, "closed").await;
     let done = |it: &Value| it["state"] == "completed" && it["attention"].is_null();
     let done = checkout(&daybook, &order, "it is completed", done).await;
