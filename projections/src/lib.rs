@@ -31,7 +31,7 @@ pub use checkouts::{NeedsAttention, needing_attention};
 pub use generation::{Generations, follow};
 pub use log::LoggedEvent;
 pub use projection::{Layout, Place, Posting, Projection};
-pub use query::Queries;
+pub use query::{Amount, Queries};
 pub use rebuild::{Phase, Progress, RebuildError, Rebuilt, rebuild};
 pub use router::router;
 

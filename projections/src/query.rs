@@ -132,9 +132,9 @@ fn chain(error: &dyn Error) -> String {
 
 /// Money as a query sums it, in minor units; unlike the domain's it has no upper bound.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Amount {
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
+pub struct Amount {
+    pub amount: i64,
+    pub currency: String,
 }
 
 /// One thing, with its stream's version as `ETag`.

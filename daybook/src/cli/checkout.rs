@@ -193,7 +193,7 @@ async fn list(reached: &Reached, limit: u32, json: bool) -> Result<()> {
 
 fn print(checkout: &NeedsAttention) {
     let since = checkout.since.format("%F %T%.3fZ").to_string();
-    let total = format!("{} {}", checkout.total, checkout.currency);
+    let total = format!("{} {}", checkout.total.amount, checkout.total.currency);
     let trouble = checkout.trouble.as_deref().unwrap_or_default();
     println!("{}  {:16} {since:24} {total:>14}  {trouble}", checkout.order, checkout.attention);
 }

@@ -1,7 +1,7 @@
 //! A checkout that no rule can settle, as an operator meets it.
 
 use crate::rebuild_e2e::rows_are_what_the_events_say;
-use crate::shop::{Answer, audit, eventually, order, post, sell, their_book};
+use crate::shop::{Answer, audit, eventually, order, pence, post, sell, their_book};
 use crate::support::{Daybook, World};
 use serde_json::{Value, json};
 use std::process::Output;
@@ -173,7 +173,7 @@ async fn a_capture_that_a_person_settles_is_owed_no_more_and_nobody_says_that_it
     checkout(&daybook, &other, "the other one still needs attention", needs_attention).await;
     let (_, listed) = run(&world, "checkout list", &["--json"]).await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
-    assert_eq!((&listed["order"], &listed["total"]), (&json!(other), &json!(250)));
+    assert_eq!((&listed["order"], &listed["total"]), (&json!(other), &pence(250)));
     daybook.stop().await;
 }
 

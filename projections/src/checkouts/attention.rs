@@ -1,6 +1,7 @@
 //! The checkouts that wait for a person, for whoever has the database and no server to ask.
 
 use super::LAYOUT;
+use crate::query::Amount;
 use crate::{Place, generation};
 use chrono::{DateTime, Utc};
 use event_store::StoreError;
@@ -17,8 +18,7 @@ pub struct NeedsAttention {
     pub since: DateTime<Utc>,
     /// What the provider or the owner of a request said.
     pub trouble: Option<String>,
-    pub total: i64,
-    pub currency: String,
+    pub total: Amount,
 }
 
 /// Those that need attention, who waits longest first; how many there are in all; nothing, if no Daybook of
@@ -41,8 +41,7 @@ pub async fn needing_attention(
         attention: row.get("attention"),
         since: row.get("attention_since"),
         trouble: row.get("trouble"),
-        total: row.get("total"),
-        currency: row.get("currency"),
+        total: Amount { amount: row.get("total"), currency: row.get("currency") },
     };
     Ok(Some((rows.iter().map(needs).collect(), all)))
 }
