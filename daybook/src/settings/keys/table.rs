@@ -90,7 +90,7 @@ pub(in crate::settings) const KEYS: &[Key] = &[
         "SECONDS",
         "How long what follows may take before a person is told",
     )
-    .bound("daybook_behind"),
+    .bound("daybook_checkouts_needing_attention"),
     bound(
         "connections",
         "10000",
