@@ -196,6 +196,30 @@ async fn call_a_person(world: &World, order: &str) {
 }
 
 #[tokio::test]
+async fn a_void_that_was_refused_for_good_is_retried_by_a_person_and_made_once() {
+    let world = World::new().await.without_kafka();
+    let daybook = shop(&world).await;
+    let order = place(&daybook).await;
+    until_status(&daybook, &order, "confirmed").await;
+    world.provider.behave(&json!({"mode": "refuse"})).await;
+    let cancel = format!("/v1/orders/{order}/cancel");
+    daybook.command(&cancel, &json!({"reason": "customer-request"})).await;
+    let needing = checkout(&daybook, &order, "it needs attention", needs_attention).await;
+    assert_eq!(needing["attention"], "void-failed", "{needing}");
+    let because = [order.as_str(), "--reason", "it is mended", "--by", "ann"];
+    let (well, said) = run(&world, "checkout cancel", &because).await;
+    assert!(!well && said.contains("the order is cancelled already"), "{said}");
+    world.provider.behave(&json!({"mode": "up"})).await;
+    let (well, said) = run(&world, "checkout retry", &because).await;
+    assert!(well, "{said}");
+    checkout(&daybook, &order, "it ends", |it| it["state"] == "completed").await;
+    let money = their_book(&world).await[&order];
+    assert_eq!((money.charges, money.voided, money.held()), (1, 250, 0));
+    audit(&world).await;
+    daybook.stop().await;
+}
+
+#[tokio::test]
 async fn an_order_that_a_person_gives_up_is_cancelled_and_gives_back_what_it_holds() {
     let world = World::new().await.without_kafka();
     let daybook = shop(&world).await;
