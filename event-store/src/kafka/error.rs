@@ -32,6 +32,8 @@ pub enum KafkaFailure {
          `max.message.bytes` of topic `{topic}`"
     )]
     TooLarge { topic: String, service: String, partition: i32, offset: i64, bytes: usize },
+    #[error("kafka ended the producer: {0}")]
+    Ended(String),
     #[error("event {offset} of partition {partition} was not delivered: {why}")]
     Undelivered { partition: i32, offset: i64, why: String },
     #[error("nothing was acknowledged for {seconds} s with {waiting} events under way")]
@@ -57,6 +59,7 @@ impl KafkaFailure {
             | KafkaFailure::Log(_)
             | KafkaFailure::NoTopic { .. }
             | KafkaFailure::Replaced { .. }
+            | KafkaFailure::Ended(_)
             | KafkaFailure::Undelivered { .. }
             | KafkaFailure::Unacknowledged { .. }
             | KafkaFailure::Consumer(_)

@@ -16,6 +16,7 @@ use crate::Log;
 use crate::lane::chain_of;
 use copy::Copy;
 use producer::{Deliveries, End};
+use rdkafka::producer::Producer as _;
 use reader::Reader;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -35,6 +36,8 @@ pub struct RelaySettings {
     pub window: i64,
     /// Events of one partition that are read at once.
     pub page: i64,
+    /// Without one acknowledgement for so long, with events under way, the client is made anew.
+    pub stall: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,7 @@ impl RelaySettings {
             start: RelayStart::Beginning,
             window: 8_000,
             page: 500,
+            stall: Duration::from_secs(30),
         }
     }
 }
@@ -123,6 +127,8 @@ impl Relay {
     /// whoever relays next.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut pause = RETRY_FIRST;
+        // Whether the last session ended with a refusal for size.
+        let mut sized = false;
         while !stop.is_cancelled() {
             let known = self.settings.brokers.borrow_and_update().clone();
             let Some(known) = known else {
@@ -136,7 +142,13 @@ impl Relay {
             let began = Instant::now();
             let Err(error) = self.session(&known, &stop).await else { continue };
             if began.elapsed() > RETRY_MOST {
-                pause = RETRY_FIRST;
+                (pause, sized) = (RETRY_FIRST, false);
+            }
+            if matches!(error, KafkaFailure::TooLarge { .. })
+                && !std::mem::replace(&mut sized, true)
+            {
+                // The topic may take less since this session began: then it was a batch, and not the event.
+                continue;
             }
             self.failed(&error);
             tokio::select! {
@@ -152,22 +164,32 @@ impl Relay {
     /// failure: where the copy ends is read from the topic once the producer is gone.
     async fn session(&self, brokers: &str, stop: &CancellationToken) -> Result<(), KafkaFailure> {
         let mut named = self.settings.brokers.clone();
-        let (reader, ends) = tokio::select! {
+        let (reader, largest, ends) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             prepared = self.prepare(brokers) => prepared?,
             Ok(()) = named.changed() => return Ok(()),
         };
         let deliveries = Deliveries::new(self.log.service().clone(), &ends);
-        let producer = producer::open(brokers, self.log.service(), deliveries.clone())?;
+        let producer = producer::open(brokers, self.log.service(), largest, deliveries.clone())?;
         let mut copy = Copy::new(&self.log, &self.settings, &reader, &producer, &deliveries);
         let ended = copy.run(&self.status, named, stop).await;
         copy.end().await;
+        let fatal = producer.client().client().fatal_error();
         // It purges what is under way, and waits for its thread. The lock is given back only then.
         spawn_blocking(move || drop(producer)).await?;
-        ended
+        ended.map_err(|error| match (error, deliveries.failure(), fatal) {
+            // By now every event has told how it went.
+            (too_large @ KafkaFailure::TooLarge { .. }, _, _)
+            | (_, Some(too_large @ KafkaFailure::TooLarge { .. }), _) => too_large,
+            (_, _, Some((_, why))) => KafkaFailure::Ended(why),
+            (error, _, None) => error,
+        })
     }
 
-    async fn prepare(&self, brokers: &str) -> Result<(Reader, Vec<End>), KafkaFailure> {
+    async fn prepare(
+        &self,
+        brokers: &str,
+    ) -> Result<(Reader, Option<u32>, Vec<End>), KafkaFailure> {
         let reader = Reader::open(&self.log).await?;
         while !reader.try_own().await? {
             self.note(RelayState::Elsewhere);
@@ -178,12 +200,12 @@ impl Relay {
             partitions: self.log.partitions(),
             replication: self.settings.replication,
         };
-        topics::ensure(brokers, vec![topic]).await?;
+        let largest = topics::ensure(brokers, &topic).await?;
         reader.open_epochs().await?;
         reader.refresh_heads().await?;
         let (topic, start) = (&self.settings.topic, self.settings.start);
         let ends = start::ends(brokers, topic, &self.log, &reader, start).await?;
-        Ok((reader, ends))
+        Ok((reader, largest, ends))
     }
 
     fn failed(&self, error: &KafkaFailure) {

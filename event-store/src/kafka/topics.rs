@@ -1,6 +1,6 @@
 use super::KafkaFailure;
 use super::client::{self, Quiet};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 use std::sync::Arc;
@@ -29,20 +29,26 @@ const SETTINGS: [(&str, &str); 5] = [
     ("message.timestamp.type", "CreateTime"),
 ];
 
-/// Makes the topics that are missing, and checks the number of partitions of those that are there.
-pub(super) async fn ensure(brokers: &str, topics: Vec<Topic>) -> Result<(), KafkaFailure> {
+/// Makes the topic if it is missing, else checks its number of partitions. Returns how many bytes a batch
+/// of records may have, if the brokers say so.
+pub(super) async fn ensure(brokers: &str, topic: &Topic) -> Result<Option<u32>, KafkaFailure> {
     let config = client::config(brokers, "topics");
     let admin = Arc::new(config.create_with_context::<_, AdminClient<_>>(Quiet)?);
-    let mut ensured = Ok(());
-    for topic in &topics {
-        ensured = ensure_one(&admin, topic).await;
-        if ensured.is_err() {
-            break;
-        }
-    }
+    let ensured = match ensure_one(&admin, topic).await {
+        Ok(()) => Ok(largest(&admin, &topic.name).await),
+        Err(error) => Err(error),
+    };
     // Its end is waited for, and no async task may wait like that.
     spawn_blocking(move || drop(admin)).await?;
     ensured
+}
+
+/// None where the brokers do not let everyone ask.
+async fn largest(admin: &Arc<AdminClient<Quiet>>, topic: &str) -> Option<u32> {
+    let options = AdminOptions::new().request_timeout(Some(ANSWER));
+    let topic = ResourceSpecifier::Topic(topic);
+    let told = admin.describe_configs([&topic], &options).await.ok()?.pop()?.ok()?;
+    told.get("max.message.bytes")?.value.as_ref()?.parse().ok()
 }
 
 async fn ensure_one(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<(), KafkaFailure> {

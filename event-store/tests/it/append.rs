@@ -25,7 +25,7 @@ fn entry(stream: &str, command: u128, events: i32) -> Entry {
     Entry { command_id, events: (0..events).map(|o| event(stream, command_id, o)).collect() }
 }
 
-fn chain(stream: &str, expected: i64, entries: &[(u128, i32)]) -> Chain {
+pub(crate) fn chain(stream: &str, expected: i64, entries: &[(u128, i32)]) -> Chain {
     let entries = entries.iter().map(|(c, n)| entry(stream, *c, *n)).collect();
     Chain { stream: stream.into(), expected, entries }
 }

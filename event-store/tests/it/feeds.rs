@@ -2,7 +2,7 @@ use crate::kafka::{brokers, delete_topic, fill, known, logged, own, to};
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, open};
 use event_store::follow::{Feed, Runner, Transport};
-use event_store::kafka::{FeedSettings, FeedStatus, KafkaFeeds, Relay};
+use event_store::kafka::{FeedSettings, FeedStatus, KafkaFeeds, Relay, RelaySettings, RelayStatus};
 use event_store::{Database, Log};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What one process runs.
-struct Process {
-    log: Log,
+pub(crate) struct Process {
+    pub(crate) log: Log,
+    pub(crate) relay: watch::Receiver<RelayStatus>,
     feed: Feed,
     status: watch::Receiver<FeedStatus>,
     runner: Runner,
@@ -29,20 +30,33 @@ impl Process {
         group: &str,
         brokers: watch::Receiver<Option<String>>,
     ) -> Self {
+        Self::relaying(name, database, to(topic), group, brokers).await
+    }
+
+    /// Feeds its followers from where its relay copies to.
+    pub(crate) async fn relaying(
+        name: &'static str,
+        database: &Database,
+        relay: RelaySettings,
+        group: &str,
+        brokers: watch::Receiver<Option<String>>,
+    ) -> Self {
         let (log, stop, tasks) =
             (open(database).await, CancellationToken::new(), TaskTracker::new());
         let feed = Feed::new(log.clone());
         let feeds = KafkaFeeds::new(FeedSettings {
             brokers,
             group: group.to_owned(),
-            topics: vec![(topic.to_owned(), feed.clone())],
+            topics: vec![(relay.topic.clone(), feed.clone())],
         });
         let status = feeds.status();
         tasks.spawn(feeds.run(stop.clone()));
-        tasks.spawn(Relay::new(log.clone(), to(topic)).run(stop.clone()));
+        let relay = Relay::new(log.clone(), relay);
+        let relayed = relay.status();
+        tasks.spawn(relay.run(stop.clone()));
         let runner = Runner::new(vec![feed.clone()], stop.clone());
         runner.follow(&(Arc::new(Posting { process: name }) as _), 0, &read_side(database).await);
-        Process { log, feed, status, runner, tasks, stop }
+        Process { log, relay: relayed, feed, status, runner, tasks, stop }
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Transport) -> bool) {
@@ -52,7 +66,7 @@ impl Process {
         assert!(ended.is_ok(), "never: {what}; {:?}", *self.status.borrow());
     }
 
-    async fn until_kafka_brings(&self, partitions: impl Fn(&BTreeSet<i32>) -> bool) {
+    pub(crate) async fn until_kafka_brings(&self, partitions: impl Fn(&BTreeSet<i32>) -> bool) {
         self.until("kafka brings them", |transport| match transport {
             Transport::Kafka(assigned) => partitions(assigned),
             Transport::Log => false,
@@ -60,7 +74,7 @@ impl Process {
         .await;
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
         let ended = async {

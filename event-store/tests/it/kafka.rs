@@ -3,7 +3,9 @@
 use crate::support::{id, variable};
 use event_store::kafka::{RelaySettings, recorded};
 use event_store::{Log, Recorded};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
@@ -35,20 +37,27 @@ pub(crate) fn to(topic: &str) -> RelaySettings {
     RelaySettings::new(known(), topic)
 }
 
-fn config() -> ClientConfig {
+fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers()).set("group.id", own("reader"));
+    config.set("bootstrap.servers", brokers).set("group.id", own("reader"));
     config
 }
 
 fn admin() -> AdminClient<DefaultClientContext> {
-    config().create().unwrap()
+    config(&brokers()).create().unwrap()
 }
 
 pub(crate) async fn create_topic(topic: &str, partitions: i32) {
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     let options = AdminOptions::new().operation_timeout(Some(ANSWER));
     admin().create_topics([&new], &options).await.unwrap().remove(0).unwrap();
+}
+
+/// Sets one thing of a topic; all else is as the broker has it.
+pub(crate) async fn set_topic(topic: &str, key: &str, value: &str) {
+    let config = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+    admin().alter_configs([&config], &options).await.unwrap().remove(0).unwrap();
 }
 
 pub(crate) async fn delete_topic(topic: &str) {
@@ -58,9 +67,15 @@ pub(crate) async fn delete_topic(topic: &str) {
 
 /// Everything in a topic, by partition; none while it is not there.
 pub(crate) async fn copied(topic: &str, log: &Log) -> Option<Vec<Vec<Recorded>>> {
+    copied_to(&brokers(), topic, log).await
+}
+
+/// The same of other brokers.
+pub(crate) async fn copied_to(brokers: &str, topic: &str, log: &Log) -> Option<Vec<Vec<Recorded>>> {
+    let config = config(brokers);
     let (topic, service, partitions) = (topic.to_owned(), log.service().clone(), log.partitions());
     let read = move || {
-        let consumer: BaseConsumer = config().create().unwrap();
+        let consumer: BaseConsumer = config.create().unwrap();
         let mut list = TopicPartitionList::new();
         let mut waiting = 0;
         for partition in 0..partitions {

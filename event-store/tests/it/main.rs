@@ -9,6 +9,7 @@ mod example;
 mod failover;
 mod feeds;
 mod gap;
+mod heals;
 mod history;
 mod kafka;
 mod parking;

@@ -1,4 +1,4 @@
-//! A TCP proxy between a log and its Postgres, which misbehaves as it is told.
+//! A TCP proxy before a server, Postgres or Kafka, which misbehaves as it is told.
 
 use event_store::Database;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(crate) enum Mode {
 }
 
 pub(crate) struct Proxy {
-    port: u16,
+    pub(crate) port: u16,
     line: Arc<Line>,
     _ends_it: DropGuard,
 }
@@ -58,13 +58,18 @@ struct Line {
 }
 
 impl Proxy {
-    /// In front of the server of `database`; ends with all its connections when it is dropped.
+    /// In front of the server of `database`.
     pub(crate) async fn before(database: &Database) -> Self {
+        Self::before_port(database.config.get_ports()[0]).await
+    }
+
+    /// In front of a server that may not be there yet; ends with all its connections when it is dropped.
+    pub(crate) async fn before_port(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = CancellationToken::new();
         let line = Arc::new(Line {
-            server: format!("127.0.0.1:{}", database.config.get_ports()[0]),
+            server: format!("127.0.0.1:{server}"),
             mode: watch::Sender::new(Mode::Pass),
             taken: AtomicUsize::new(0),
             carried: [AtomicUsize::new(0), AtomicUsize::new(0)],

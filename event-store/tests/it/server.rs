@@ -273,13 +273,13 @@ fn newest() -> PathBuf {
     installed.map(|(_, bin)| bin).or_else(on_path).expect("`make setup` installs PostgreSQL")
 }
 
-fn is_free(port: u16) -> bool {
+pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 /// Below the range that the kernel hands out for outgoing connections, so that no client sits on it while
 /// the server that had it is replaced by another.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 997 * 10).unwrap();
     let tried = (0..1_000).map(|_| {

@@ -42,8 +42,6 @@ const WATCH_EVERY: Duration = Duration::from_secs(3);
 const WATCH_PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a comparison is given up that nobody waits for any more.
 const WATCH_STEP: Duration = Duration::from_secs(1);
-/// Without one acknowledgement for so long the client is made anew.
-const STALL: Duration = Duration::from_secs(30);
 /// How long the end waits for what is under way.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -149,8 +147,9 @@ impl<'a> Copy<'a> {
             metrics::counter!("daybook_relay_events_total", "service" => service).increment(grown);
             self.relayed = relayed;
         }
-        if now - self.moved > STALL {
-            return Err(KafkaFailure::Unacknowledged { seconds: STALL.as_secs(), waiting });
+        let stall = self.settings.stall;
+        if now - self.moved > stall {
+            return Err(KafkaFailure::Unacknowledged { seconds: stall.as_secs(), waiting });
         }
         self.watch_topic(now)
     }

@@ -13,15 +13,24 @@ use tokio::sync::Notify;
 
 pub(super) type Producer = Polled<Context>;
 
+/// What librdkafka batches by itself, and the most that it takes for a message.
+const BATCH_BYTES: u32 = 1_000_000;
+const MESSAGE_BYTES: u32 = 1_000_000_000;
+
 /// A producer for one log: a failed one is dropped with all that it holds, and must not take other logs'
 /// events with it. (One for each partition was measured to be slower by a sixth.)
+///
+/// A batch is never larger than the topic takes, so an event that the broker refuses for its size was
+/// alone, and is the one that is too large.
 ///
 /// Never flush or poll it: callbacks would run on a second thread, out of order.
 pub(super) fn open(
     brokers: &str,
     service: &str,
+    largest: Option<u32>,
     deliveries: Arc<Deliveries>,
 ) -> Result<Producer, KafkaFailure> {
+    let largest = largest.unwrap_or(BATCH_BYTES);
     let producer = client::config(brokers, &format!("relay-{service}"))
         .set("enable.idempotence", "true")
         // A batch that is lost for good ends the producer instead of leaving a hole.
@@ -31,6 +40,9 @@ pub(super) fn open(
         .set("compression.type", "lz4")
         .set("linger.ms", "0")
         .set("queue.buffering.max.kbytes", "65536")
+        .set("batch.size", largest.clamp(1, BATCH_BYTES).to_string())
+        // What is larger is for the broker to refuse.
+        .set("message.max.bytes", largest.clamp(BATCH_BYTES, MESSAGE_BYTES).to_string())
         .create_with_context(Context(deliveries))?;
     Ok(Polled::new(producer)?)
 }
@@ -96,8 +108,14 @@ impl Deliveries {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
+    /// The first failure counts; but an event that is too large ends the producer, which takes others along
+    /// that may be told of before it.
     fn fail(&self, why: KafkaFailure) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = |why: &KafkaFailure| matches!(why, KafkaFailure::TooLarge { .. });
+        if failure.is_none() || named(&why) && !failure.as_ref().is_some_and(named) {
+            *failure = Some(why);
+        }
     }
 
     /// What a refused event means.
