@@ -29,6 +29,7 @@ mod promises;
 mod provider_faults;
 mod bad_input;
 mod books;
+mod gap;
 mod import;
 mod import_e2e;
 mod rebuild_e2e;
