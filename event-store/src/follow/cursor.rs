@@ -22,8 +22,9 @@ pub(super) struct Cursor {
     behind: bool,
     /// Where Kafka is awaited, and since when: duplicates that it brings meanwhile do not make it punctual.
     late: Option<(i64, Instant)>,
-    /// After a failure events are posted one by one, so that only the culprit is held up.
-    singly: usize,
+    /// After a failure a batch is halved until the culprit is alone: how many events each of the next batches
+    /// has, the next one's last.
+    pieces: Vec<usize>,
     /// When it is tried again after a failure, and how long the pause after the next one is.
     again: Option<Instant>,
     pause: Duration,
@@ -71,7 +72,7 @@ impl Cursor {
             brought: VecDeque::new(),
             behind: true,
             late: None,
-            singly: 0,
+            pieces: Vec::new(),
             again: None,
             pause: RETRY_FIRST,
         }
@@ -112,7 +113,7 @@ impl Cursor {
 
     /// Whether it posts alone: what failed must not take others along.
     pub(super) fn is_alone(&self) -> bool {
-        self.singly > 0
+        !self.pieces.is_empty()
     }
 
     pub(super) fn prospect(
@@ -174,16 +175,12 @@ impl Cursor {
                 tracing::warn!(follower, partition, %error, "what was asked for of parked events is tried again");
             }
         }
-        let mut events = self.following(&from, ends).await?;
+        let events = self.following(&from, ends).await?;
         let Some(first) = events.first() else { return Ok(None) };
         if first.epoch != from.epoch {
             // Should that fail, what Kafka brought is gone.
             self.behind = true;
             self.check(&from, ends).await?;
-        }
-        if self.singly > 0 && events.len() > 1 {
-            events.truncate(1);
-            self.behind = true;
         }
         self.apart(from, events, ends)
     }
@@ -258,6 +255,7 @@ impl Cursor {
         while self.brought.front().is_some_and(past) {
             self.brought.pop_front();
         }
+        let most = self.pieces.last().copied().unwrap_or(BATCH);
         let newest = ends.feed.log().known_epoch(self.partition);
         if self.brought.front().is_some_and(|e| e.offset == from.next_offset && e.epoch < newest) {
             self.brought.clear();
@@ -267,14 +265,14 @@ impl Cursor {
             let epoch = first.epoch;
             let follows =
                 |(at, event): &(i64, &Arc<Recorded>)| event.offset == *at && event.epoch == epoch;
-            let run = (from.next_offset..).zip(&self.brought).take(BATCH).take_while(follows);
+            let run = (from.next_offset..).zip(&self.brought).take(most).take_while(follows);
             let run = run.count();
             return Ok(self.brought.drain(..run).collect());
         }
         if !self.behind && self.brought.is_empty() {
             return Ok(Vec::new());
         }
-        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let log = ends.feed.log();
         // With the last posted event before it: a log that was restored may have lost an epoch too, and counts
         // it again, so the epochs alone do not tell.
@@ -288,7 +286,7 @@ impl Cursor {
             return Err(self.lost(from, ends));
         }
         let page: Vec<_> = page.map(Arc::new).collect();
-        self.behind = page.len() == BATCH;
+        self.behind = page.len() == most;
         if page.is_empty() {
             // The log has lost what Kafka brought; what takes its place comes again.
             self.brought.clear();
@@ -304,7 +302,7 @@ impl Cursor {
             batch.aside.iter().for_each(|aside| parked.add(&aside.event));
         }
         self.overtaken = false;
-        self.singly = self.singly.saturating_sub(1);
+        self.pieces.pop();
         self.pause = RETRY_FIRST;
     }
 
@@ -315,11 +313,14 @@ impl Cursor {
         std::mem::replace(&mut self.overtaken, true)
     }
 
-    /// What follows from a failure: the same events one by one, a batch that parks the culprit, or a pause.
+    /// What follows from a failure: the same events in halves, a batch that parks the culprit, or a pause.
     pub(super) fn failed(&mut self, error: ApplyError, batch: Batch, ends: &Ends) -> Failed {
         let lasting = !matches!(error, ApplyError::Transient(_));
-        if lasting && self.singly == 0 {
-            self.singly = batch.len();
+        if lasting && (batch.len() > 1 || self.pieces.is_empty()) {
+            self.pieces.pop();
+            let half = batch.len() / 2;
+            let halves = [batch.len() - half, half];
+            self.pieces.extend(halves.into_iter().filter(|piece| *piece > 0));
             self.brought.clear();
             self.behind = true;
             return Failed::Again;

@@ -1,9 +1,10 @@
-use crate::support::{PARTITIONS, at, fresh_database, id, open, settings};
+use crate::support::{PARTITIONS, at, eventually, fresh_database, id, open, settings};
 use event_store::{
-    AppendError, Chain, Entry, EventEntry, Log, Metadata, StoredMetadata, Verdict, event_id,
-    migrate,
+    AppendError, Chain, Entry, EventEntry, Log, LogSettings, Metadata, StoredMetadata, Verdict,
+    event_id, migrate,
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
 
 fn event(stream: &str, command_id: Uuid, ordinal: i32) -> EventEntry {
@@ -161,6 +162,60 @@ async fn only_the_event_that_postgres_refuses_fails() {
     for (outcome, i) in outcomes.into_iter().zip(0..) {
         assert_eq!(matches!(outcome, Err(AppendError::Data(_))), i == 17, "{i}: {outcome:?}");
     }
+}
+
+/// A sequence counts the calls: it goes on though what counted is rolled back.
+const COUNT_CALLS: &str = "create sequence shop.calls; \
+     create function shop.count_call() returns trigger language plpgsql as \
+       'begin perform nextval(''shop.calls''); return null; end'; \
+     create trigger count_call before insert on shop.event \
+       for each statement execute function shop.count_call(); \
+     alter table shop.event add check (payload::text <> '\"poison\"')";
+
+#[tokio::test]
+async fn of_500_events_in_a_batch_the_poisonous_one_fails_alone_in_few_calls() {
+    let database = fresh_database().await;
+    let log = Log::open(LogSettings { lanes: 1, ..settings(&database) }).await.unwrap();
+    let mut admin = database.connect("tests").await.unwrap();
+    admin.batch_execute(COUNT_CALLS).await.unwrap();
+    // While the lane waits for this one, all others queue.
+    let hold = admin.transaction().await.unwrap();
+    hold.execute("select from shop.log_partition for update", &[]).await.unwrap();
+    let first = tokio::spawn({
+        let log = log.clone();
+        async move { verdicts(&log, chain("till-first", 0, &[(1_000, 1)])).await }
+    });
+    let look = database.connect("tests").await.unwrap();
+    eventually("the lane waits", async || {
+        let sql = "select count(*) = 1 from pg_stat_activity where datname = current_database() \
+             and application_name like 'daybook lane%' and wait_event_type = 'Lock'";
+        look.query_one(sql, &[]).await.unwrap().get(0)
+    })
+    .await;
+    let asked = AtomicUsize::new(0);
+    let appends = (0..500_u128).map(async |number| {
+        let mut chain = chain(&format!("till-{number}"), 0, &[(number, 1)]);
+        if number == 317 {
+            chain.entries[0].events[0].payload = "\"poison\"".into();
+        }
+        asked.fetch_add(1, Ordering::Relaxed);
+        log.append(chain).await
+    });
+    let releasing = async {
+        eventually("all are asked for", async || asked.load(Ordering::Relaxed) == 500).await;
+        hold.rollback().await.unwrap();
+    };
+    let (outcomes, ()) = tokio::join!(futures_util::future::join_all(appends), releasing);
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        let refused = matches!(&outcome, Err(AppendError::Data(why)) if why.contains("check"));
+        let acted = matches!(&outcome, Ok(it) if matches!(it.verdicts[..], [Verdict::Ok { .. }]));
+        assert!(if number == 317 { refused } else { acted }, "{number}: {outcome:?}");
+    }
+    assert_eq!(first.await.unwrap().len(), 1);
+    assert_eq!(log.heads().await.unwrap().iter().sum::<i64>(), 500);
+    // The first one; then one for all, and two for each of the nine times that 500 can be halved.
+    let calls: i64 = look.query_one("select last_value from shop.calls", &[]).await.unwrap().get(0);
+    assert!(calls <= 1 + 1 + 2 * 9, "{calls}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use event_store::follow::{
 };
 use event_store::{Log, Recorded};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,16 @@ struct Choking {
     on: Mutex<BTreeSet<(i32, i64)>>,
     /// What it was given, in order, what failed included.
     given: Mutex<Vec<(i32, i64)>>,
+    /// How often it was given something.
+    calls: AtomicUsize,
     how: fn() -> ApplyError,
+}
+
+impl Choking {
+    fn on(on: BTreeSet<(i32, i64)>, how: fn() -> ApplyError) -> Arc<Self> {
+        let (given, calls) = Default::default();
+        Arc::new(Choking { on: Mutex::new(on), given, calls, how })
+    }
 }
 
 #[async_trait]
@@ -34,6 +44,7 @@ impl Follower for Choking {
 
     async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
         Posting { process: "here" }.apply(tx, batch).await?;
+        self.calls.fetch_add(1, Ordering::Relaxed);
         self.given.lock().unwrap().extend(batch.iter().map(|it| (it.partition, it.offset)));
         let on = self.on.lock().unwrap().clone();
         let chokes = batch.iter().any(|event| on.contains(&(event.partition, event.offset)));
@@ -52,11 +63,14 @@ struct Shop {
 impl Shop {
     /// A log of a hundred events, and a follower that chokes on the sixth of the third partition.
     async fn open(how: fn() -> ApplyError, limits: FollowLimits) -> Self {
+        Self::of(100, how, limits).await
+    }
+
+    async fn of(events: u128, how: fn() -> ApplyError, limits: FollowLimits) -> Self {
         let database = fresh_database().await;
         let (log, read) = (open(&database).await, read_side(&database).await);
-        fill(&log, 0..100).await;
-        let choking =
-            Arc::new(Choking { on: Mutex::new([(2, 5)].into()), given: Mutex::default(), how });
+        fill(&log, 0..events).await;
+        let choking = Choking::on([(2, 5)].into(), how);
         let (runner, stop) = run(&log, &choking, &read, limits);
         Shop { log, read, choking, runner, stop }
     }
@@ -137,6 +151,19 @@ async fn a_poisonous_event_is_parked_with_what_follows_in_its_stream_and_all_els
         assert_eq!(shop.parked().await.len(), 1);
         shop.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_poisonous_event_in_a_batch_of_500_costs_its_stream_and_few_tries() {
+    let poison = || ApplyError::Poison("as told".into());
+    let shop = Shop::of(3_000, poison, FollowLimits::default()).await;
+    assert!(shop.log.heads().await.unwrap()[2] > 500);
+    shop.all_else_is_posted().await;
+    assert_eq!(shop.parked().await.len(), 1);
+    // One by one it would take five hundred.
+    let calls = shop.choking.calls.load(Ordering::Relaxed);
+    assert!(calls < 100, "{calls}");
+    shop.close().await;
 }
 
 #[tokio::test]
@@ -249,7 +276,7 @@ async fn what_a_newer_binary_wrote_is_left_to_a_process_that_can_read_it() {
     let unknown = || ApplyError::Unknown("of tomorrow".into());
     let shop = Shop::open(unknown, FollowLimits::default()).await;
     eventually("the older one stands still", async || shop.runner.stopped().len() == 1).await;
-    let newer = Arc::new(Choking { on: Mutex::default(), given: Mutex::default(), how: unknown });
+    let newer = Choking::on(BTreeSet::new(), unknown);
     let (runner, stop) = run(&shop.log, &newer, &shop.read, FollowLimits::default());
     all_posted_once(&shop.read, &shop.log).await;
     fill(&shop.log, 100..200).await;
