@@ -1,6 +1,6 @@
 //! Customers and shop hands who send each command until they know what came of it.
 
-use crate::shop::{Answer, order, post};
+use crate::shop::{Answer, eventually, order, post};
 use crate::support::{Daybook, LIMIT, http};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -104,6 +104,14 @@ impl Customers {
             let longest_s = longest.as_secs_f64();
             println!("{:32} {times:>6}, the longest after {longest_s:.1} s", problem);
         }
+    }
+
+    /// Until some more commands are acknowledged.
+    pub(crate) async fn go_on(&self) {
+        let (before, _) = self.counts();
+        let more = || self.counts().0.saturating_sub(before);
+        let some = async || if more() >= 5 { Ok(()) } else { Err(format!("{} more", more())) };
+        eventually("commands are acknowledged", some).await;
     }
 
     /// Each ends what he is at.

@@ -1,9 +1,10 @@
 //! The real program, started as a user would start it, on a database, topics and a provider of its own.
 
+use daybook::embedded::Runtime;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -32,7 +33,9 @@ pub(crate) fn http() -> Client {
 
 /// What several processes of one shop share.
 pub(crate) struct World {
+    /// Empty until it is known, where the servers are its own.
     pub(crate) database_url: String,
+    pub(crate) owns_servers: bool,
     /// None: there is no Kafka.
     pub(crate) brokers: Option<String>,
     pub(crate) topic_prefix: String,
@@ -51,24 +54,61 @@ impl World {
 
     /// The same on another server than all the others.
     pub(crate) async fn on(server: &str) -> Self {
+        let mut world = Self::nowhere().await;
+        let name = world.topic_prefix.trim_end_matches('.');
+        let database = event_store::Database::parse(server).unwrap();
+        let client = database.connect("tests").await.unwrap();
+        client.batch_execute(&format!("create database {name}")).await.unwrap();
+        world.database_url = server.trim_end_matches("postgres").to_owned() + name;
+        world.brokers = Some(variable("DAYBOOK_TEST_KAFKA"));
+        world
+    }
+
+    /// A Postgres and a Kafka of its own, which `serve` starts and keeps.
+    pub(crate) async fn with_own_servers() -> Self {
+        World { owns_servers: true, ..Self::nowhere().await }
+    }
+
+    async fn nowhere() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let since = UNIX_EPOCH.elapsed().unwrap().as_millis();
         let name =
             format!("it_{}_{}_{since}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let database = event_store::Database::parse(server).unwrap();
-        let client = database.connect("tests").await.unwrap();
-        client.batch_execute(&format!("create database {name}")).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let provider = Provider::start(&folder.path().join("provider.book"), free_port()).await;
         World {
-            database_url: server.trim_end_matches("postgres").to_owned() + &name,
-            brokers: Some(variable("DAYBOOK_TEST_KAFKA")),
+            database_url: String::new(),
+            owns_servers: false,
+            brokers: None,
             topic_prefix: format!("{name}."),
             folder,
             accept_history: false,
             flags: Vec::new(),
             provider,
         }
+    }
+
+    /// Where its own servers have their data, if they are its own.
+    pub(crate) fn own_servers(&self) -> Option<PathBuf> {
+        self.owns_servers.then(|| self.folder.path().join("own"))
+    }
+
+    /// Waits until its own servers, if they are its own, are up; they stay where they are then.
+    pub(crate) async fn finds_its_servers(&mut self) {
+        let Some(data) = self.own_servers() else { return };
+        let finding = async {
+            loop {
+                let found = Runtime::find(&data);
+                if let Some((Some(url), Some(brokers))) =
+                    found.map(|it| (it.database_url, it.kafka_brokers))
+                {
+                    return (url, brokers);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let found = tokio::time::timeout(LIMIT, finding).await.expect("its servers are up");
+        (self.database_url, self.brokers) = (found.0, Some(found.1));
     }
 
     pub(crate) fn without_kafka(mut self) -> Self {
@@ -93,14 +133,18 @@ impl World {
         command
             .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
-            .args(["--database-url", &self.database_url, "--topic-prefix", &self.topic_prefix])
-            .args(["--provider-url", &self.provider.url, "--followers", "6", "--readers", "3"])
-            .arg("--data-dir")
-            .arg(self.folder.path().join(format!("data-{port}")));
-        match &self.brokers {
-            Some(brokers) => command.args(["--kafka-brokers", brokers]),
-            None => command.args(["--kafka", "off"]),
-        };
+            .args(["--topic-prefix", &self.topic_prefix, "--provider-url", &self.provider.url])
+            .args(["--followers", "6", "--readers", "3", "--data-dir"]);
+        if let Some(data) = self.own_servers() {
+            command.arg(data).args(["--kafka-port", "0"]);
+        } else {
+            command.arg(self.folder.path().join(format!("data-{port}")));
+            command.args(["--database-url", &self.database_url]);
+            match &self.brokers {
+                Some(brokers) => command.args(["--kafka-brokers", brokers]),
+                None => command.args(["--kafka", "off"]),
+            };
+        }
         if self.accept_history {
             command.arg("--accept-history");
         }
@@ -125,8 +169,13 @@ impl World {
 
     /// A connection to the shop's database, to look at the log behind the program's back.
     pub(crate) async fn sql(&self) -> tokio_postgres::Client {
+        self.try_sql().await.unwrap()
+    }
+
+    /// The same while the database may be down.
+    pub(crate) async fn try_sql(&self) -> Result<tokio_postgres::Client, String> {
         let database = event_store::Database::parse(&self.database_url).unwrap();
-        database.connect("tests").await.unwrap()
+        database.connect("tests").await.map_err(|error| format!("{error:?}"))
     }
 }
 

@@ -1,7 +1,11 @@
-//! The process is ended at every named place that stands between two effects, while customers go on, and in the end
-//! every promise is held against the log, the provider's book, the views and Kafka's copy.
+//! The process is ended at every named place that stands between two effects, and its Postgres and its Kafka with
+//! it, while customers go on. In the end every promise is held against the log, the provider's book, the views and
+//! Kafka's copy.
 
-#![expect(clippy::print_stdout, reason = "a table of what was done, for whoever runs it for long")]
+#![expect(clippy::print_stdout, reason = "the seed, for whoever runs it for long")]
+
+mod servers;
+mod table;
 
 use crate::customers::{Customers, Dice, SKUS};
 use crate::rebuild_e2e::rows_are_what_the_events_say;
@@ -9,9 +13,11 @@ use crate::shop::{eventually, sell};
 use crate::support::{Daybook, World, binary, free_port, variable_or};
 use crate::{books, kafka_copy};
 use event_store::failpoint::FAILPOINTS;
+use servers::{Server, Servers};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant, UNIX_EPOCH};
+use table::Table;
 use tokio::process::Command;
 
 /// Where a process that serves comes by on a database that is there already.
@@ -31,80 +37,119 @@ fn was_aborted(status: ExitStatus) -> bool {
     status.signal() == Some(6)
 }
 
-/// What was done, and what came of it.
-#[derive(Default)]
-struct Table {
-    faults: Vec<(String, u64)>,
+/// A shop with customers, to which everything happens.
+struct Torture {
+    dice: Dice,
+    port: u16,
+    world: World,
+    servers: Option<Servers>,
+    customers: Customers,
+    began: Instant,
+    table: Table,
 }
 
-impl Table {
-    fn print(&self, customers: &Customers, took: Duration) {
-        println!("{:.0} s", took.as_secs_f64());
-        println!("{:32} {:>6}", "process ended at", "times");
-        for (name, times) in &self.faults {
-            println!("{name:32} {times:>6}");
+impl Torture {
+    async fn begin(mut world: World) -> Self {
+        let now = u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
+        let seed: u64 = variable_or("TORTURE_SEED", now);
+        println!("seed {seed}");
+        let port = free_port();
+        let daybook = world.start_on(port).await;
+        let servers = world.own_servers().map(|_| Servers::of(&world));
+        world.finds_its_servers().await;
+        for sku in SKUS {
+            sell(&world, &daybook, sku, 255, 40).await;
         }
-        customers.tell();
+        daybook.kill().await;
+        let customers = Customers::open(seed, port);
+        let (dice, table, began) = (Dice::new(seed), Table::default(), Instant::now());
+        Torture { dice, port, world, servers, customers, began, table }
     }
 
-    fn count(&mut self, name: &str) {
-        match self.faults.iter_mut().find(|(known, _)| known == name) {
-            Some((_, times)) => *times += 1,
-            None => self.faults.push((name.to_owned(), 1)),
+    /// The process ends at a place when it has come by that often, or fewer times.
+    async fn process_ends(&mut self, name: &str, most: u64) {
+        // At the start migrations come by once for each service.
+        let spared = self.dice.below(if name.starts_with("migrate") { 5 } else { most });
+        let mut daybook = self.world.spawn(armed(name, spared), self.port);
+        eventually(&format!("the process ends at {name}+{spared}"), async || {
+            match daybook.status() {
+                Some(status) if was_aborted(status) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        self.table.count(&format!("process, at {name}"));
+    }
+
+    /// A server is killed under load, and sometimes the process with it, which then finds it dead.
+    async fn server_ends(&mut self, server: Server) {
+        let daybook = self.world.start_on(self.port).await;
+        self.customers.go_on().await;
+        let servers = self.servers.as_ref().expect("servers of its own");
+        servers.kill(server).await;
+        self.table.count(&format!("{server:?}, killed"));
+        if self.dice.below(3) > 0 {
+            servers.is_back(&self.world, server).await;
+            self.customers.go_on().await;
         }
+        daybook.kill().await;
+        self.table.count("process, killed");
+    }
+
+    async fn at_random(&mut self) {
+        let places = of_serve();
+        match (&self.servers, self.dice.below(12)) {
+            (Some(_), 0) => self.server_ends(Server::Postgres).await,
+            (Some(_), 1) => self.server_ends(Server::Kafka).await,
+            (Some(_) | None, _) => {
+                let place = usize::try_from(self.dice.below(places.len() as u64)).unwrap();
+                self.process_ends(places[place], 200).await;
+            }
+        }
+    }
+
+    /// Every promise holds.
+    async fn ends(self) {
+        let Torture { port, world, customers, began, table, .. } = self;
+        let daybook = world.start_on(port).await;
+        customers.leave().await;
+        customers.are_served(&daybook).await;
+        table.print(&customers, began.elapsed());
+
+        books::are_closed(&world).await;
+        customers.were_told_the_truth(&daybook).await;
+        rows_are_what_the_events_say(&world).await;
+        kafka_copy::equals_the_logs(&world).await;
+        println!("{:40} {:>6}", "violations", 0);
+        daybook.stop().await;
     }
 }
 
-/// Without `TORTURE_MINUTES` every place once; with it, on and on at random.
+/// Without `TORTURE_MINUTES` every place once; with it all servers too, and then on and on at random.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_line_the_process_ends_at_every_promise_holds() {
-    let now = u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
-    let seed: u64 = variable_or("TORTURE_SEED", now);
     let minutes: u64 = variable_or("TORTURE_MINUTES", 0);
-    println!("seed {seed}");
-    let mut dice = Dice::new(seed);
-    let world = World::new().await;
-    let port = free_port();
-    let daybook = world.start_on(port).await;
-    for sku in SKUS {
-        sell(&world, &daybook, sku, 255, 40).await;
-    }
-    daybook.stop().await;
-
-    let (began, mut table) = (Instant::now(), Table::default());
-    let customers = Customers::open(seed, port);
+    let world = if minutes > 0 { World::with_own_servers().await } else { World::new().await };
+    let mut torture = Torture::begin(world).await;
     for name in of_serve() {
-        // At the start migrations come by once for each service.
-        let spared = dice.below(if name.starts_with("migrate") { 5 } else { 12 });
-        ends_at(&world, port, name, spared).await;
-        table.count(name);
+        torture.process_ends(name, 12).await;
     }
-    while began.elapsed() < Duration::from_secs(60 * minutes) {
-        let places = of_serve();
-        let name = places[usize::try_from(dice.below(places.len() as u64)).unwrap()];
-        let spared = dice.below(if name.starts_with("migrate") { 5 } else { 200 });
-        ends_at(&world, port, name, spared).await;
-        table.count(name);
+    if torture.servers.is_some() {
+        torture.server_ends(Server::Postgres).await;
+        torture.server_ends(Server::Kafka).await;
     }
-    let daybook = world.start_on(port).await;
-    customers.leave().await;
-    customers.are_served(&daybook).await;
-    table.print(&customers, began.elapsed());
-
-    books::are_closed(&world).await;
-    customers.were_told_the_truth(&daybook).await;
-    rows_are_what_the_events_say(&world).await;
-    kafka_copy::equals_the_logs(&world).await;
-    daybook.stop().await;
+    while torture.began.elapsed() < Duration::from_secs(60 * minutes) {
+        torture.at_random().await;
+    }
+    torture.ends().await;
 }
 
-async fn ends_at(world: &World, port: u16, name: &str, spared: u64) {
-    let mut daybook: Daybook = world.spawn(armed(name, spared), port);
-    eventually(&format!("the process ends at {name}+{spared}"), async || match daybook.status() {
-        Some(status) if was_aborted(status) => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
-    .await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_server_is_killed_every_promise_holds() {
+    let mut torture = Torture::begin(World::with_own_servers().await).await;
+    torture.server_ends(Server::Postgres).await;
+    torture.server_ends(Server::Kafka).await;
+    torture.ends().await;
 }
 
 #[tokio::test]
