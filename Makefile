@@ -25,7 +25,7 @@ test: setup ## every test, against a private Postgres and a private Apache Kafka
 	cargo check -p event-store --no-default-features --locked
 	cargo test -p domain --features next --test it corpus --locked
 
-torture: setup ## end the process at random places for MINUTES=10, and hold every promise against what is left
+torture: setup ## end the process and its servers at random for MINUTES=10, and hold every promise against what is left
 	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \
 	  cargo test -p daybook --locked --test it -- whatever_line --nocapture
 

@@ -71,6 +71,8 @@ impl Postgres {
         }
         let port = port::choose("Postgres", settings.port, noted)?;
         cluster.note_port(port)?;
+        // Postgres would take one that has ended for one that runs.
+        Process::is_gone(&cluster.launch(port).record()).await;
         let process = cluster.launch(port).start()?;
         let started = Self { cluster, port, process };
         started.wait_until_ready().await?;

@@ -13,6 +13,9 @@ use tokio::time::{sleep, timeout};
 /// How soon the end of a process is noticed.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How long a parent may need to collect a process that has ended; that of an orphan is the machine's first.
+const COLLECTED: Duration = Duration::from_secs(10);
+
 /// A running process, ours or adopted.
 #[derive(Debug)]
 pub struct Process {
@@ -45,6 +48,24 @@ impl Process {
         }
         process.leash = leash;
         Some(process)
+    }
+
+    /// Waits until the process that wrote this record is gone: one that has ended is there until its parent has
+    /// asked how, and for some it goes on until then.
+    pub(super) async fn is_gone(record: &Path) {
+        let Some(recorded) = fs::read_to_string(record).ok().and_then(|line| Stat::parse(&line))
+        else {
+            return;
+        };
+        let there = || Stat::read(recorded.pid).is_some_and(|stat| stat.began == recorded.began);
+        let going = async {
+            while there() {
+                sleep(GLANCE).await;
+            }
+        };
+        if timeout(COLLECTED, going).await.is_err() {
+            tracing::warn!(pid = recorded.pid, "nobody collects a server that has ended");
+        }
     }
 
     pub fn pid(&self) -> i32 {
@@ -157,6 +178,25 @@ mod tests {
         fs::write(&record, line.replace(&format!(" {began} "), &format!(" {} ", began + 1)))
             .unwrap();
         assert!(Process::recorded(&record, None).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_process_is_there_until_it_is_collected() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("process");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        fs::write(&record, fs::read_to_string(format!("/proc/{pid}/stat")).unwrap()).unwrap();
+        let ended = async {
+            while !Stat::read(pid).unwrap().ended {
+                sleep(GLANCE).await;
+            }
+        };
+        ended.await;
+        assert!(timeout(GLANCE, Process::is_gone(&record)).await.is_err());
+        child.wait().unwrap();
+        Process::is_gone(&record).await;
+        assert!(Stat::read(pid).is_none_or(|stat| !stat.ended));
     }
 
     #[test]
