@@ -32,6 +32,7 @@ pub struct Limits {
     pub append_wait_s: u64,
     pub relay_window: u32,
     pub relay_page: u32,
+    pub relay_stall_s: u64,
     pub follow_timeout_s: u64,
     pub parked: usize,
     pub requests_at_once: usize,
@@ -94,7 +95,8 @@ impl Limits {
     #[must_use]
     pub fn relay(&self, settings: RelaySettings) -> RelaySettings {
         let (window, page) = (i64::from(self.relay_window), i64::from(self.relay_page));
-        RelaySettings { window, page, ..settings }
+        let stall = Duration::from_secs(self.relay_stall_s);
+        RelaySettings { window, page, stall, ..settings }
     }
 
     #[must_use]

@@ -28,6 +28,7 @@ struct Shop {
     database: Database,
     read: ReadSide,
     process: Process,
+    tell_relay: watch::Sender<Option<String>>,
     sold: u128,
 }
 
@@ -39,10 +40,11 @@ impl Shop {
     async fn with(brokers: String, set: impl FnOnce(RelaySettings) -> RelaySettings) -> Self {
         let (database, topic) = (fresh_database().await, own("shop-events"));
         let read = read_side(&database).await;
+        let (tell_relay, told) = watch::channel(Some(brokers.clone()));
+        let relay = set(RelaySettings::new(told, &topic));
         let told = watch::channel(Some(brokers.clone())).1;
-        let relay = set(RelaySettings::new(told.clone(), &topic));
         let process = Process::relaying("one", &database, relay, &own("group"), told).await;
-        let mut shop = Shop { brokers, topic, database, read, process, sold: 0 };
+        let mut shop = Shop { brokers, topic, database, read, process, tell_relay, sold: 0 };
         shop.is_whole().await;
         shop
     }
@@ -65,6 +67,18 @@ impl Shop {
                 }
             }
         }
+    }
+
+    /// Appends an event that is larger than 6,000 bytes however it is compressed; returns what the relay says of it.
+    async fn sells_too_large(&self, stream: &str) -> String {
+        let random = (0..300).map(|i| event_id("x", id(i), 0).simple().to_string());
+        let payload = format!("\"{}\"", random.collect::<String>());
+        let (bytes, log) = (payload.len(), &self.process.log);
+        let mut large = chain(stream, 0, &[(1_000_000, 1)]);
+        large.entries[0].events[0].payload = payload;
+        let partition = log.append(large).await.unwrap().partition;
+        let offset = log.read_stream(stream, 0, 1).await.unwrap()[0].offset;
+        format!("kafka refuses event {offset} of shop/{partition} for its {bytes} bytes")
     }
 
     /// Everything is posted once and copied, and Kafka brings what is new.
@@ -185,9 +199,11 @@ async fn a_producer_that_is_fenced_or_out_of_sequence_is_replaced() {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
     ] {
-        mock.request_errors(RDKafkaApiKey::Produce, &[fault]);
+        // All that it sends, for that is what a broker does.
+        mock.request_errors(RDKafkaApiKey::Produce, &[fault; 100]);
         let status = shop.process.relay.clone();
         shop.sells_during(is_told(status, "kafka ended the producer")).await;
+        mock.clear_request_errors(RDKafkaApiKey::Produce);
         shop.is_whole().await;
     }
     shop.close().await;
@@ -235,21 +251,34 @@ async fn a_record_that_the_broker_refuses_for_its_size_stops_the_relay_which_nam
     // Together they are too large, but none of them is.
     shop.sell(400).await;
     shop.is_whole().await;
-    let mut large = chain("till-large", 0, &[(1_000_000, 1)]);
-    // Random, because what is sent is compressed.
-    let random = (0..300).map(|i| event_id("x", id(i), 0).simple().to_string());
-    let payload = format!("\"{}\"", random.collect::<String>());
-    let bytes = payload.len();
-    large.entries[0].events[0].payload = payload;
-    let log = shop.process.log.clone();
-    let place = log.append(large).await.unwrap();
-    let at = log.read_stream("till-large", 0, 1).await.unwrap().remove(0).offset;
-    shop.sell(200).await;
-    let partition = place.partition;
-    let names = format!("kafka refuses event {at} of shop/{partition} for its {bytes} bytes");
-    is_told(shop.process.relay.clone(), &names).await;
-    assert!(matches!(shop.process.relay.borrow().state, RelayState::Refused(_)));
-    all_posted_once(&shop.read, &log).await;
-    set_topic(&shop.topic, "max.message.bytes", "1048588").await;
+    let admin = shop.database.connect("tests").await.unwrap();
+    let session = async || {
+        let sql = "select pid from pg_stat_activity where datname = current_database() \
+             and application_name like 'daybook relay%'";
+        admin.query(sql, &[]).await.unwrap().first().map(|row| row.get::<_, i32>(0))
+    };
+    // The second one meets a topic that holds repeats.
+    for stream in ["till-0-large", "till-0-larger"] {
+        set_topic(&shop.topic, "max.message.bytes", "6000").await;
+        let names = shop.sells_too_large(stream).await;
+        is_told(shop.process.relay.clone(), &names).await;
+        assert!(matches!(shop.process.relay.borrow().state, RelayState::Refused(_)));
+        // Nor does what follows pass it, with a producer that the broker has never seen.
+        shop.sell(400).await;
+        let before = session().await;
+        // It would look by itself some seconds later.
+        shop.tell_relay.send_replace(Some(shop.brokers.clone()));
+        eventually("it tries again", async || {
+            let now = session().await;
+            now.is_some() && now != before
+        })
+        .await;
+        eventually("it has tried again", async || session().await.is_none()).await;
+        is_told(shop.process.relay.clone(), &names).await;
+        all_posted_once(&shop.read, &shop.process.log).await;
+        set_topic(&shop.topic, "max.message.bytes", "1048588").await;
+        shop.tell_relay.send_replace(Some(shop.brokers.clone()));
+        shop.is_whole().await;
+    }
     shop.close().await;
 }

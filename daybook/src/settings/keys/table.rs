@@ -218,6 +218,13 @@ pub(in crate::settings) const KEYS: &[Key] = &[
         "daybook_relay_in_flight",
     ),
     bound(
+        "relay_stall_s",
+        "30",
+        "SECONDS",
+        "After so long without an acknowledgement of Kafka the relay begins with a new client",
+        "daybook_relay_up",
+    ),
+    bound(
         "follow_timeout_s",
         "60",
         "SECONDS",

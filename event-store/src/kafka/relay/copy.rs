@@ -25,6 +25,8 @@ pub(super) struct Copy<'a> {
     deliveries: &'a Arc<Deliveries>,
     /// By partition, the first offset that was not handed to the producer.
     next: Vec<i64>,
+    /// By partition, how well the broker knows this producer.
+    known: Vec<Known>,
     /// The partition whose turn it is.
     turn: usize,
     relayed: i64,
@@ -52,6 +54,22 @@ struct Poll {
     pause: Duration,
 }
 
+/// How far a partition was acknowledged, and when this producer was acknowledged there last.
+///
+/// A broker takes any batch of a producer that it does not know, and only then holds the next ones to be in
+/// sequence. Were the first one refused, those that are under way behind it would be taken all the same, and leave
+/// a hole that nobody can see. So the first event goes alone.
+struct Known {
+    relayed: i64,
+    at: Option<Instant>,
+}
+
+/// Brokers forget a producer that was silent for long: by default for a day.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// A page to send: its partition, where it begins, and how many events it may have.
+type Turn = (i32, i64, i64);
+
 /// What the brokers say to a comparison.
 enum Answer {
     AsAcknowledged,
@@ -77,6 +95,7 @@ impl<'a> Copy<'a> {
     ) -> Self {
         let now = Instant::now();
         let next: Vec<i64> = deliveries.ends().iter().map(|end| end.relayed).collect();
+        let known = next.iter().map(|relayed| Known { relayed: *relayed, at: None }).collect();
         Copy {
             log,
             settings,
@@ -86,6 +105,7 @@ impl<'a> Copy<'a> {
             relayed: next.iter().sum(),
             in_flight: metrics::gauge!("daybook_relay_in_flight", "service" => log.service().to_string()),
             next,
+            known,
             turn: 0,
             moved: now,
             poll: Poll { at: now, pause: POLL_BUSY },
@@ -226,24 +246,36 @@ impl<'a> Copy<'a> {
     }
 
     /// The partitions that have something to send and where it begins, as many as the window has room for.
-    fn turns(&mut self) -> Vec<(i32, i64)> {
+    fn turns(&mut self) -> Vec<Turn> {
         let room = (self.settings.window - self.under_way()) / self.settings.page;
         let room = usize::try_from(room).unwrap_or_default();
-        let heads = self.heads();
+        let (heads, now) = (self.heads(), Instant::now());
+        for (known, end) in self.known.iter_mut().zip(self.deliveries.ends()) {
+            if known.relayed < end.relayed {
+                *known = Known { relayed: end.relayed, at: Some(now) };
+            }
+        }
+        let is_known = |p: usize| self.known[p].at.is_some_and(|at| now - at < FORGOTTEN);
         let count = self.next.len();
-        let waits = |p: &usize| self.next[*p] < heads[*p];
+        let waits = |p: &usize| {
+            let introduced = is_known(*p) || self.next[*p] == self.known[*p].relayed;
+            introduced && self.next[*p] < heads[*p]
+        };
         let from = self.turn;
         let turns: Vec<usize> =
             (from..from + count).map(|p| p % count).filter(waits).take(room).collect();
         self.turn = turns.last().map_or(from, |last| (last + 1) % count);
-        let turn = |p: usize| (i32::try_from(p).expect("a log has few partitions"), self.next[p]);
+        let turn = |p: usize| {
+            let partition = i32::try_from(p).expect("a log has few partitions");
+            (partition, self.next[p], if is_known(p) { self.settings.page } else { 1 })
+        };
         turns.into_iter().map(turn).collect()
     }
 
     /// While one page is handed to the producer Postgres reads the next.
-    async fn send_pages(&mut self, turns: Vec<(i32, i64)>) -> Result<(), KafkaFailure> {
-        let (reader, limit) = (self.reader, self.settings.page);
-        let read = |(partition, from)| reader.page(partition, from, limit);
+    async fn send_pages(&mut self, turns: Vec<Turn>) -> Result<(), KafkaFailure> {
+        let reader = self.reader;
+        let read = |(partition, from, limit)| reader.page(partition, from, limit);
         let mut pages = futures_util::stream::iter(turns).map(read).buffered(2);
         while let Some(page) = pages.next().await {
             for event in page? {
