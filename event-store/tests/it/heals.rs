@@ -54,13 +54,18 @@ impl Shop {
         self.sold += events;
     }
 
-    /// Sells until it is over, and then some more.
+    async fn sells_at_a_pace(&mut self) {
+        self.sell(40).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    /// Sells until it is over, and then some more; at a pace that leaves a server that starts something of the machine.
     async fn sells_during<T>(&mut self, fault: impl Future<Output = T>) -> T {
         let mut fault = std::pin::pin!(fault);
         loop {
             tokio::select! {
                 biased;
-                () = self.sell(40) => {}
+                () = self.sells_at_a_pace() => {}
                 over = &mut fault => {
                     self.sell(40).await;
                     return over;
