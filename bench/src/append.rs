@@ -96,7 +96,8 @@ async fn append(log: Log, number: u64) -> Result<()> {
         },
         occurred_at: Utc::now(),
     };
-    let chain = Chain { stream, expected: 0, entries: vec![Entry { command_id, events: vec![event] }] };
+    let chain =
+        Chain { stream, expected: 0, entries: vec![Entry { command_id, events: vec![event] }] };
     let outcome = log.append(chain).await?;
     anyhow::ensure!(matches!(outcome.verdicts[..], [Verdict::Ok { .. }]), "{outcome:?}");
     Ok(())

@@ -50,10 +50,15 @@ pub fn median_of(mut rounds: Vec<Round>) -> Round {
 pub fn machine() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let line = |text: &str, key: &str| {
-        text.lines().find(|l| l.starts_with(key)).and_then(|l| l.split(':').nth(1)).map(|v| v.trim().to_owned())
+        text.lines()
+            .find(|l| l.starts_with(key))
+            .and_then(|l| l.split(':').nth(1))
+            .map(|v| v.trim().to_owned())
     };
     let cpu = line(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown CPU".into());
     let memory = line(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} cores of {cpu}, {memory} of memory; load generator, Postgres and Kafka share them")
+    format!(
+        "{cores} cores of {cpu}, {memory} of memory; load generator, Postgres and Kafka share them"
+    )
 }

@@ -24,8 +24,7 @@ pub async fn run(data: &Path, minutes: f64) -> Result<()> {
     calm.print("half of it", peak * 0.5)?;
     let over = open_loop(&daybook, peak * 2.0, Duration::from_secs_f64(minutes * 60.0)).await?;
     over.print("twice as much", peak * 2.0)?;
-    let (least, most) = (over.memory.iter().copied().fold(f64::MAX, f64::min), over.most_memory());
-    println!("memory under it            {least:>8.0} to {most:.0} MiB, at the end {:.0}", over.memory.last().unwrap_or(&0.0));
+    println!("memory under it, each half minute, MiB: {}", over.memory_each(30));
     let after = open_loop(&daybook, peak * 0.25, CALM).await?;
     after.print("a quarter, afterwards", peak * 0.25)?;
     daybook.stop().await
@@ -69,22 +68,38 @@ struct Load {
 }
 
 impl Load {
-    fn most_memory(&self) -> f64 {
-        self.memory.iter().copied().fold(0.0, f64::max)
+    fn memory_each(&self, seconds: u64) -> String {
+        let step = usize::try_from(seconds / LOOK_AT_MEMORY.as_secs()).unwrap_or(1);
+        let shown: Vec<_> =
+            self.memory.iter().step_by(step).map(|mib| format!("{mib:.0}")).collect();
+        shown.join(" ")
     }
 
     fn print(&self, name: &str, asked: f64) -> Result<()> {
         let ms = |it: &Histogram<u64>, q| it.value_at_quantile(q) as f64 / 1e3;
         let each = |it: &Histogram<u64>| {
             let rate = it.len() as f64 / self.took.as_secs_f64();
-            format!("{rate:>6.0}/s p50 {:>7.1} p99 {:>7.1} p99.9 {:>7.1} ms", ms(it, 0.5), ms(it, 0.99), ms(it, 0.999))
+            format!(
+                "{rate:>6.0}/s p50 {:>7.1} p99 {:>7.1} p99.9 {:>7.1} ms",
+                ms(it, 0.5),
+                ms(it, 0.99),
+                ms(it, 0.999)
+            )
         };
         println!("{name}, {asked:.0}/s: accepted {}", each(&self.accepted));
         if !self.refused.is_empty() {
-            println!("{:>w$} {}", "refused", each(&self.refused), w = name.len() + asked.round().to_string().len() + 13);
+            println!(
+                "{:>w$} {}",
+                "refused",
+                each(&self.refused),
+                w = name.len() + asked.round().to_string().len() + 13
+            );
         }
         if self.other > 0 {
-            bail!("{} orders were neither accepted nor refused with 503 and Retry-After", self.other);
+            bail!(
+                "{} orders were neither accepted nor refused with 503 and Retry-After",
+                self.other
+            );
         }
         Ok(())
     }

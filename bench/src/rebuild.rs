@@ -13,30 +13,44 @@ const ROUNDS: usize = 3;
 /// Three events of each order and two of its payment, laid out as appends would have left them.
 async fn fill(database: &Database) -> Result<()> {
     let client = database.connect("bench fill").await?;
-    let event = |service: &str, position: i64, events: i64, stream: &str, kind: &str, payload: &str| {
-        format!(
-            "insert into {service}.event \
+    let event =
+        |service: &str, position: i64, events: i64, stream: &str, kind: &str, payload: &str| {
+            format!(
+                "insert into {service}.event \
              select i % 8, (i / 8) * {events} + {position}, '{stream}-' || \
                     ('00000000-0000-5000-8000-' || lpad(to_hex(i), 12, '0')), {position} + 1, \
                     gen_random_uuid(), gen_random_uuid(), 0, '{kind}', 1, ({payload})::json, \
                     '{{\"correlation\":\"bench\",\"actor\":\"bench\"}}', now(), now() \
                from generate_series(0, {ORDERS} - 1) i;"
-        )
-    };
+            )
+        };
     let money = |amount: &str| format!("json_build_object('amount', {amount}, 'currency', 'GBP')");
     let order_id = "'00000000-0000-5000-8000-' || lpad(to_hex(i), 12, '0')";
     let line = |n: i64| {
-        format!("json_build_object('line', {n}, 'sku', 'SKU' || (i * 7 + {n}) % 200, 'quantity', {n}, 'unit_price', {}, 'tax_rate', 0)", money("250"))
+        format!(
+            "json_build_object('line', {n}, 'sku', 'SKU' || (i * 7 + {n}) % 200, 'quantity', {n}, 'unit_price', {}, 'tax_rate', 0)",
+            money("250")
+        )
     };
     let placed = format!(
         "json_build_object('order', {order_id}, 'lines', json_build_array({}, {}), 'shipping', {}, 'discount', {}, \
          'total', {}, 'customer', 'c' || i % 1000, 'country', 'GB', 'payment_method', 'pm_card_visa')",
-        line(1), line(2), money("0"), money("0"), money("750")
+        line(1),
+        line(2),
+        money("0"),
+        money("0"),
+        money("750")
     );
     let shipped = "json_build_object('lines', json_build_array(json_build_object('line', 1, 'quantity', 1), \
          json_build_object('line', 2, 'quantity', 2)))";
-    let requested = format!("json_build_object('attempt', 1, 'amount', {}, 'method', 'pm_card_visa')", money("750"));
-    let authorised = format!("json_build_object('attempt', 1, 'amount', {}, 'reference', 'pi_' || i)", money("750"));
+    let requested = format!(
+        "json_build_object('attempt', 1, 'amount', {}, 'method', 'pm_card_visa')",
+        money("750")
+    );
+    let authorised = format!(
+        "json_build_object('attempt', 1, 'amount', {}, 'reference', 'pi_' || i)",
+        money("750")
+    );
     let all = [
         event("orders", 0, 3, "order", "order.placed", &placed),
         event("orders", 1, 3, "order", "order.confirmed", "'{}'"),
@@ -74,7 +88,9 @@ pub async fn run(servers: &Servers) -> Result<()> {
         rates.sort_by(f64::total_cmp);
         println!(
             "rebuild, {name:18} {:>9.0}/s   ({:.0} to {:.0}; {events} events)",
-            rates[ROUNDS / 2], rates[0], rates[ROUNDS - 1]
+            rates[ROUNDS / 2],
+            rates[0],
+            rates[ROUNDS - 1]
         );
     }
     Ok(())

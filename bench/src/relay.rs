@@ -38,7 +38,9 @@ pub async fn run(servers: &Servers) -> Result<()> {
         let mut status = relay.status();
         let stop = CancellationToken::new();
         let running = tokio::spawn(relay.run(stop.clone()));
-        let done = |s: &event_store::kafka::RelayStatus| s.partitions.iter().map(|p| p.relayed).sum::<i64>();
+        let done = |s: &event_store::kafka::RelayStatus| {
+            s.partitions.iter().map(|p| p.relayed).sum::<i64>()
+        };
         // From the first event under way: the topic is there, and the producer is connected.
         let began = loop {
             if done(&status.borrow_and_update()) > 0 {
@@ -55,6 +57,11 @@ pub async fn run(servers: &Servers) -> Result<()> {
         log.close().await;
     }
     rates.sort_by(f64::total_cmp);
-    println!("relay, log to Kafka         {:>9.0}/s   ({:.0} to {:.0})", rates[ROUNDS / 2], rates[0], rates[ROUNDS - 1]);
+    println!(
+        "relay, log to Kafka         {:>9.0}/s   ({:.0} to {:.0})",
+        rates[ROUNDS / 2],
+        rates[0],
+        rates[ROUNDS - 1]
+    );
     Ok(())
 }

@@ -35,7 +35,8 @@ impl Daybook {
             .kill_on_drop(true)
             .spawn()?;
         let daybook = Daybook { child, url, http: reqwest::Client::new() };
-        let first = json!({"sku": "FIRST", "name": "First", "price": {"amount": 1, "currency": "GBP"}});
+        let first =
+            json!({"sku": "FIRST", "name": "First", "price": {"amount": 1, "currency": "GBP"}});
         while daybook.post("/v1/products", &first).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
             if began.elapsed() > Duration::from_secs(120) {
@@ -74,9 +75,15 @@ impl Daybook {
 
 pub async fn run(data: &Path, per_second: u32, seconds: u32) -> Result<()> {
     let (daybook, start) = Daybook::start(data, &[]).await?;
-    println!("start to first command      {:>9.2} s    (a fresh data folder: initdb and migrations included)", start.as_secs_f64());
+    println!(
+        "start to first command      {:>9.2} s    (a fresh data folder: initdb and migrations included)",
+        start.as_secs_f64()
+    );
     tokio::time::sleep(Duration::from_secs(10)).await;
-    println!("idle memory                 {:>9.0} MiB  (the daybook process)", daybook.memory_mib()?);
+    println!(
+        "idle memory                 {:>9.0} MiB  (the daybook process)",
+        daybook.memory_mib()?
+    );
     prepare(&daybook).await?;
     let placed = orders(&daybook, per_second, seconds).await?;
     report(data, placed).await?;
@@ -87,7 +94,12 @@ pub async fn run(data: &Path, per_second: u32, seconds: u32) -> Result<()> {
 pub async fn prepare(daybook: &Daybook) -> Result<()> {
     for i in 0..SKUS {
         let price = json!({"amount": 250, "currency": "GBP"});
-        daybook.post("/v1/products", &json!({"sku": format!("SKU{i}"), "name": "Thing", "price": price})).await?;
+        daybook
+            .post(
+                "/v1/products",
+                &json!({"sku": format!("SKU{i}"), "name": "Thing", "price": price}),
+            )
+            .await?;
         daybook.post(&format!("/v1/stock/SKU{i}/receive"), &json!({"quantity": 1_000_000})).await?;
     }
     Ok(())
@@ -100,8 +112,10 @@ async fn orders(daybook: &Daybook, per_second: u32, seconds: u32) -> Result<u32>
     let count = per_second * seconds;
     for i in 0..count as usize {
         ticks.tick().await;
-        let line = |n: usize| json!({"sku": format!("SKU{}", (i * 7 + n * 13) % SKUS), "quantity": 1 + n});
-        let order = json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line(0), line(1)]});
+        let line =
+            |n: usize| json!({"sku": format!("SKU{}", (i * 7 + n * 13) % SKUS), "quantity": 1 + n});
+        let order =
+            json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line(0), line(1)]});
         let (http, url) = (daybook.http.clone(), format!("{}/v1/orders", daybook.url));
         tasks.spawn(async move { http.post(url).json(&order).send().await?.error_for_status() });
     }
@@ -133,7 +147,8 @@ async fn orders(daybook: &Daybook, per_second: u32, seconds: u32) -> Result<u32>
 
 /// Placed to confirmed, by the log's own clock.
 async fn report(data: &Path, placed: u32) -> Result<()> {
-    let runtime = daybook::embedded::Runtime::find(data).context("no running Daybook is announced")?;
+    let runtime =
+        daybook::embedded::Runtime::find(data).context("no running Daybook is announced")?;
     let url = runtime.database_url.context("no database is announced")?;
     let client = event_store::Database::parse(&url)?.connect("bench").await?;
     let row = client
@@ -146,6 +161,9 @@ async fn report(data: &Path, placed: u32) -> Result<()> {
         )
         .await?;
     let (count, quantiles): (i64, Vec<f64>) = (row.get(0), row.get(1));
-    println!("order placed to confirmed   p50 {:>7.1} ms   p99 {:>7.1} ms   ({count} of {placed} orders)", quantiles[0], quantiles[1]);
+    println!(
+        "order placed to confirmed   p50 {:>7.1} ms   p99 {:>7.1} ms   ({count} of {placed} orders)",
+        quantiles[0], quantiles[1]
+    );
     Ok(())
 }

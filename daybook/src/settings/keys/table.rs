@@ -114,7 +114,7 @@ pub(in crate::settings) const KEYS: &[Key] = &[
     ),
     bound(
         "overload_ms",
-        "200",
+        "100",
         "MILLISECONDS",
         "When 64 commands have been inside for so long, others get 503 at once",
         "daybook_requests_refused_total",
