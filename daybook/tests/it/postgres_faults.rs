@@ -48,11 +48,11 @@ async fn a_postgres_that_is_frozen_for_a_while_is_waited_for() {
     let server = place.primary(FEW).await;
     let mut open = Open::on(&server).await;
     open.serves(SOME).await;
-    frost::freeze(&server).await;
+    let frost = frost::freeze(&server);
     open.misses_postgres().await;
     open.refuses(SOME).await;
     assert!(open.refusals().contains(&"postgres-away".to_owned()), "{:?}", open.refusals());
-    frost::thaw(&server).await;
+    drop(frost);
     open.serves(SOME).await;
     open.closes().await;
 }

@@ -1,26 +1,34 @@
 use super::server::Server;
 use std::fs;
-use tokio::process::Command;
+use std::process::Command;
+
+/// Processes of a server that are stopped; they go on when this is dropped, also where a test fails: nobody
+/// else could end them.
+pub(super) struct Frost(Vec<u32>);
 
 /// Stops every process of a server where it is: connections are taken by the kernel, and nothing is said on
 /// them.
-pub(super) async fn freeze(server: &Server<'_>) {
+pub(super) fn freeze(server: &Server<'_>) -> Frost {
     let postmaster = server.process.id();
+    let mut frost = Frost(vec![postmaster]);
     // Who is stopped starts no more of them.
-    send("-STOP", &[postmaster]).await;
-    send("-STOP", &children(postmaster)).await;
+    send("-STOP", &frost.0);
+    let children = children(postmaster);
+    send("-STOP", &children);
+    frost.0.extend(children);
+    frost
 }
 
-pub(super) async fn thaw(server: &Server<'_>) {
-    let postmaster = server.process.id();
-    send("-CONT", &children(postmaster)).await;
-    send("-CONT", &[postmaster]).await;
+impl Drop for Frost {
+    fn drop(&mut self) {
+        send("-CONT", &self.0);
+    }
 }
 
-async fn send(signal: &str, to: &[u32]) {
+fn send(signal: &str, to: &[u32]) {
     let to = to.iter().map(u32::to_string);
     // One of them may just have ended, which is no failure.
-    Command::new("kill").arg(signal).args(to).output().await.unwrap();
+    Command::new("kill").arg(signal).args(to).output().unwrap();
 }
 
 /// The processes that a process has started and that still run.
