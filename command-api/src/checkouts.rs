@@ -8,11 +8,26 @@ pub(crate) use cancel::cancel;
 pub(crate) use retry::retry;
 pub(crate) use settle::settle;
 
-use domain::values::{Operator, Remark};
-use edge::Fields;
+use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use axum::response::Response;
+use domain::{
+    checkout::checkout::{Command, stream},
+    ids::OrderId,
+    values::{Operator, Remark},
+};
+use edge::Problem;
 
-/// Why he does it, and who he is.
-fn why_and_who(fields: &mut Fields<'_>) -> Option<(Remark, Option<Operator>)> {
-    let (reason, by) = (fields.required("reason"), fields.optional("by"));
-    Some((reason?, by?))
+/// Tells a checkout what a person does about it: every such command says why, and may say who.
+async fn by_hand(
+    api: &CommandApi,
+    id: OrderId,
+    request: CommandRequest,
+    act: fn(Remark, Option<Operator>) -> Command,
+) -> Result<Response, Problem> {
+    let (command, envelope) = request.parse(|fields| {
+        let (reason, by) = (fields.required("reason"), fields.optional("by"));
+        Some(act(reason?, by?))
+    })?;
+    let done = api.checkouts.transact(&stream(id), command, envelope).await.map_err(refused)?;
+    Ok(answer::done(&done))
 }

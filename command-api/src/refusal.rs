@@ -71,7 +71,8 @@ pub(crate) fn refused<R: Rejection>(error: TransactError<R>) -> Problem {
         }
         TransactError::Busy => Problem::unavailable("busy", RETRY_AFTER_S)
             .detail("Too many commands are waiting; nothing was done.")
-            .caused_by("the write path is full"),
+            .caused_by("the write path is full")
+            .in_a_rush(),
         TransactError::OutcomeUnknown => Problem::unavailable("outcome-unknown", RETRY_AFTER_S)
             .detail("The command may have happened. Send it again with the same Idempotency-Key.")
             .caused_by("no answer from the log"),

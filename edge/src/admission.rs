@@ -136,6 +136,7 @@ async fn admit(
     let Some(permit) = admission.enter() else {
         return Problem::unavailable("busy", RETRY_AFTER_S)
             .detail("More is asked for than can be done; nothing was done.")
+            .in_a_rush()
             .into_response();
     };
     if request.body().is_end_stream() {

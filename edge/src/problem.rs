@@ -26,6 +26,7 @@ struct Parts {
     errors: Vec<FieldError>,
     headers: HeaderMap,
     cause: Option<String>,
+    in_a_rush: bool,
 }
 
 /// One thing that is wrong with a request, and where.
@@ -50,6 +51,7 @@ impl Problem {
             errors: Vec::new(),
             headers: HeaderMap::new(),
             cause: None,
+            in_a_rush: false,
         }))
     }
 
@@ -100,6 +102,17 @@ impl Problem {
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
+    }
+
+    /// One of many like it: whoever refuses for want of time does not spend it on a line for each, so this one's
+    /// is for debugging.
+    pub fn in_a_rush(mut self) -> Self {
+        self.0.in_a_rush = true;
+        self
+    }
+
+    pub(crate) fn is_in_a_rush(&self) -> bool {
+        self.0.in_a_rush
     }
 
     pub fn status(&self) -> StatusCode {

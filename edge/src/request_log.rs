@@ -18,8 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Told by whoever refuses, once for many.
-const QUIET: [&str; 2] = ["urn:daybook:problem:busy", "urn:daybook:problem:postgres-away"];
 /// Only this much of a refusal of the router's own is read for its text.
 const MAX_REFUSAL_BYTES: usize = 8 * 1024;
 /// Seconds; from a cached answer to the time limit.
@@ -124,12 +122,20 @@ impl Line {
         self.write(
             response.status().as_u16(),
             response.body().size_hint().exact(),
-            problem.map(|problem| format!("{PROBLEM_URN}{}", problem.slug())),
+            problem,
             problem.and_then(Problem::cause),
         );
     }
 
-    fn write(&self, status: u16, bytes: Option<u64>, problem: Option<String>, cause: Option<&str>) {
+    fn write(
+        &self,
+        status: u16,
+        bytes: Option<u64>,
+        problem: Option<&Problem>,
+        cause: Option<&str>,
+    ) {
+        let in_a_rush = problem.is_some_and(Problem::is_in_a_rush);
+        let problem = problem.map(|problem| format!("{PROBLEM_URN}{}", problem.slug()));
         let took = self.began.elapsed();
         self.measure(status, took);
         let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
@@ -144,10 +150,7 @@ impl Line {
         }
         match status {
             500 => line!(error),
-            // Whoever refuses for want of time does not spend it on a line for each.
-            503 if problem.as_deref().is_some_and(|problem| QUIET.contains(&problem)) => {
-                line!(debug);
-            }
+            _ if in_a_rush => line!(debug),
             501.. => line!(warn),
             ..500 => line!(info),
         }

@@ -32,6 +32,7 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     if gate.0.load(Ordering::Relaxed) {
         return Problem::unavailable("postgres-away", RETRY_AFTER_S)
             .detail("Postgres is away. Send a command again with the same Idempotency-Key.")
+            .in_a_rush()
             .into_response();
     }
     next.run(request).await

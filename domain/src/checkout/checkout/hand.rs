@@ -69,24 +69,9 @@ impl Work {
         for name in std::mem::take(&mut self.refused) {
             self.try_again(name);
         }
-        let amount = self.total;
-        let (before, failed) = match self.payment {
-            Pay::CaptureFailed => (Pay::Authorised, Some(Request::Capture { amount })),
-            Pay::VoidFailed => (Pay::Authorised, Some(Request::Void {})),
-            Pay::RefundFailed => (Pay::Captured, Some(Request::Refund { amount })),
-            same @ (Pay::NotNeeded
-            | Pay::NotAsked
-            | Pay::Asked
-            | Pay::Refused
-            | Pay::Authorised
-            | Pay::Captured
-            | Pay::Voided
-            | Pay::Refunded
-            | Pay::Settled) => (same, None),
-        };
-        self.payment = before;
-        if let Some(failed) = failed {
-            self.try_again(failed.name());
+        if let Some((before, request)) = self.failed_payment() {
+            self.payment = before;
+            self.try_again(request.name());
         }
         self.end_attention();
     }
@@ -109,18 +94,9 @@ impl Work {
     /// A reservation or an authorisation whose outcome is unknown is never among it: it stays owed until
     /// it is answered.
     pub(super) fn settle(&mut self) {
-        self.payment = match self.payment {
-            Pay::CaptureFailed | Pay::VoidFailed | Pay::RefundFailed => Pay::Settled,
-            same @ (Pay::NotNeeded
-            | Pay::NotAsked
-            | Pay::Asked
-            | Pay::Refused
-            | Pay::Authorised
-            | Pay::Captured
-            | Pay::Voided
-            | Pay::Refunded
-            | Pay::Settled) => same,
-        };
+        if self.failed_payment().is_some() {
+            self.payment = Pay::Settled;
+        }
         let (late, refused) = (self.overdue, self.refused.clone());
         for request in wanted(self).collect::<Vec<_>>() {
             let is_refused = refused.contains(&request.name());
@@ -150,6 +126,25 @@ impl Work {
             }
         }
         self.end_attention();
+    }
+
+    /// What the provider refused of the payment, and how the payment stood before it was asked.
+    fn failed_payment(&self) -> Option<(Pay, Request)> {
+        let amount = self.total;
+        match self.payment {
+            Pay::CaptureFailed => Some((Pay::Authorised, Request::Capture { amount })),
+            Pay::VoidFailed => Some((Pay::Authorised, Request::Void {})),
+            Pay::RefundFailed => Some((Pay::Captured, Request::Refund { amount })),
+            Pay::NotNeeded
+            | Pay::NotAsked
+            | Pay::Asked
+            | Pay::Refused
+            | Pay::Authorised
+            | Pay::Captured
+            | Pay::Voided
+            | Pay::Refunded
+            | Pay::Settled => None,
+        }
     }
 
     /// There is always something that calls a person again: what is asked for may fail, and there is a
