@@ -24,7 +24,7 @@ impl Servers {
     }
 
     pub async fn database(&self, name: &str) -> Result<Database> {
-        let mut database = Database { config: self.postgres.config(), role: None };
+        let mut database = Database::from(self.postgres.config());
         let client = database.connect("bench").await?;
         client.batch_execute(&format!("create database {name}")).await?;
         database.config.dbname(name);

@@ -6,4 +6,4 @@ mod desk;
 mod follower;
 
 pub use follower::PriceFollower;
-pub use list::{Price, Prices, PricesUnavailable};
+pub use list::{Price, PriceLimits, Prices, PricesUnavailable};

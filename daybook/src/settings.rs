@@ -63,12 +63,6 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        source::defaults().limits().expect("the defaults are of their types; tests begin with them")
-    }
-}
-
 /// Whether a Kafka is embedded when none is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,18 +168,20 @@ impl Loaded {
         )
     }
 
-    /// A bound of nothing would stop what it bounds.
+    /// A bound of nothing would stop what it bounds, and one without an end would be none.
     fn check_limits(&self) -> Result<(), SettingsError> {
         let limits = &self.settings.limits;
-        for key in keys::KEYS.iter().filter(|key| key.reach == keys::Reach::File) {
-            self.must(key.name, self.said.number(key) >= Some(1), "at least 1")?;
+        for key in keys::bounds() {
+            let (most, rule) = key.most();
+            let said = self.said.number(key);
+            self.must(key.name, said.is_some_and(|said| (1..=most).contains(&said)), rule)?;
         }
-        let (page, window) = (limits.relay_page, limits.relay_window);
-        self.must("relay_page", page <= window, "at most `relay_window`")?;
-        let (first, most) = (limits.due_retry_first_ms, limits.due_retry_most_ms);
-        self.must("due_retry_first_ms", first <= most, "at most `due_retry_most_ms`")?;
-        self.must("append_batch", limits.append_batch <= 2_000, "at most 2000")?;
-        self.must("event_bytes", limits.event_bytes <= 64 << 20, "at most 67108864")
+        for (key, value, most, rule) in limits.at_most() {
+            self.must(key, value <= most, rule)?;
+        }
+        // Brokers take no others, unless they are told to.
+        let session = (6_000..=1_800_000).contains(&limits.kafka_session_ms);
+        self.must("kafka_session_ms", session, "from 6000 to 1800000")
     }
 
     fn must(

@@ -62,8 +62,10 @@ impl Shop {
         }
         let acting = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let feeds: Vec<Feed> = services.values().map(|s| Feed::new(s.log.clone())).collect();
-        let runner = Runner::limited(feeds.clone(), acting.clone(), settings.limits.follow());
+        let following = settings.limits.follow();
+        let feeds: Vec<Feed> =
+            services.values().map(|s| Feed::limited(s.log.clone(), &following)).collect();
+        let runner = Runner::limited(feeds.clone(), acting.clone(), following);
         let (health, gate) = (Health::default(), Gate::default());
 
         let api = command_api(&services, &settings).await?;
@@ -80,8 +82,13 @@ impl Shop {
 
         let reads: Vec<ReadSide> = services.values().map(|s| s.read.clone()).collect();
         let generations = Generations::open(&reads).await?;
-        let following =
-            projections::follow(generations.clone(), runner.clone(), reads.clone(), acting.clone());
+        let following = projections::follow(
+            generations.clone(),
+            runner.clone(),
+            reads.clone(),
+            settings.limits.switch(),
+            acting.clone(),
+        );
         tasks.spawn(following);
 
         // Pools of their own: a rush of queries must not hold up the followers.
@@ -96,13 +103,18 @@ impl Shop {
             runner: runner.clone(),
             dues,
             relays,
-            gauges: gauges(&services, &api, &asked),
+            gauges: gauges(&services, &api, &asked, &runner),
             database: settings.database.clone(),
             gate: gate.clone(),
+            answer: settings.limits.watch_answer(),
             stop: acting.clone(),
         }));
         let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
-        tasks.spawn(watch::count_attention(services["checkout"].read.clone(), acting.clone()));
+        tasks.spawn(watch::count_attention(
+            services["checkout"].read.clone(),
+            settings.limits.watch_answer(),
+            acting.clone(),
+        ));
         let queries = Queries::new(asked, logs.values().cloned().collect(), generations);
         let limits = &settings.limits;
         let commands = edge::admitted(command_api::router(api), "commands", limits.of_commands());
@@ -138,7 +150,13 @@ impl Shop {
 }
 
 /// What shows how near each queue and pool is to its bound.
-fn gauges(services: &Services, api: &CommandApi, asked: &[ReadSide]) -> Vec<watch::Gauge> {
+fn gauges(
+    services: &Services,
+    api: &CommandApi,
+    asked: &[ReadSide],
+    runner: &Runner,
+) -> Vec<watch::Gauge> {
+    let feeds = services.keys().filter_map(|service| runner.feed(service)).map(watch::of_feed);
     let logs = services.values().map(|service| watch::of_log(&service.log));
     let followers = services.values().map(|it| watch::of_read_side("followers", &it.read));
     let queries = asked.iter().map(|read| watch::of_read_side("queries", read));
@@ -149,13 +167,13 @@ fn gauges(services: &Services, api: &CommandApi, asked: &[ReadSide]) -> Vec<watc
         watch::of_transactor(&api.payments),
         watch::of_transactor(&api.checkouts),
     ];
-    logs.chain(followers).chain(queries).chain(transactors).collect()
+    feeds.chain(logs).chain(followers).chain(queries).chain(transactors).collect()
 }
 
 async fn command_api(services: &Services, settings: &ShopSettings) -> Result<CommandApi> {
     let orders = &services["orders"];
     let pool = orders.log.database().pool("daybook prices", settings.readers)?;
-    let prices = Prices::open(pool, &services["catalogue"].log).await?;
+    let prices = Prices::open(pool, &services["catalogue"].log, settings.limits.prices()).await?;
     let limits = || settings.limits.transact();
     Ok(CommandApi {
         settings: Settings {
@@ -186,7 +204,10 @@ fn sagas(
         api.checkouts.clone(),
         others,
         &services["checkout"].read,
-        checkout::Settings { patience: settings.patience, limits: limits.requests() },
+        limits.checkout(checkout::Settings {
+            patience: settings.patience,
+            ..checkout::Settings::default()
+        }),
     );
     let (url, key) = (&settings.provider_url, &settings.provider_key);
     let provider = Provider::new(url, key, limits.provider_timeouts(), limits.breaker())
@@ -234,7 +255,8 @@ fn start_kafka(
     }
     let group = format!("{}daybook", settings.topic_prefix);
     let brokers = settings.brokers.clone();
-    let feeds = KafkaFeeds::new(FeedSettings { brokers, group, topics });
+    let feeds =
+        KafkaFeeds::new(FeedSettings { brokers, group, topics, limits: settings.limits.kafka() });
     tasks.spawn(feeds.run(stop.clone()));
     relays
 }

@@ -19,13 +19,24 @@ use tokio::time::Instant;
 pub struct AdmissionLimits {
     /// So many are inside at most.
     pub most: usize,
-    /// When a crowd has been inside for so long, nobody else is let in. A burst that is worked off sooner is
-    /// none of this. None: only their number counts, as where a request may wait for good reasons.
-    pub delay: Option<Duration>,
+    /// None: only their number counts, as where a request may wait for good reasons.
+    pub crowd: Option<Crowd>,
 }
 
-/// Of requests that wait: a few that are slow for reasons of their own must not keep out all others.
-const CROWD: usize = 64;
+/// When so many have been inside for so long, nobody else is let in. A burst that is worked off sooner is none of
+/// this, and a few that are slow for reasons of their own must not keep out all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    pub size: usize,
+    pub delay: Duration,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Crowd { size: 64, delay: Duration::from_millis(100) }
+    }
+}
+
 /// How often a person is told of those who were refused.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 const RETRY_AFTER_S: u32 = 1;
@@ -73,8 +84,9 @@ impl Admission {
     fn enter(self: &Arc<Self>) -> Option<Permit> {
         let now = Instant::now();
         let mut state = self.state();
-        let crowded = self.limits.delay.is_some_and(|delay| {
-            state.waiting.values().nth(CROWD - 1).is_some_and(|since| now - *since > delay)
+        let crowded = self.limits.crowd.is_some_and(|Crowd { size, delay }| {
+            let last = state.waiting.values().nth(size.saturating_sub(1));
+            last.is_some_and(|since| now - *since > delay)
         });
         if state.count >= self.limits.most || crowded {
             self.refuse(&mut state, now);

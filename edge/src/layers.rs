@@ -12,7 +12,7 @@ pub fn layered(router: Router, limits: Limits) -> Router {
     router
         .layer(middleware::from_fn_with_state(limits, limits::limit))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(leftover::read_leftover))
+        .layer(middleware::from_fn_with_state(limits, leftover::read_leftover))
         .layer(middleware::from_fn(request_log::log_request))
 }
 

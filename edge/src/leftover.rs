@@ -1,9 +1,10 @@
 //! What an endpoint left unread of a request's body is read here before the answer leaves. Whoever is
 //! refused while still sending would otherwise find the line closed, and never see why.
 
+use crate::Limits;
 use axum::{
     body::{Body, HttpBody},
-    extract::Request,
+    extract::{Request, State},
     middleware::Next,
     response::Response,
 };
@@ -15,14 +16,14 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
+    time::Instant,
 };
 
-/// Of a body that is longer than this, or comes more slowly, the rest is cut off after all.
-const MOST_BYTES: usize = 64 << 20;
-const MOST_TIME: Duration = Duration::from_secs(2);
-
-pub(crate) async fn read_leftover(request: Request, next: Next) -> Response {
+pub(crate) async fn read_leftover(
+    State(limits): State<Limits>,
+    request: Request,
+    next: Next,
+) -> Response {
     // Who waits to be asked for the body has not sent it, and asking would make him.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
         return next.run(request).await;
@@ -34,16 +35,19 @@ pub(crate) async fn read_leftover(request: Request, next: Next) -> Response {
     let left = unread.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(body) = left {
         // Whether all of it came changes nothing in the answer.
-        let _ = tokio::time::timeout(MOST_TIME, discard(body)).await;
+        let began = Instant::now();
+        let discarding = discard(body, limits.leftover_bytes);
+        let _ = tokio::time::timeout(limits.leftover_time, discarding).await;
+        metrics::histogram!("http_leftover_seconds").record(began.elapsed());
     }
     response
 }
 
-async fn discard(mut body: Body) {
+async fn discard(mut body: Body, most: usize) {
     let mut bytes = 0;
     while let Some(Ok(frame)) = body.frame().await {
         bytes += frame.data_ref().map_or(0, Bytes::len);
-        if bytes > MOST_BYTES {
+        if bytes > most {
             return;
         }
     }

@@ -25,7 +25,7 @@ mod leftover;
 mod layers;
 mod serve;
 
-pub use admission::{AdmissionLimits, admitted};
+pub use admission::{AdmissionLimits, Crowd, admitted};
 pub use fields::Fields;
 pub use health::{Component, Health};
 pub use idempotency_key::IdempotencyKey;

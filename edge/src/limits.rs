@@ -13,12 +13,19 @@ pub struct Limits {
     pub body_bytes: usize,
     /// From the first byte of the body to the response's headers.
     pub time: Duration,
+    /// Of a body that is longer than this, or comes more slowly, the rest is cut off after its request was refused.
+    pub leftover_bytes: usize,
+    pub leftover_time: Duration,
 }
 
 impl Default for Limits {
-    /// 1 MiB and 30 s.
     fn default() -> Self {
-        Limits { body_bytes: 1024 * 1024, time: Duration::from_secs(30) }
+        Limits {
+            body_bytes: 1 << 20,
+            time: Duration::from_secs(30),
+            leftover_bytes: 64 << 20,
+            leftover_time: Duration::from_secs(2),
+        }
     }
 }
 

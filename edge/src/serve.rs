@@ -13,10 +13,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A connection on which no request's headers are complete for this long is closed.
-const IDLE_LIMIT: Duration = Duration::from_secs(75);
-/// After a failed accept (no file descriptors left, mostly) nothing is accepted for this long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 
 /// Bounds of [`run`].
@@ -24,8 +20,23 @@ const TIDY_EVERY: Duration = Duration::from_secs(5);
 pub struct Serving {
     /// Connections that are open at once; whoever comes then waits to be accepted.
     pub connections: usize,
+    /// A connection on which no request's headers are complete for so long is closed.
+    pub idle: Duration,
+    /// After a failed accept (no file descriptors left, mostly) nothing is accepted for so long.
+    pub accept_pause: Duration,
     /// How long an orderly stop may take.
     pub deadline: Duration,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Serving {
+            connections: 10_000,
+            idle: Duration::from_secs(75),
+            accept_pause: Duration::from_millis(200),
+            deadline: Duration::from_secs(10),
+        }
+    }
 }
 
 /// The deadline passed with connections still open; they were cut.
@@ -52,6 +63,9 @@ pub async fn run(
         (place, listener.accept().await)
     };
     let open = ::metrics::gauge!("http_connections");
+    let refused = ::metrics::counter!("http_accept_failures_total");
+    refused.increment(0);
+    ::metrics::counter!("http_connections_idle_total").increment(0);
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     let mut tidy = interval(TIDY_EVERY);
     tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -61,7 +75,7 @@ pub async fn run(
             _ = tidy.tick() => metrics::tidy(),
             (place, accepted) = accept() => match accepted {
                 Ok((stream, _)) => {
-                    let (serving, cut) = (serve(stream, router.clone(), shutdown.clone()), cut.clone());
+                    let (serving, cut) = (serve(stream, router.clone(), limits.idle, shutdown.clone()), cut.clone());
                     let open = open.clone();
                     connections.spawn(async move {
                         open.increment(1);
@@ -71,8 +85,9 @@ pub async fn run(
                     });
                 }
                 Err(error) => {
+                    refused.increment(1);
                     tracing::warn!(%error, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
+                    sleep(limits.accept_pause).await;
                 }
             },
         }
@@ -87,12 +102,12 @@ pub async fn run(
     Err(unfinished)
 }
 
-async fn serve(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+async fn serve(stream: TcpStream, router: Router, idle: Duration, shutdown: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with Nagle's algorithm");
     }
     let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
+    protocol.timer(TokioTimer::new()).header_read_timeout(idle);
     let service = TowerToHyperService::new(router);
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
@@ -103,6 +118,9 @@ async fn serve(stream: TcpStream, router: Router, shutdown: CancellationToken) {
         }
     };
     if let Err(error) = ended {
+        if error.is_timeout() {
+            ::metrics::counter!("http_connections_idle_total").increment(1);
+        }
         tracing::debug!(%error, "a connection broke");
     }
 }

@@ -2,12 +2,9 @@ use crate::StoreError;
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod,
 };
-use std::time::Duration;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 use tokio_postgres::{Client, Config, NoTls};
-
-/// Until a session must be there. A server that is stopped, or a proxy without one, takes the connection
-/// and says nothing: whoever holds a lane or the locks would wait for ever.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
@@ -16,19 +13,54 @@ pub struct Database {
     /// Becomes the session's role at connection, so that one login can serve several services and each
     /// session may still do no more than its service.
     pub role: Option<String>,
+    pub limits: DatabaseLimits,
 }
 
-/// A connection of a pool that nobody has taken for so long is asked whether it is still one. Its link may have
-/// died and left both ends open; whoever took it would wait for ever.
-const IDLE: Duration = Duration::from_secs(1);
-/// Until it must have said so.
-const ANSWER: Duration = Duration::from_secs(3);
+/// Bounds of the connections to a database.
+#[derive(Clone, Debug)]
+pub struct DatabaseLimits {
+    /// Until a session must be there. A server that is stopped, or a proxy without one, takes the connection
+    /// and says nothing: whoever holds a lane or the locks would wait for ever.
+    pub session: Duration,
+    /// Of a session, until its address must have taken the connection: a host may have several.
+    pub connect: Duration,
+    /// Until a pool must have a free connection, and a new one be made: a caller is refused while he still
+    /// listens.
+    pub pool_wait: Duration,
+    /// A connection of a pool that nobody has taken for so long is asked whether it is still one. Its link may
+    /// have died and left both ends open; whoever took it would wait for ever.
+    pub idle: Duration,
+    /// Until it must have said so.
+    pub answer: Duration,
+    /// Until a question for a lock must be answered: no other one waits for another session.
+    pub lock_answer: Duration,
+}
 
-/// Until a pool must have a free connection, and a new one be made: a caller is refused while he still listens.
-const WAIT: Duration = Duration::from_secs(5);
+impl Default for DatabaseLimits {
+    fn default() -> Self {
+        DatabaseLimits {
+            session: Duration::from_secs(10),
+            connect: Duration::from_secs(5),
+            pool_wait: Duration::from_secs(5),
+            idle: Duration::from_secs(1),
+            answer: Duration::from_secs(3),
+            lock_answer: Duration::from_secs(5),
+        }
+    }
+}
 
-async fn answers(client: &ClientWrapper) -> Result<(), HookError> {
-    match tokio::time::timeout(ANSWER, client.simple_query("")).await {
+impl From<Config> for Database {
+    /// As the user whom the connection string names, with the usual bounds.
+    fn from(config: Config) -> Self {
+        Database { config, role: None, limits: DatabaseLimits::default() }
+    }
+}
+
+async fn answers(client: &ClientWrapper, limit: Duration) -> Result<(), HookError> {
+    let asked = Instant::now();
+    let answer = tokio::time::timeout(limit, client.simple_query("")).await;
+    metrics::histogram!("daybook_pool_check_seconds").record(asked.elapsed());
+    match answer {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(HookError::Backend(error)),
         Err(_elapsed) => Err(HookError::message("no answer")),
@@ -39,13 +71,13 @@ impl Database {
     /// # Errors
     /// If `url` is not a connection string of Postgres.
     pub fn parse(url: &str) -> Result<Self, tokio_postgres::Error> {
-        Ok(Database { config: url.parse()?, role: None })
+        Ok(Config::from_str(url)?.into())
     }
 
     /// The same database as the role of a service.
     #[must_use]
     pub fn of_service(&self, service: &str) -> Self {
-        Database { config: self.config.clone(), role: Some(format!("{service}_service")) }
+        Database { role: Some(format!("{service}_service")), ..self.clone() }
     }
 
     /// The same database with one more setting for every session, `name=value`.
@@ -69,7 +101,7 @@ impl Database {
         };
         config
             .application_name(application)
-            .connect_timeout(Duration::from_secs(5))
+            .connect_timeout(self.limits.connect)
             .keepalives_idle(Duration::from_secs(30))
             .tcp_user_timeout(Duration::from_secs(30));
         config
@@ -81,7 +113,9 @@ impl Database {
     /// If Postgres cannot be reached or refuses the session.
     pub async fn connect(&self, application: &str) -> Result<Client, StoreError> {
         let session = self.session(application);
-        let connecting = tokio::time::timeout(SESSION_TIMEOUT, session.connect(NoTls)).await;
+        let asked = Instant::now();
+        let connecting = tokio::time::timeout(self.limits.session, session.connect(NoTls)).await;
+        metrics::histogram!("daybook_session_seconds").record(asked.elapsed());
         let (client, connection) = connecting.map_err(|_elapsed| StoreError::Silent)??;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -98,15 +132,18 @@ impl Database {
     pub fn pool(&self, application: &str, size: usize) -> Result<Pool, StoreError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(self.session(application), NoTls, recycling);
+        let DatabaseLimits { idle, answer, pool_wait, .. } = self.limits;
         Pool::builder(manager)
             .max_size(size)
-            .pre_recycle(Hook::async_fn(|client, usage| {
-                let idle = usage.last_used() > IDLE;
-                Box::pin(async move { if idle { answers(client).await } else { Ok(()) } })
+            .pre_recycle(Hook::async_fn(move |client, usage| {
+                let is_idle = usage.last_used() > idle;
+                Box::pin(
+                    async move { if is_idle { answers(client, answer).await } else { Ok(()) } },
+                )
             }))
             .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(WAIT))
-            .create_timeout(Some(WAIT))
+            .wait_timeout(Some(pool_wait))
+            .create_timeout(Some(pool_wait))
             .build()
             .map_err(|error| StoreError::Other(format!("the pool cannot be built: {error}")))
     }

@@ -5,11 +5,13 @@
 mod client;
 mod error;
 mod feeds;
+mod limits;
 mod record;
 mod relay;
 mod topics;
 
 pub use error::KafkaFailure;
 pub use feeds::{FeedSettings, FeedStatus, KafkaFeeds};
+pub use limits::KafkaLimits;
 pub use record::{BadRecord, headers, recorded};
 pub use relay::{Relay, RelaySettings, RelayStart, RelayState, RelayStatus, RelayWatch, Relayed};

@@ -6,6 +6,7 @@ mod queue;
 pub(crate) use queue::Job;
 
 use crate::append::{Call, ChainOutcome, index};
+use crate::backoff::Backoff;
 use crate::error::{of_the_data, transient};
 use crate::failpoint::failpoint;
 use crate::log::{Epochs, Heads, LogSettings};
@@ -25,6 +26,9 @@ pub(crate) struct LaneSettings {
     batch_bytes: usize,
     call_timeout: Duration,
     patience: Duration,
+    retry_first: Duration,
+    retry_most: Duration,
+    lock_wait: Duration,
 }
 
 impl LaneSettings {
@@ -36,6 +40,9 @@ impl LaneSettings {
             batch_bytes: log.batch_bytes,
             call_timeout: log.call_timeout,
             patience: log.patience,
+            retry_first: log.retry_first,
+            retry_most: log.retry_most,
+            lock_wait: log.lock_wait,
         }
     }
 }
@@ -84,9 +91,6 @@ enum Tried {
     /// It may be in the log, or yet come to be.
     Unknown,
 }
-
-const RETRY_FIRST: Duration = Duration::from_millis(20);
-const RETRY_MOST: Duration = Duration::from_secs(1);
 
 impl Lane {
     pub(crate) fn new(
@@ -142,7 +146,7 @@ impl Line {
     async fn call(&mut self, jobs: &[Job]) -> Result<Vec<ChainOutcome>, Failure> {
         failpoint("append-before-call");
         let chains: Vec<_> = jobs.iter().map(|job| (job.partition, &job.chain)).collect();
-        let mut pause = RETRY_FIRST;
+        let mut retry = Backoff::new(self.settings.retry_first, self.settings.retry_most);
         let mut unknown = false;
         loop {
             match self.try_call(jobs, &chains).await {
@@ -164,8 +168,7 @@ impl Line {
                 }
             }
             metrics::counter!("daybook_append_resent_total").increment(1);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_MOST);
+            tokio::time::sleep(retry.pause()).await;
         }
     }
 
@@ -247,12 +250,13 @@ impl Line {
 async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
     let client = settings.database.connect(&format!("daybook lane {}", settings.service)).await?;
     client
-        .batch_execute(
-            "set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '10s'; \
+        .batch_execute(&format!(
+            "set lock_timeout = '{}ms'; set idle_in_transaction_session_timeout = '10s'; \
              set default_transaction_isolation = 'read committed'; \
              select set_config('synchronous_commit', 'on', false) \
               where current_setting('synchronous_commit') = 'off'",
-        )
+            settings.lock_wait.as_millis()
+        ))
         .await?;
     let service = &settings.service;
     let epochs = client

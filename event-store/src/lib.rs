@@ -5,6 +5,7 @@
 //! `kafka` (a feature) copies the log to Kafka and feeds followers from it.
 
 mod append;
+mod backoff;
 mod codec;
 mod database;
 pub mod dues;
@@ -25,7 +26,7 @@ mod transact;
 
 pub use append::{Chain, ChainOutcome, Entry, EventEntry, StoredMetadata, Verdict};
 pub use codec::{DecodeError, current, encode};
-pub use database::Database;
+pub use database::{Database, DatabaseLimits};
 pub use error::{AppendError, StoreError};
 pub use log::{Log, LogSettings};
 pub use migrate::{migrate, open_epoch};

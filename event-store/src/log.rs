@@ -32,6 +32,11 @@ pub struct LogSettings {
     pub call_timeout: Duration,
     /// What could not be sent to the log for so long is refused. What may be in it waits until that is known.
     pub patience: Duration,
+    /// The pause before an append is sent again; it doubles up to `retry_most`.
+    pub retry_first: Duration,
+    pub retry_most: Duration,
+    /// How long an append waits in Postgres for the lock of a partition.
+    pub lock_wait: Duration,
 }
 
 impl LogSettings {
@@ -49,6 +54,9 @@ impl LogSettings {
             event_bytes: 900_000,
             call_timeout: Duration::from_secs(20),
             patience: Duration::from_secs(5),
+            retry_first: Duration::from_millis(20),
+            retry_most: Duration::from_secs(1),
+            lock_wait: Duration::from_secs(10),
         }
     }
 }

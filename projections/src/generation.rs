@@ -63,13 +63,15 @@ fn side_of<'a>(layout: &Layout, reads: &'a [ReadSide]) -> Option<&'a ReadSide> {
 /// How often the table of generations is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long queries stay with the old rows while the new ones catch up with them.
-const SWITCH_PATIENCE: Duration = Duration::from_secs(5);
+pub const SWITCH_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs the followers of the live generations until stopped, and changes over when another becomes live.
+/// Runs the followers of the live generations until stopped, and changes over when another becomes live; queries
+/// stay with the old rows for `switch` at most.
 pub async fn follow(
     generations: Generations,
     runner: Runner,
     reads: Vec<ReadSide>,
+    switch: Duration,
     stop: CancellationToken,
 ) {
     let mut followed = Vec::new();
@@ -86,7 +88,9 @@ pub async fn follow(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
         for read in &reads {
-            if let Err(error) = change_over(&generations, &runner, read, &mut followed).await {
+            if let Err(error) =
+                change_over(&generations, &runner, read, (&mut followed, switch)).await
+            {
                 tracing::warn!(service = %read.service, %error, "the live generations are unknown");
             }
         }
@@ -116,7 +120,7 @@ async fn change_over(
     generations: &Generations,
     runner: &Runner,
     read: &ReadSide,
-    followed: &mut [Followed],
+    (followed, switch): (&mut [Followed], Duration),
 ) -> Result<(), StoreError> {
     let live = tables::all_live(read).await?;
     for it in followed.iter_mut() {
@@ -128,7 +132,7 @@ async fn change_over(
             continue;
         };
         if generation != it.generation {
-            it.switch(runner, generations, generation).await?;
+            it.switch(runner, generations, generation, switch).await?;
         }
     }
     Ok(())
@@ -142,13 +146,14 @@ impl Followed {
         runner: &Runner,
         generations: &Generations,
         generation: i32,
+        patience: Duration,
     ) -> Result<(), StoreError> {
         let name = self.projection.layout().name;
         let place = Place::new(&self.read, generation);
         let new = start(runner, &self.projection, place, &self.read);
         std::mem::replace(&mut self.following, new).cancel();
         let old = std::mem::replace(&mut self.generation, generation);
-        let until = Instant::now() + SWITCH_PATIENCE;
+        let until = Instant::now() + patience;
         while Instant::now() < until && tables::is_behind(&self.read, name, old, generation).await?
         {
             sleep(Duration::from_millis(10)).await;

@@ -28,7 +28,7 @@ pub mod fuzzing {
 }
 
 pub use checkouts::{NeedsAttention, needing_attention};
-pub use generation::{Generations, follow};
+pub use generation::{Generations, SWITCH_PATIENCE, follow};
 pub use log::LoggedEvent;
 pub use projection::{Layout, Place, Posting, Projection};
 pub use query::{Amount, Queries};

@@ -32,13 +32,15 @@ pub struct Services {
 pub struct Settings {
     pub patience: Patience,
     pub limits: DueLimits,
+    /// Streams of one batch that the reactor tells of at once.
+    pub reactions: usize,
 }
 
 impl Default for Settings {
     /// Fifteen minutes to settle, a day to finish.
     fn default() -> Self {
         let patience = Patience { settle_s: 15 * 60, finish_s: 24 * 60 * 60 };
-        Self { patience, limits: DueLimits::default() }
+        Self { patience, limits: DueLimits::default(), reactions: 256 }
     }
 }
 
@@ -52,6 +54,6 @@ pub fn saga(
 ) -> Saga<Checkout> {
     let requests = requests::Requests { services, checkout: checkout.clone() };
     let mut saga = Saga::new(checkout.log().clone(), read, requests, settings.limits);
-    saga.followers.push(Arc::new(Reactor::new(checkout, settings.patience)));
+    saga.followers.push(Arc::new(Reactor::new(checkout, settings.patience, settings.reactions)));
     saga
 }

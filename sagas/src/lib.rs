@@ -25,7 +25,7 @@ pub struct Saga<D: Owes> {
 
 impl<D: Owes> Saga<D> {
     fn new(log: Log, read: &ReadSide, settle: impl Settle<D>, limits: DueLimits) -> Self {
-        let dues = DueFollower::<D>::new(log, read.clone());
+        let dues = DueFollower::<D>::limited(log, read.clone(), &limits);
         let worker = DueWorker::new(read.clone(), Arc::new(settle), dues.posted(), limits);
         Self { followers: vec![Arc::new(dues)], worker }
     }

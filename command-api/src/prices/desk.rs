@@ -1,17 +1,15 @@
 //! Where prices are looked up for everybody: what was asked for while the last look lasted is one look.
 //! Two hundred callers of a flash sale cost a few queries, and wait for no connection.
 
-use super::list::{ANSWER, Price, price};
+use super::list::{Price, PriceLimits, price};
 use deadpool_postgres::Pool;
 use domain::values::Sku;
 use event_store::{StoreError, give_back};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-
-/// The most questions that one look answers, and the most that wait; who comes then waits outside.
-const TOGETHER: usize = 256;
 
 type Found = Result<Arc<HashMap<Sku, Price>>, Arc<StoreError>>;
 
@@ -25,9 +23,9 @@ struct Question {
 pub(super) struct Desk(mpsc::Sender<Question>);
 
 impl Desk {
-    pub(super) fn open(pool: Pool) -> Self {
-        let (ask, asked) = mpsc::channel(TOGETHER);
-        tokio::spawn(serve(pool, asked));
+    pub(super) fn open(pool: Pool, limits: PriceLimits) -> Self {
+        let (ask, asked) = mpsc::channel(limits.together.max(1));
+        tokio::spawn(serve(pool, asked, limits));
         Desk(ask)
     }
 
@@ -42,12 +40,15 @@ impl Desk {
     }
 }
 
-async fn serve(pool: Pool, mut asked: mpsc::Receiver<Question>) {
-    let mut questions = Vec::with_capacity(TOGETHER);
-    while asked.recv_many(&mut questions, TOGETHER).await > 0 {
+async fn serve(pool: Pool, mut asked: mpsc::Receiver<Question>, limits: PriceLimits) {
+    let mut questions = Vec::new();
+    while asked.recv_many(&mut questions, limits.together).await > 0 {
         let skus: BTreeSet<&str> =
             questions.iter().flat_map(|question| &question.skus).map(String::as_str).collect();
-        let found = find(&pool, &skus).await.map(Arc::new).map_err(Arc::new);
+        metrics::histogram!("daybook_price_look_questions").record(questions.len() as f64);
+        let began = Instant::now();
+        let found = find(&pool, &skus, limits.answer).await.map(Arc::new).map_err(Arc::new);
+        metrics::histogram!("daybook_price_look_seconds").record(began.elapsed());
         for question in questions.drain(..) {
             // Whoever went away is not told.
             let _ = question.answer.send(found.clone());
@@ -55,7 +56,11 @@ async fn serve(pool: Pool, mut asked: mpsc::Receiver<Question>) {
     }
 }
 
-async fn find(pool: &Pool, skus: &BTreeSet<&str>) -> Result<HashMap<Sku, Price>, StoreError> {
+async fn find(
+    pool: &Pool,
+    skus: &BTreeSet<&str>,
+    answer: Duration,
+) -> Result<HashMap<Sku, Price>, StoreError> {
     let client = pool.get().await?;
     let skus: Vec<&str> = skus.iter().copied().collect();
     let looking = async {
@@ -63,5 +68,5 @@ async fn find(pool: &Pool, skus: &BTreeSet<&str>) -> Result<HashMap<Sku, Price>,
         let rows = client.query(&find, &[&skus]).await?;
         rows.iter().map(price).collect()
     };
-    give_back(timeout(ANSWER, looking).await, client)
+    give_back(timeout(answer, looking).await, client)
 }

@@ -13,9 +13,22 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::types::ToSql;
 
-/// Until Postgres must have answered one look: whoever orders waits for it.
-pub(super) const ANSWER: Duration = Duration::from_secs(5);
 const MIN_POSITION_POLL: Duration = Duration::from_millis(10);
+
+/// Bounds of a [`Prices`].
+#[derive(Clone, Copy, Debug)]
+pub struct PriceLimits {
+    /// Until Postgres must have answered one look: whoever orders waits for it.
+    pub answer: Duration,
+    /// The most questions that one look answers, and the most that wait; who comes then waits outside.
+    pub together: usize,
+}
+
+impl Default for PriceLimits {
+    fn default() -> Self {
+        PriceLimits { answer: Duration::from_secs(5), together: 256 }
+    }
+}
 
 /// The price list, to look prices up in. Clones share it.
 #[derive(Clone)]
@@ -23,6 +36,7 @@ pub struct Prices(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
+    answer: Duration,
     desk: Desk,
     catalogue: Log,
     /// The catalogue's heads at this process's start: before the list has passed them, it may be older
@@ -75,12 +89,23 @@ impl Prices {
     ///
     /// # Errors
     /// If the database of `orders` or the log of the catalogue is out of reach.
-    pub async fn open(orders: Pool, catalogue: &Log) -> Result<Self, StoreError> {
+    pub async fn open(
+        orders: Pool,
+        catalogue: &Log,
+        limits: PriceLimits,
+    ) -> Result<Self, StoreError> {
         lay_table(&orders).await?;
-        let (desk, heads) = (Desk::open(orders.clone()), catalogue.heads().await?);
+        let (desk, heads) = (Desk::open(orders.clone(), limits), catalogue.heads().await?);
         let passed_heads = AtomicBool::new(false);
         let catalogue = catalogue.clone();
-        Ok(Prices(Arc::new(Inner { pool: orders, desk, catalogue, heads, passed_heads })))
+        Ok(Prices(Arc::new(Inner {
+            pool: orders,
+            answer: limits.answer,
+            desk,
+            catalogue,
+            heads,
+            passed_heads,
+        })))
     }
 
     /// The prices of those products that have one, and perhaps of others, not older than `min`, which the
@@ -165,7 +190,7 @@ impl Prices {
             let rows = client.query(&find, &follower).await?;
             Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
         };
-        Ok(give_back(timeout(ANSWER, looking).await, client)?)
+        Ok(give_back(timeout(self.0.answer, looking).await, client)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::{Router, body::Body};
 use command_api::{
     CommandApi, Settings,
-    prices::{PriceFollower, Prices},
+    prices::{PriceFollower, PriceLimits, Prices},
     router,
 };
 use edge::{Limits, layered};
@@ -83,7 +83,9 @@ impl Shop {
         let [catalogue, orders, inventory, payments, checkout] = logs.clone();
         let api = CommandApi {
             settings,
-            prices: Prices::open(read.pool.clone(), &catalogue).await.unwrap(),
+            prices: Prices::open(read.pool.clone(), &catalogue, PriceLimits::default())
+                .await
+                .unwrap(),
             products: Transactor::new(catalogue, TransactLimits::default()),
             stock: Transactor::new(inventory, TransactLimits::default()),
             orders: Transactor::new(orders, TransactLimits::default()),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use domain::checkout::checkout::{self, Command};
 use domain::ids::OrderId;
 use domain::values::{Invalid, Operator, Remark};
-use event_store::{Done, Envelope, Metadata, TransactError, TransactLimits, Transactor};
+use event_store::{Done, Envelope, Metadata, TransactError, Transactor};
 use projections::{NeedsAttention, needing_attention};
 
 use super::reach::Reached;
@@ -132,7 +132,8 @@ impl Act {
 /// Through the same write path as the endpoints, and as well while no server runs.
 async fn tell(reached: &Reached, order: OrderId, command: Command) -> Result<Done> {
     let log = reached.logs(&["checkout".to_owned()]).await?.pop().context("its log is not open")?;
-    let transactor = Transactor::<checkout::Checkout>::new(log.clone(), TransactLimits::default());
+    let transactor =
+        Transactor::<checkout::Checkout>::new(log.clone(), reached.settings.limits.transact());
     let metadata = Metadata {
         correlation: edge::ids::mint().to_string(),
         causation: None,

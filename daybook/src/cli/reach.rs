@@ -33,7 +33,8 @@ impl Reached {
             (None, None) => None,
         };
         if let Some(known) = yours.or_else(|| runtime.and_then(|runtime| runtime.database_url)) {
-            let database = Database::parse(&known)?;
+            let limits = settings.limits.database();
+            let database = Database { limits, ..Database::parse(&known)? };
             return Ok(Reached { settings, database, url, embedded: None });
         }
         let folder = settings.data_dir.display();
@@ -49,7 +50,10 @@ impl Reached {
             kafka: KafkaChoice::Off,
         })
         .await?;
-        let database = Database { config: embedded.database.clone(), role: None };
+        let database = Database {
+            limits: settings.limits.database(),
+            ..Database::from(embedded.database.clone())
+        };
         Ok(Reached { settings, database, url: None, embedded: Some(embedded) })
     }
 
@@ -64,6 +68,7 @@ impl Reached {
             if services.is_empty() || services.iter().any(|asked| asked == service) {
                 let database = self.database.of_service(service);
                 let settings = LogSettings::new(service, self.settings.partitions, database);
+                let settings = self.settings.limits.log(settings);
                 logs.push(Log::open(settings).await?);
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use domain::checkout::checkout::Patience;
-use edge::{Health, Limits, Serving};
+use edge::{Health, Limits};
 use event_store::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,11 +80,15 @@ async fn serve(
         say(&format!("  {line}"));
     }
     tokio::spawn(stop.clone().run_until_cancelled_owned(say_when_ready(shop.health.clone())));
-    let limits = Limits { body_bytes: settings.body_limit_bytes, time: settings.request_timeout() };
+    let limits = settings.limits.request(Limits {
+        body_bytes: settings.body_limit_bytes,
+        time: settings.request_timeout(),
+        ..Limits::default()
+    });
     let router = edge::layered(shop.router(), limits);
     // Half of the time for what callers wait for, the rest for what goes on behind.
     let half = settings.shutdown() / 2;
-    let serving = Serving { connections: settings.limits.connections, deadline: half };
+    let serving = settings.limits.serving(half);
     if let Err(cut) = edge::run(listener, router, stop, serving).await {
         tracing::warn!(%cut, "not every request was finished");
     }
@@ -95,7 +99,10 @@ async fn serve(
 
 fn shop_settings(settings: &Settings, embedded: &Embedded, provider: &Provider) -> ShopSettings {
     ShopSettings {
-        database: Database { config: embedded.database.clone(), role: None },
+        database: Database {
+            limits: settings.limits.database(),
+            ..Database::from(embedded.database.clone())
+        },
         partitions: settings.partitions,
         lanes: settings.lanes,
         readers: settings.readers,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::ValueHint;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use super::keys::{KEYS, Key, Reach};
+use super::keys::{self, Key, Reach};
 use super::source;
 
 /// The flags of `serve`: every key.
@@ -31,7 +31,7 @@ impl<const EVERY: bool> Flags<EVERY> {
     }
 
     fn keys() -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(|key| match key.reach {
+        keys::all().filter(|key| match key.reach {
             Reach::All => true,
             Reach::Serve => EVERY,
             Reach::File => false,

@@ -1,6 +1,12 @@
 //! Every key, once.
 
-mod table;
+mod service;
+mod requests;
+mod append;
+mod postgres;
+mod kafka;
+mod follow;
+mod dues;
 
 /// One setting.
 #[derive(Debug)]
@@ -84,10 +90,22 @@ impl Key {
     /// What a value that does not fit should have been.
     pub(super) fn expected(&self) -> &'static str {
         match self.value {
+            _ if self.reach == Reach::File => self.most().1,
             "ADDRESS" => "an address such as 127.0.0.1:7400",
             "PORT" => "a port from 0 to 65535",
             "NUMBER" | "SECONDS" | "MILLISECONDS" | "BYTES" => "a whole number",
             other => other,
+        }
+    }
+
+    /// Of a bound: the most that makes sense, and what else is told. Times are added to a clock, which has an end,
+    /// and queues are made of memory.
+    pub(super) fn most(&self) -> (u64, &'static str) {
+        match self.value {
+            "SECONDS" => (86_400, "a whole number from 1 to 86400, which is a day"),
+            "MILLISECONDS" => (86_400_000, "a whole number from 1 to 86400000, which is a day"),
+            "BYTES" => (1 << 40, "a whole number from 1 to 1099511627776, which is a TiB"),
+            _ => (1_000_000, "a whole number from 1 to 1000000"),
         }
     }
 
@@ -97,10 +115,28 @@ impl Key {
     }
 }
 
-pub(super) use table::KEYS;
+/// In the order in which they are shown.
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    [
+        service::KEYS,
+        requests::KEYS,
+        append::KEYS,
+        postgres::KEYS,
+        kafka::KEYS,
+        follow::KEYS,
+        dues::KEYS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Those that are bounds, in the file or the environment alone.
+pub(super) fn bounds() -> impl Iterator<Item = &'static Key> {
+    all().filter(|key| key.reach == Reach::File)
+}
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    all().find(|key| key.name == name)
 }
 
 /// A key that is known to be there: the settings' own fields.
@@ -111,7 +147,7 @@ pub(super) fn of(name: &'static str) -> &'static Key {
 /// The key that looks most like a name that is none.
 pub(super) fn nearest(name: &str) -> &'static str {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    most_alike(&name, KEYS.iter().map(|key| key.name))
+    most_alike(&name, all().map(|key| key.name))
 }
 
 /// The one of these that looks most like a name that is none of them.

@@ -1,24 +1,27 @@
-//! What every queue, batch, wait and retry is bounded by.
+//! What every queue, batch, pool, wait and retry is bounded by.
 
-use std::time::Duration;
+mod handed;
 
-use edge::AdmissionLimits;
-use event_store::dues::DueLimits;
-use event_store::follow::FollowLimits;
-use event_store::kafka::RelaySettings;
-use event_store::{LogSettings, TransactLimits};
-use sagas::provider::{BreakerSettings, Timeouts};
 use serde::Deserialize;
+
+use super::source;
 
 /// The bounds in force. The fields are keys; what they mean is said with those.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub connections: usize,
+    pub idle_connection_s: u64,
+    pub accept_retry_ms: u64,
+    pub leftover_bytes: usize,
+    pub leftover_ms: u64,
     pub commands: usize,
     pub queries: usize,
+    pub crowd: usize,
     pub overload_ms: u64,
     pub min_position_wait_ms: u64,
+    pub price_look_s: u64,
+    pub price_batch: usize,
     pub stream_queue: usize,
     pub decider_queue: usize,
     pub chain: usize,
@@ -30,17 +33,53 @@ pub struct Limits {
     pub event_bytes: usize,
     pub call_timeout_s: u64,
     pub append_wait_s: u64,
+    pub append_lock_s: u64,
+    pub lane_retry_first_ms: u64,
+    pub lane_retry_most_ms: u64,
+    pub session_s: u64,
+    pub session_connect_s: u64,
+    pub pool_wait_s: u64,
+    pub pool_idle_s: u64,
+    pub pool_answer_s: u64,
+    pub watch_answer_s: u64,
     pub relay_window: u32,
     pub relay_page: u32,
+    pub relay_queue_bytes: u32,
+    pub relay_batch_bytes: u32,
     pub relay_stall_s: u64,
+    pub relay_start_s: u64,
+    pub relay_drain_ms: u64,
+    pub relay_lock_ms: u64,
+    pub kafka_answer_s: u64,
+    pub kafka_retry_first_ms: u64,
+    pub kafka_retry_most_ms: u64,
+    pub kafka_retry_refused_s: u64,
+    pub kafka_session_ms: u64,
+    pub kafka_join_s: u64,
+    pub follow_batch: usize,
     pub follow_timeout_s: u64,
+    pub follow_retry_first_ms: u64,
+    pub follow_retry_most_ms: u64,
+    pub follow_kafka_wait_ms: u64,
+    pub feed_buffer: usize,
+    pub feed_take: usize,
     pub parked: usize,
+    pub parked_batch: u32,
+    pub parked_lock_ms: u64,
+    pub lock_retry_ms: u64,
+    pub lock_spare_s: u64,
+    pub lock_answer_s: u64,
+    pub reactions_at_once: usize,
+    pub generation_switch_s: u64,
     pub requests_at_once: usize,
     pub calls_at_once: usize,
     pub due_lease_s: u64,
     pub due_retry_first_ms: u64,
     pub due_retry_most_ms: u64,
     pub due_poll_ms: u64,
+    pub due_away_ms: u64,
+    pub due_look_ms: u64,
+    pub due_states: usize,
     pub provider_connect_s: u64,
     pub provider_answer_s: u64,
     pub provider_failures: u32,
@@ -48,93 +87,61 @@ pub struct Limits {
     pub provider_pause_most_ms: u64,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        source::defaults().limits().expect("the defaults are of their types; tests begin with them")
+    }
+}
+
+/// A key whose value has to be at most so much, and how that is told.
+pub(super) type AtMost = (&'static str, u64, u64, &'static str);
+
 impl Limits {
-    #[must_use]
-    pub fn of_commands(&self) -> AdmissionLimits {
-        let delay = Some(Duration::from_millis(self.overload_ms));
-        AdmissionLimits { most: self.commands, delay }
-    }
-
-    /// Some queries take their time: how long they are inside says nothing of the others.
-    #[must_use]
-    pub fn of_queries(&self) -> AdmissionLimits {
-        AdmissionLimits { most: self.queries, delay: None }
-    }
-
-    #[must_use]
-    pub fn min_position_wait(&self) -> Duration {
-        Duration::from_millis(self.min_position_wait_ms)
-    }
-
-    #[must_use]
-    pub fn transact(&self) -> TransactLimits {
-        TransactLimits {
-            cache_bytes: self.state_cache_bytes,
-            stream_queue: self.stream_queue,
-            queue: self.decider_queue,
-            chain: self.chain,
-            conflicts: self.conflicts,
-        }
-    }
-
-    /// Those of a log, with what else it is opened with.
-    #[must_use]
-    pub fn log(&self, settings: LogSettings) -> LogSettings {
-        LogSettings {
-            queue: self.lane_queue,
-            batch: self.append_batch,
-            batch_bytes: self.append_batch_bytes,
-            event_bytes: self.event_bytes,
-            call_timeout: Duration::from_secs(self.call_timeout_s),
-            patience: Duration::from_secs(self.append_wait_s),
-            ..settings
-        }
-    }
-
-    /// Those of a relay, with what else it is run with.
-    #[must_use]
-    pub fn relay(&self, settings: RelaySettings) -> RelaySettings {
-        let (window, page) = (i64::from(self.relay_window), i64::from(self.relay_page));
-        let stall = Duration::from_secs(self.relay_stall_s);
-        RelaySettings { window, page, stall, ..settings }
-    }
-
-    #[must_use]
-    pub fn follow(&self) -> FollowLimits {
-        let call_timeout = Duration::from_secs(self.follow_timeout_s);
-        FollowLimits { parked: self.parked, call_timeout }
-    }
-
-    #[must_use]
-    pub fn requests(&self) -> DueLimits {
-        DueLimits {
-            concurrency: self.requests_at_once,
-            lease: Duration::from_secs(self.due_lease_s),
-            retry_first: Duration::from_millis(self.due_retry_first_ms),
-            retry_most: Duration::from_millis(self.due_retry_most_ms),
-            poll: Duration::from_millis(self.due_poll_ms),
-        }
-    }
-
-    #[must_use]
-    pub fn calls(&self) -> DueLimits {
-        DueLimits { concurrency: self.calls_at_once, ..self.requests() }
-    }
-
-    #[must_use]
-    pub fn provider_timeouts(&self) -> Timeouts {
-        Timeouts {
-            connect: Duration::from_secs(self.provider_connect_s),
-            answer: Duration::from_secs(self.provider_answer_s),
-        }
-    }
-
-    #[must_use]
-    pub fn breaker(&self) -> BreakerSettings {
-        BreakerSettings {
-            failures: self.provider_failures,
-            first_pause: Duration::from_millis(self.provider_pause_first_ms),
-            longest_pause: Duration::from_millis(self.provider_pause_most_ms),
-        }
+    /// What bounds have to do with each other, and with what is bounded elsewhere.
+    pub(super) fn at_most(&self) -> [AtMost; 11] {
+        let wide = |number: usize| number as u64;
+        [
+            (
+                "relay_page",
+                self.relay_page.into(),
+                self.relay_window.into(),
+                "at most `relay_window`",
+            ),
+            ("append_batch", wide(self.append_batch), 2_000, "at most 2000"),
+            ("event_bytes", wide(self.event_bytes), 64 << 20, "at most 67108864"),
+            ("relay_queue_bytes", self.relay_queue_bytes.into(), 1 << 30, "at most 1073741824"),
+            ("relay_batch_bytes", self.relay_batch_bytes.into(), 1 << 26, "at most 67108864"),
+            ("follow_batch", wide(self.follow_batch), 10_000, "at most 10000"),
+            (
+                "lane_retry_first_ms",
+                self.lane_retry_first_ms,
+                self.lane_retry_most_ms,
+                "at most `lane_retry_most_ms`",
+            ),
+            (
+                "follow_retry_first_ms",
+                self.follow_retry_first_ms,
+                self.follow_retry_most_ms,
+                "at most `follow_retry_most_ms`",
+            ),
+            (
+                "kafka_retry_first_ms",
+                self.kafka_retry_first_ms,
+                self.kafka_retry_most_ms,
+                "at most `kafka_retry_most_ms`",
+            ),
+            (
+                "due_retry_first_ms",
+                self.due_retry_first_ms,
+                self.due_retry_most_ms,
+                "at most `due_retry_most_ms`",
+            ),
+            (
+                "provider_pause_first_ms",
+                self.provider_pause_first_ms,
+                self.provider_pause_most_ms,
+                "at most `provider_pause_most_ms`",
+            ),
+        ]
     }
 }

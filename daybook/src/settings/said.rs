@@ -4,7 +4,7 @@ use config::{ConfigError, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 use super::error::SettingsError;
-use super::keys::{self, KEYS, Key, Reach};
+use super::keys::{self, Key, Reach};
 use super::{Limits, Settings, secret};
 
 /// One key, what is in force and where it was said.
@@ -69,7 +69,7 @@ impl Said {
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
-        KEYS.iter().map(|key| self.row(key))
+        keys::all().map(|key| self.row(key))
     }
 
     fn row(&self, key: &'static Key) -> Row {

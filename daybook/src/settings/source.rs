@@ -7,7 +7,7 @@ use config::{File, FileFormat, Source, Value};
 
 use super::error::SettingsError;
 use super::flags::Flags;
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, Key};
 use super::said::Said;
 
 /// Read if it is in the current folder and no other is named.
@@ -27,7 +27,7 @@ const ALIASES: [(&str, &str); 2] =
 
 pub(super) fn defaults() -> Said {
     let mut said = Said::nothing();
-    for key in KEYS {
+    for key in keys::all() {
         if let Some(default) = key.default {
             said.say_text(key, default, "default");
         }

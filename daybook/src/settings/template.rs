@@ -1,13 +1,13 @@
 //! A settings file to start from.
 
-use super::keys::{KEYS, Key};
+use super::keys::{self, Key};
 
 /// A `daybook.toml` that changes nothing: every key with what it means, as a comment.
 pub fn template() -> String {
     let mut text = String::from(
         "# Daybook's settings. Environment variables and flags are stronger than this file.\n",
     );
-    for key in KEYS {
+    for key in keys::all() {
         let default = key.default.unwrap_or_default();
         let is_bare = default.parse::<u64>().is_ok() || default.parse::<bool>().is_ok();
         let default = if is_bare { default.to_owned() } else { format!("{default:?}") };
@@ -29,5 +29,5 @@ pub fn limits() -> String {
         Some(format!("| `{}` | {default} | {} | `{metric}` |\n", key.name, key.help))
     };
     let head = "| key | default | bounds | metric |\n|---|---|---|---|\n".to_owned();
-    KEYS.iter().filter_map(row).fold(head, |table, row| table + &row)
+    keys::all().filter_map(row).fold(head, |table, row| table + &row)
 }

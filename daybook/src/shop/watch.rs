@@ -3,13 +3,13 @@ use command_api::prices::Prices;
 use decider::Decider;
 use edge::{Component, Health};
 use event_store::dues::DueWatch;
-use event_store::follow::{ReadSide, Runner};
+use event_store::follow::{Feed, ReadSide, Runner};
 use event_store::kafka::RelayWatch;
 use event_store::{Database, Log, Progress, StoreError, Transactor};
 use futures_util::future::join_all;
 use projections::needing_attention;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -25,6 +25,8 @@ pub(super) struct Watched {
     pub(super) gauges: Vec<Gauge>,
     pub(super) database: Database,
     pub(super) gate: Gate,
+    /// Who watches must not hang himself.
+    pub(super) answer: Duration,
     pub(super) stop: CancellationToken,
 }
 
@@ -36,9 +38,6 @@ const ATTENTION_EVERY: Duration = Duration::from_secs(5);
 /// What has stood still for so long though there was work is said to hang.
 const HANGS: Duration = Duration::from_secs(8);
 
-/// Who watches must not hang himself.
-const ANSWER: Duration = Duration::from_secs(3);
-
 /// Keeps the answer of `/health/ready` true. What others do is watched from here, because what hangs does not
 /// say so.
 pub(super) async fn watch(mut watched: Watched) {
@@ -48,7 +47,8 @@ pub(super) async fn watch(mut watched: Watched) {
     let dues = watched.health.component("dues");
     let mut pulse = Pulse::default();
     loop {
-        let felt = pulse.feel(&watched.database).await;
+        let began = Instant::now();
+        let felt = pulse.feel(&watched.database, watched.answer).await;
         watched.gate.set(felt.as_ref().is_err_and(is_away));
         match felt {
             Ok(()) => postgres.ready(),
@@ -58,7 +58,7 @@ pub(super) async fn watch(mut watched: Watched) {
                 postgres.missing("it is out of reach");
             }
         }
-        match timeout(ANSWER, watched.prices.is_ready()).await {
+        match timeout(watched.answer, watched.prices.is_ready()).await {
             Ok(Ok(true)) => prices.ready(),
             Ok(Ok(false)) => {
                 prices.missing("it has not passed the catalogue's heads of this start");
@@ -81,6 +81,7 @@ pub(super) async fn watch(mut watched: Watched) {
             "relay_troubles": troubles.collect::<Vec<_>>(),
         }));
         watched.gauges.iter().for_each(|gauge| gauge());
+        metrics::histogram!("daybook_watch_seconds").record(began.elapsed());
         tokio::select! {
             () = watched.stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
@@ -95,6 +96,15 @@ pub(super) fn of_transactor<D: Decider>(transactor: &Transactor<D>) -> Gauge {
         let (queued, kept) = transactor.load();
         metrics::gauge!("daybook_transact_queued", "category" => D::CATEGORY).set(queued as f64);
         metrics::gauge!("daybook_transact_cache_bytes", "category" => D::CATEGORY).set(kept as f64);
+    })
+}
+
+/// What Kafka brought and the slowest follower has not taken over yet.
+pub(super) fn of_feed(feed: &Feed) -> Gauge {
+    let feed = feed.clone();
+    Box::new(move || {
+        let service = feed.log().service().to_string();
+        metrics::gauge!("daybook_feed_queued", "service" => service).set(feed.queued() as f64);
     })
 }
 
@@ -125,10 +135,10 @@ fn show_pool(pool: String, connections: usize, waiting: usize) {
 
 /// Counts the checkouts that wait for a person. They are no fault of this process, which is ready all the same;
 /// and what hangs here holds up nothing else.
-pub(super) async fn count_attention(read: ReadSide, stop: CancellationToken) {
+pub(super) async fn count_attention(read: ReadSide, answer: Duration, stop: CancellationToken) {
     loop {
         // An old number is better than none: a database that cannot be asked is told of elsewhere.
-        if let Ok(Ok(Some((_, needing)))) = timeout(ANSWER, needing_attention(&read, 1)).await {
+        if let Ok(Ok(Some((_, needing)))) = timeout(answer, needing_attention(&read, 1)).await {
             metrics::gauge!("daybook_checkouts_needing_attention").set(needing as f64);
         }
         tokio::select! {
@@ -176,9 +186,9 @@ fn is_away(error: &StoreError) -> bool {
 struct Pulse(Option<Client>);
 
 impl Pulse {
-    async fn feel(&mut self, database: &Database) -> Result<(), StoreError> {
+    async fn feel(&mut self, database: &Database, answer: Duration) -> Result<(), StoreError> {
         if let Some(client) = self.0.take()
-            && timeout(ANSWER, client.simple_query(""))
+            && timeout(answer, client.simple_query(""))
                 .await
                 .map_err(|_| StoreError::Silent)?
                 .is_ok()
@@ -188,7 +198,7 @@ impl Pulse {
         }
         // One connection that was cut off says nothing about Postgres.
         let connecting = database.connect("daybook watch");
-        self.0 = Some(timeout(ANSWER, connecting).await.unwrap_or(Err(StoreError::Silent))?);
+        self.0 = Some(timeout(answer, connecting).await.unwrap_or(Err(StoreError::Silent))?);
         Ok(())
     }
 }

@@ -36,8 +36,12 @@ async fn every_bound_has_a_metric_that_is_there() {
             page["items"].as_array().is_some_and(|orders| orders.len() == 1)
         })
         .await;
+    // Whose body is not read is counted too.
+    let refused = daybook.http.put(format!("{}/v1/orders", daybook.url)).body(vec![b' '; 1 << 20]);
+    assert_eq!(refused.send().await.unwrap().status(), 405);
     let table = table();
-    let metrics: Vec<_> = table.lines().skip(2).map(|row| row.split('`').nth(3).unwrap()).collect();
+    let metrics: Vec<_> =
+        table.lines().skip(2).map(|row| row.rsplit('`').nth(1).unwrap()).collect();
     let url = format!("{}/metrics", daybook.url);
     eventually("every metric is there", async || {
         let shown = daybook.http.get(&url).send().await.unwrap().text().await.unwrap();

@@ -75,6 +75,39 @@ fn a_value_that_cannot_be_is_told_with_its_origin() {
 }
 
 #[test]
+fn a_bound_of_nothing_or_without_an_end_is_refused() {
+    for (variable, value, expected) in [
+        (
+            "POOL_WAIT_S",
+            "0",
+            "`pool_wait_s` is \"0\", and must be a whole number from 1 to 86400, which is a day",
+        ),
+        ("SESSION_S", "86401", "must be a whole number from 1 to 86400, which is a day"),
+        (
+            "OVERLOAD_MS",
+            "18446744073709551615",
+            "must be a whole number from 1 to 86400000, which is a day",
+        ),
+        (
+            "FEED_BUFFER",
+            "0",
+            "`feed_buffer` is \"0\", and must be a whole number from 1 to 1000000",
+        ),
+        ("CONNECTIONS", "1000001", "must be a whole number from 1 to 1000000"),
+        ("LEFTOVER_BYTES", "-1", "`leftover_bytes` is \"-1\", and must be a whole number from 1"),
+        ("RELAY_PAGE", "4294967296", "must be a whole number from 1 to 1000000"),
+        ("FOLLOW_BATCH", "10001", "`follow_batch` is \"10001\", and must be at most 10000"),
+        ("LANE_RETRY_FIRST_MS", "1001", "must be at most `lane_retry_most_ms`"),
+        ("KAFKA_RETRY_MOST_MS", "99", "`kafka_retry_first_ms` is \"100\", and must be at most"),
+        ("KAFKA_SESSION_MS", "5999", "must be from 6000 to 1800000"),
+    ] {
+        let variable = format!("DAYBOOK_{variable}");
+        let complaint = complaint(&config(&[], &[(&variable, value)]));
+        assert!(complaint.contains(expected), "{variable}={value}: {complaint}");
+    }
+}
+
+#[test]
 fn the_template_is_a_settings_file_that_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let template = config(&["--template"], &[]).stdout;

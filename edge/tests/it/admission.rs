@@ -6,7 +6,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use edge::{AdmissionLimits, JsonBody, admitted};
+use edge::{AdmissionLimits, Crowd, JsonBody, admitted};
 use futures_util::{StreamExt, future::join_all, stream};
 use http::{Request, StatusCode};
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -35,7 +35,8 @@ fn door(most: usize, delay: Option<Duration>) -> Door {
     };
     let reads = async |_: JsonBody| "read";
     let router = Router::new().route("/", get(wait)).route("/body", post(reads));
-    Door { router: admitted(router, "tests", AdmissionLimits { most, delay }), go }
+    let crowd = delay.map(|delay| Crowd { size: CROWD, delay });
+    Door { router: admitted(router, "tests", AdmissionLimits { most, crowd }), go }
 }
 
 impl Door {

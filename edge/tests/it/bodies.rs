@@ -16,7 +16,7 @@ fn router() -> Router {
         body.read(|_| Some("nothing".to_owned()))
     }
     let router = Router::new().route("/take", post(take)).route("/nothing", post(nothing));
-    layered(router, Limits { body_bytes: 1_000, time: Duration::from_secs(5) })
+    layered(router, Limits { body_bytes: 1_000, time: Duration::from_secs(5), ..Limits::default() })
 }
 
 async fn post_as(path: &str, content_type: &str, body: impl Into<Body>) -> Response<Body> {

@@ -28,6 +28,10 @@ struct Server {
 }
 
 async fn server(deadline: Duration) -> Server {
+    serving(Serving { connections: CONNECTIONS, deadline, ..Serving::default() }).await
+}
+
+async fn serving(bounds: Serving) -> Server {
     let (came, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let wait = {
         let (came, go) = (came.clone(), go.clone());
@@ -42,8 +46,7 @@ async fn server(deadline: Duration) -> Server {
     let router = layered(router, Limits::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let serving = Serving { connections: CONNECTIONS, deadline };
-    let running = tokio::spawn(run(listener, router, shutdown.clone(), serving));
+    let running = tokio::spawn(run(listener, router, shutdown.clone(), bounds));
     Server { address, shutdown, came, go, running }
 }
 
@@ -96,6 +99,20 @@ async fn connections_without_a_request_do_not_hold_a_shutdown_up() {
     server.shutdown.cancel();
     timeout(SOON, server.running).await.unwrap().unwrap().unwrap();
     drop((silent, used));
+}
+
+#[tokio::test]
+async fn a_connection_without_a_whole_request_is_closed_and_one_that_waits_for_its_answer_is_not() {
+    let idle = Duration::from_millis(200);
+    let server = serving(Serving { idle, ..Serving::default() }).await;
+    let waiting = asking(&server).await;
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(b"GET /wait HTTP/1.1\r\nhost:").await.unwrap();
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(answer(half).await, "");
+    assert_eq!(answer(silent).await, "");
+    server.go.notify_one();
+    assert!(answer(waiting).await.ends_with("done"));
 }
 
 /// The whole of a request is sent before any of its answer is read, as most clients do.

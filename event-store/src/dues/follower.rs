@@ -1,3 +1,4 @@
+use super::DueLimits;
 use crate::append::JsonText;
 use crate::follow::{ApplyError, Follower, ReadSide};
 use crate::{Log, Recorded, StoreError};
@@ -25,9 +26,6 @@ pub struct DueFollower<D: Owes> {
     owing: AtomicBool,
 }
 
-/// Streams whose states are kept between batches.
-const STATES: usize = 20_000;
-
 const DELETE: &str = "delete from {schema}.due d \
      using (select unnest($1::text[]) as stream, unnest($2::text[]) as key) gone \
      where d.stream = gone.stream and d.key = gone.key";
@@ -46,8 +44,14 @@ type Changes = BTreeMap<(String, String), Change>;
 impl<D: Owes> DueFollower<D> {
     #[must_use]
     pub fn new(log: Log, read: ReadSide) -> Self {
+        Self::limited(log, read, &DueLimits::default())
+    }
+
+    /// The same with other bounds.
+    #[must_use]
+    pub fn limited(log: Log, read: ReadSide, limits: &DueLimits) -> Self {
         let name = format!("{}-dues", D::CATEGORY);
-        let states = Cache::new(STATES);
+        let states = Cache::new(limits.states);
         DueFollower {
             name,
             log,
@@ -197,6 +201,8 @@ impl<D: Owes> Follower for DueFollower<D> {
     }
 
     fn committed(&self) {
+        metrics::gauge!("daybook_due_states", "category" => D::CATEGORY)
+            .set(self.states.len() as f64);
         // Most batches only settle.
         if self.owing.swap(false, Ordering::Relaxed) {
             self.posted.notify_one();

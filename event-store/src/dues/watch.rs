@@ -15,10 +15,8 @@ pub struct DueWatch {
     pub(super) acted: Arc<AtomicI64>,
     pub(super) watermark: Watermark,
     pub(super) behind: i64,
+    pub(super) answer: Duration,
 }
-
-/// Whoever holds up the worker may hold up the question too.
-const ANSWER: Duration = Duration::from_secs(1);
 
 const WAITING: &str = "select count(*) from (select from {schema}.due \
      where greatest(due_at, put_off_until) <= now() and lease_until <= now() and starts_with(stream, $1) \
@@ -27,7 +25,7 @@ const WAITING: &str = "select count(*) from (select from {schema}.due \
 impl DueWatch {
     /// Looks again; should be done every few seconds.
     pub async fn look(&mut self) -> Progress {
-        let asked = tokio::time::timeout(ANSWER, self.waiting()).await;
+        let asked = tokio::time::timeout(self.answer, self.waiting()).await;
         if let Ok(Ok(waiting)) = asked {
             self.behind = waiting;
         }

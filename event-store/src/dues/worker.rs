@@ -58,6 +58,12 @@ pub struct DueLimits {
     pub retry_most: Duration,
     /// How often to look for what has come due, besides being told.
     pub poll: Duration,
+    /// Until a database that could not be asked for what is due is asked again.
+    pub away: Duration,
+    /// Until whoever watches must be answered: who holds up the worker may hold up that question too.
+    pub look: Duration,
+    /// Streams whose states a [`DueFollower`](super::DueFollower) keeps between batches.
+    pub states: usize,
 }
 
 impl Default for DueLimits {
@@ -68,6 +74,9 @@ impl Default for DueLimits {
             retry_first: Duration::from_millis(200),
             retry_most: Duration::from_secs(30),
             poll: Duration::from_millis(200),
+            away: Duration::from_secs(1),
+            look: Duration::from_secs(1),
+            states: 20_000,
         }
     }
 }
@@ -82,9 +91,6 @@ pub struct DueWorker<D: Owes> {
     /// Goes up with every due that is taken on, and with every one that is done with.
     acted: Arc<AtomicI64>,
 }
-
-/// Until a database that could not be reached is asked again.
-const OUT_OF_REACH: Duration = Duration::from_secs(1);
 
 /// Materialized, because a plan that looks for the rows once for each row to update claims more than the
 /// limit. Only the decider's own streams: another one's request would not be understood. A worker that was
@@ -123,6 +129,7 @@ impl<D: Owes> DueWorker<D> {
             read: self.read.clone(),
             prefix: format!("{}-", D::CATEGORY),
             acted: self.acted.clone(),
+            answer: self.limits.look,
             watermark: Watermark::default(),
             behind: 0,
         }
@@ -131,6 +138,8 @@ impl<D: Owes> DueWorker<D> {
     /// Works until stopped, then lets what is under way finish.
     pub async fn run(mut self, stop: CancellationToken) {
         metrics::counter!("daybook_due_retries_total", "category" => D::CATEGORY).increment(0);
+        metrics::counter!("daybook_due_claim_failures_total", "category" => D::CATEGORY)
+            .increment(0);
         let under_way = metrics::gauge!("daybook_dues_under_way", "category" => D::CATEGORY);
         while !stop.is_cancelled() {
             let pause = match self.try_step().await {
@@ -138,7 +147,9 @@ impl<D: Owes> DueWorker<D> {
                 Err(error) => {
                     let category = D::CATEGORY;
                     tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
-                    OUT_OF_REACH
+                    metrics::counter!("daybook_due_claim_failures_total", "category" => category)
+                        .increment(1);
+                    self.limits.away
                 }
             };
             under_way.set(self.running.len() as f64);

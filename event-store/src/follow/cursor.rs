@@ -3,6 +3,7 @@ use super::{
     ApplyError, Aside, Batch, Checkpoint, Feed, FollowLimits, Follower, ReadSide, StepError,
 };
 use crate::Recorded;
+use crate::backoff::Backoff;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +26,9 @@ pub(super) struct Cursor {
     /// After a failure a batch is halved until the culprit is alone: how many events each of the next batches
     /// has, the next one's last.
     pieces: Vec<usize>,
-    /// When it is tried again after a failure, and how long the pause after the next one is.
+    /// When it is tried again after a failure.
     again: Option<Instant>,
-    pause: Duration,
+    retry: Backoff,
 }
 
 /// What a follower reads from and posts to.
@@ -54,15 +55,8 @@ pub(super) enum Failed {
     For(StepError),
 }
 
-/// Events of one partition in one transaction.
-const BATCH: usize = 500;
-/// How long Kafka may take to bring what this process knows to be in the log.
-const GRACE: Duration = Duration::from_millis(200);
-const RETRY_FIRST: Duration = Duration::from_millis(20);
-pub(super) const RETRY_MOST: Duration = Duration::from_secs(5);
-
 impl Cursor {
-    pub(super) fn new(partition: i32) -> Self {
+    pub(super) fn new(partition: i32, limits: &FollowLimits) -> Self {
         Cursor {
             partition,
             checkpoint: None,
@@ -74,7 +68,7 @@ impl Cursor {
             late: None,
             pieces: Vec::new(),
             again: None,
-            pause: RETRY_FIRST,
+            retry: Backoff::new(limits.retry_first, limits.retry_most),
         }
     }
 
@@ -116,10 +110,11 @@ impl Cursor {
         !self.pieces.is_empty()
     }
 
+    /// With Kafka: how long it may take to bring what this process knows to be in the log.
     pub(super) fn prospect(
         &mut self,
         (head, epoch): (i64, i32),
-        kafka: bool,
+        kafka: Option<Duration>,
         now: Instant,
     ) -> Prospect {
         if let Some(at) = self.again.filter(|at| *at > now) {
@@ -143,8 +138,7 @@ impl Cursor {
             Some(_) | None => now,
         };
         self.late = Some((next, since));
-        if kafka && now < since + GRACE {
-            let due = since + GRACE;
+        if let Some(due) = kafka.map(|grace| since + grace).filter(|due| now < *due) {
             return Prospect::At(look_at.map_or(due, |at| at.min(due)));
         }
         self.late = None;
@@ -255,7 +249,7 @@ impl Cursor {
         while self.brought.front().is_some_and(past) {
             self.brought.pop_front();
         }
-        let most = self.pieces.last().copied().unwrap_or(BATCH);
+        let most = self.pieces.last().copied().unwrap_or(ends.limits.batch);
         let newest = ends.feed.log().known_epoch(self.partition);
         if self.brought.front().is_some_and(|e| e.offset == from.next_offset && e.epoch < newest) {
             self.brought.clear();
@@ -303,7 +297,7 @@ impl Cursor {
         }
         self.overtaken = false;
         self.pieces.pop();
-        self.pause = RETRY_FIRST;
+        self.retry.reset();
     }
 
     /// Whether another instance is proven to work the partition: it may have moved the checkpoint just
@@ -345,7 +339,6 @@ impl Cursor {
     pub(super) fn put_off(&mut self) {
         self.brought.clear();
         self.behind = true;
-        self.again = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(RETRY_MOST);
+        self.again = Some(Instant::now() + self.retry.pause());
     }
 }

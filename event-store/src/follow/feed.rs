@@ -1,3 +1,4 @@
+use super::FollowLimits;
 use crate::{Log, Recorded};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,8 +25,6 @@ struct Inner {
     transport: watch::Sender<Transport>,
 }
 
-/// Events that a slow follower may lag behind; past that it reads the log.
-const BUFFER: usize = 8_192;
 const POLL_BUSY: Duration = Duration::from_millis(100);
 const POLL_IDLE: Duration = Duration::from_millis(250);
 /// With Kafka the poll is the tail check: a lost last record makes no hole.
@@ -34,8 +33,14 @@ const POLL_TAIL: Duration = Duration::from_secs(1);
 impl Feed {
     #[must_use]
     pub fn new(log: Log) -> Self {
+        Self::limited(log, &FollowLimits::default())
+    }
+
+    /// The same with other bounds.
+    #[must_use]
+    pub fn limited(log: Log, limits: &FollowLimits) -> Self {
         let (live, transport) =
-            (broadcast::Sender::new(BUFFER), watch::Sender::new(Transport::Log));
+            (broadcast::Sender::new(limits.buffer.max(1)), watch::Sender::new(Transport::Log));
         Feed(Arc::new(Inner { log, live, transport }))
     }
 
@@ -49,6 +54,12 @@ impl Feed {
     pub fn deliver(&self, event: Arc<Recorded>) {
         // Nobody may be following just now.
         let _ = self.0.live.send(event);
+    }
+
+    /// Events that the slowest follower has not taken over yet.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.0.live.len()
     }
 
     pub fn set_transport(&self, transport: Transport) {

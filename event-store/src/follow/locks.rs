@@ -1,7 +1,7 @@
 use crate::{Database, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
@@ -18,6 +18,7 @@ struct Inner {
 
 struct Session {
     client: Client,
+    answer: Duration,
     /// It has left a question without an answer: its link died and left this end open.
     silent: AtomicBool,
 }
@@ -28,9 +29,6 @@ pub struct Lock {
     name: String,
     released: bool,
 }
-
-/// No question waits for another session.
-const ANSWER: Duration = Duration::from_secs(5);
 
 const KEY: &str = "hashtextextended($1, 0)";
 
@@ -77,7 +75,8 @@ impl Locks {
             return Ok(session.clone());
         }
         let client = self.0.database.connect("daybook locks").await?;
-        let new = Arc::new(Session { client, silent: AtomicBool::new(false) });
+        let (answer, silent) = (self.0.database.limits.lock_answer, AtomicBool::new(false));
+        let new = Arc::new(Session { client, answer, silent });
         *session = Some(new.clone());
         Ok(new)
     }
@@ -89,7 +88,9 @@ impl Session {
     }
 
     async fn ask(&self, sql: &str, name: &str) -> Result<bool, StoreError> {
-        let asking = tokio::time::timeout(ANSWER, self.client.query_one(sql, &[&name])).await;
+        let asked = Instant::now();
+        let asking = tokio::time::timeout(self.answer, self.client.query_one(sql, &[&name])).await;
+        metrics::histogram!("daybook_lock_seconds", "who" => "followers").record(asked.elapsed());
         let answer = asking.map_err(|_elapsed| {
             self.silent.store(true, Ordering::SeqCst);
             StoreError::Silent

@@ -21,11 +21,45 @@ pub struct FollowLimits {
     pub parked: usize,
     /// A batch that is not read, or not posted, for so long is given up, and tried again on another connection.
     pub call_timeout: Duration,
+    /// Events of one partition in one transaction.
+    pub batch: usize,
+    /// Parked events of a partition that are tried between two looks at the log.
+    pub parked_batch: i64,
+    /// How long such a try waits in Postgres for a row: whoever mends it just now must not hold up every other
+    /// partition.
+    pub parked_lock: Duration,
+    /// The pause of a partition after a failure; it doubles up to `retry_most`.
+    pub retry_first: Duration,
+    pub retry_most: Duration,
+    /// Events that a slow follower may lag behind Kafka; past that it reads the log.
+    pub buffer: usize,
+    /// Events that it takes over from there at once.
+    pub take: usize,
+    /// How long Kafka may take to bring what this process knows to be in the log.
+    pub kafka_wait: Duration,
+    /// How often a partition whose lock another process holds is tried again.
+    pub lock_pause: Duration,
+    /// How often a partition that Kafka gave to others is looked at, and how long it is worked if none of them
+    /// does: a group may give it to nobody. Then it is let go for a moment, so that its owner can take it.
+    pub spare: Duration,
 }
 
 impl Default for FollowLimits {
     fn default() -> Self {
-        FollowLimits { parked: 10_000, call_timeout: Duration::from_secs(60) }
+        FollowLimits {
+            parked: 10_000,
+            call_timeout: Duration::from_secs(60),
+            batch: 500,
+            parked_batch: 200,
+            parked_lock: Duration::from_secs(2),
+            retry_first: Duration::from_millis(20),
+            retry_most: Duration::from_secs(5),
+            buffer: 8_192,
+            take: 2_000,
+            kafka_wait: Duration::from_millis(200),
+            lock_pause: Duration::from_secs(1),
+            spare: Duration::from_secs(5),
+        }
     }
 }
 

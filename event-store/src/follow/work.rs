@@ -1,4 +1,3 @@
-use super::cursor::RETRY_MOST;
 use super::feed::Transport;
 use super::marks::Marks;
 use super::runner::{Stopped, lock_name};
@@ -15,11 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A step of so many events is followed by the next one at once.
 const FULL: usize = 100;
-/// How often a partition whose lock another process holds is tried again.
-const LOCK_PAUSE: Duration = Duration::from_secs(1);
-/// How often a partition that Kafka gave to others is looked at, and how long it is worked if none of them does:
-/// a group may give it to nobody. Then it is let go for a moment, so that its owner can take it.
-const SPARE: Duration = Duration::from_secs(5);
 
 /// Why partitions stand still, for those who ask.
 #[derive(Default)]
@@ -32,6 +26,8 @@ pub(super) struct Work {
     read: ReadSide,
     marks: Arc<Marks>,
     parts: Vec<Part>,
+    lock_pause: Duration,
+    spare: Duration,
     stop: CancellationToken,
 }
 
@@ -73,7 +69,8 @@ impl Work {
             }
         };
         let parts = (0..log.partitions()).map(part).collect();
-        Work { stops, worker, read: read.clone(), marks, parts, stop }
+        let (lock_pause, spare) = (worker.limits().lock_pause, worker.limits().spare);
+        Work { stops, worker, read: read.clone(), marks, parts, lock_pause, spare, stop }
     }
 
     pub(super) async fn run(mut self) {
@@ -113,7 +110,7 @@ impl Work {
     async fn arrange(&mut self) -> Instant {
         let transport = self.worker.transport.borrow_and_update().clone();
         // A lock that is gone makes no sound.
-        let mut again = Instant::now() + RETRY_MOST;
+        let mut again = Instant::now() + self.spare;
         for at in 0..self.parts.len() {
             let part = &mut self.parts[at];
             let now = Instant::now();
@@ -134,8 +131,9 @@ impl Work {
                 self.let_go(at).await;
             } else if part.ask_at <= now && !self.take(at).await {
                 // Nor can the others be asked for.
-                self.parts.iter_mut().for_each(|part| part.ask_at = now + LOCK_PAUSE);
-                return now + LOCK_PAUSE;
+                let again_at = now + self.lock_pause;
+                self.parts.iter_mut().for_each(|part| part.ask_at = again_at);
+                return again_at;
             }
             again = again.min(self.parts[at].ask_at);
         }
@@ -145,7 +143,7 @@ impl Work {
     /// Asks for the lock of a partition; false if the database is out of reach.
     async fn take(&mut self, at: usize) -> bool {
         let part = &mut self.parts[at];
-        part.ask_at = Instant::now() + if part.ours { LOCK_PAUSE } else { SPARE };
+        part.ask_at = Instant::now() + if part.ours { self.lock_pause } else { self.spare };
         match self.read.locks.try_lock(&part.lock_name).await {
             Ok(None) => {
                 self.forget(at);
@@ -157,7 +155,7 @@ impl Work {
                         part.name,
                         "no other process works the partition; this one does"
                     );
-                    part.spare_until = Some(Instant::now() + SPARE);
+                    part.spare_until = Some(Instant::now() + self.spare);
                 }
                 part.lock = Some(lock);
                 self.worker.hold(part.partition);
@@ -173,16 +171,16 @@ impl Work {
     /// Leaves a partition to a process of the newer binary that wrote what this one cannot read. If there is
     /// none yet, this one takes it again, and it stays told that it stands still.
     async fn leave(&mut self, at: usize) {
-        self.give_back(at, SPARE).await;
+        self.give_back(at, self.spare).await;
     }
 
     async fn let_go(&mut self, at: usize) {
         let part = &self.parts[at];
         let pause = match part.spare_until {
-            None if !part.ours => SPARE,
+            None if !part.ours => self.spare,
             // Time for the owner to ask.
-            Some(_) => 2 * LOCK_PAUSE,
-            None => LOCK_PAUSE,
+            Some(_) => 2 * self.lock_pause,
+            None => self.lock_pause,
         };
         self.give_back(at, pause).await;
         self.forget(at);

@@ -52,9 +52,6 @@ impl From<StoreError> for StepError {
     }
 }
 
-/// So much is taken over from Kafka at once.
-const TAKEN: usize = 2_000;
-
 impl LogWorker {
     #[must_use]
     pub fn new(
@@ -76,7 +73,7 @@ impl LogWorker {
 
     /// Begins to work a partition from its checkpoint.
     pub fn hold(&mut self, partition: i32) {
-        self.cursors.insert(partition, Cursor::new(partition));
+        self.cursors.insert(partition, Cursor::new(partition, &self.ends.limits));
     }
 
     pub fn let_go(&mut self, partition: i32) {
@@ -143,6 +140,7 @@ impl LogWorker {
 
     fn prospects(&mut self, now: Instant) -> Vec<(i32, Prospect)> {
         let kafka = *self.transport.borrow() != Transport::Log;
+        let kafka = kafka.then_some(self.ends.limits.kafka_wait);
         let heads = self.heads.borrow_and_update();
         let log = self.ends.feed.log();
         let prospect = |cursor: &mut Cursor| {
@@ -182,7 +180,10 @@ impl LogWorker {
             // What was missed may be the last of its partition, which leaves no hole.
             self.cursors.values_mut().for_each(Cursor::read_log);
         }
-        for _ in 0..TAKEN {
+        let queued = self.live.len();
+        let most = self.ends.limits.take;
+        metrics::histogram!("daybook_follower_taken_events").record((queued + 1).min(most) as f64);
+        for _ in 0..most {
             match brought.take().map_or_else(|| self.live.try_recv(), Ok) {
                 Ok(event) => {
                     if let Some(cursor) = self.cursors.get_mut(&event.partition) {
@@ -212,6 +213,10 @@ impl LogWorker {
     /// The next offset of a partition that is held; none before its checkpoint is loaded.
     pub(super) fn next_offset(&self, partition: i32) -> Option<i64> {
         self.cursors.get(&partition)?.next_offset()
+    }
+
+    pub(super) fn limits(&self) -> &FollowLimits {
+        &self.ends.limits
     }
 
     pub(super) fn log(&self) -> &Log {
@@ -260,6 +265,9 @@ impl Ends {
     }
 
     async fn post(&self, batches: &[Batch]) -> Result<Posted, ApplyError> {
+        for batch in batches {
+            metrics::histogram!("daybook_follower_batch_events").record(batch.len() as f64);
+        }
         let posting = post(&self.read, &*self.follower, self.generation, batches);
         let posted = timeout(self.limits.call_timeout, posting).await;
         posted.unwrap_or(Err(StoreError::Silent.into()))

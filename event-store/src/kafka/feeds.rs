@@ -4,7 +4,9 @@
 
 mod assigned;
 
-use super::{KafkaFailure, client, record, topics};
+use super::limits::count_failure;
+use super::{KafkaFailure, KafkaLimits, client, record, topics};
+use crate::backoff::Backoff;
 use crate::follow::Feed;
 use crate::lane::chain_of;
 use assigned::{Assigned, Context};
@@ -27,6 +29,7 @@ pub struct FeedSettings {
     pub group: String,
     /// Each topic with the feed of the log that it copies.
     pub topics: Vec<(String, Feed)>,
+    pub limits: KafkaLimits,
 }
 
 /// What brings events to the followers of this process.
@@ -46,13 +49,12 @@ pub struct KafkaFeeds {
     status: watch::Sender<FeedStatus>,
 }
 
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MOST: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
-/// Without an assignment for so long, with brokers that answer, the consumer is made anew.
-const JOIN: Duration = Duration::from_secs(30);
 /// A partition that loses its place twice in so short a time has something else.
 const MEND_AGAIN: Duration = Duration::from_secs(10);
+
+/// In metrics.
+const NAME: &str = "consumer";
 
 type Client = Arc<StreamConsumer<Context>>;
 
@@ -68,7 +70,9 @@ impl KafkaFeeds {
     }
 
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut pause = RETRY_FIRST;
+        let KafkaLimits { retry_first, retry_most, .. } = self.settings.limits;
+        let mut retry = Backoff::new(retry_first, retry_most);
+        count_failure(NAME, 0);
         while !stop.is_cancelled() {
             let known = self.settings.brokers.borrow_and_update().clone();
             let Some(known) = known else {
@@ -80,16 +84,16 @@ impl KafkaFeeds {
             };
             let began = Instant::now();
             let Err(error) = self.session(&known, &stop).await else { continue };
-            if began.elapsed() > RETRY_MOST {
-                pause = RETRY_FIRST;
+            if began.elapsed() > retry_most {
+                retry.reset();
             }
+            count_failure(NAME, 1);
             assigned::tell(&self.status, FeedStatus::Log(chain_of(&error)));
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(retry.pause()) => {}
                 Ok(()) = self.settings.brokers.changed() => {}
             }
-            pause = (pause * 2).min(RETRY_MOST);
         }
     }
 
@@ -100,14 +104,14 @@ impl KafkaFeeds {
         let topics = self.settings.topics.iter().map(topic).collect();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            there = topics::appear(brokers, topics) => there?,
+            there = topics::appear(brokers, topics, self.settings.limits.answer) => there?,
             Ok(()) = named.changed() => return Ok(()),
         }
         let assigned = Assigned::new(self.settings.topics.clone(), self.status.clone());
-        let consumer = Arc::new(open(brokers, &self.settings.group, assigned.clone())?);
+        let consumer = Arc::new(open(brokers, &self.settings, assigned.clone())?);
         let names: Vec<&str> = self.settings.topics.iter().map(|(name, _)| &**name).collect();
         consumer.subscribe(&names)?;
-        let mut session = Session::new(consumer, assigned.clone(), &self.settings.topics);
+        let mut session = Session::new(consumer, assigned.clone(), &self.settings);
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
             ended = session.run() => ended,
@@ -123,14 +127,15 @@ impl KafkaFeeds {
 
 fn open(
     brokers: &str,
-    group: &str,
+    settings: &FeedSettings,
     assigned: Arc<Assigned>,
 ) -> Result<StreamConsumer<Context>, KafkaError> {
-    client::config(brokers, group)
-        .set("group.id", group)
+    let session_ms = settings.limits.session.as_millis();
+    client::config(brokers, &settings.group)
+        .set("group.id", &settings.group)
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "6000")
-        .set("heartbeat.interval.ms", "1500")
+        .set("session.timeout.ms", session_ms.to_string())
+        .set("heartbeat.interval.ms", (session_ms / 4).to_string())
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // A lost place is said, never chosen: the follower reads the log instead.
@@ -144,7 +149,7 @@ fn open(
 struct Session<'a> {
     consumer: Client,
     assigned: Arc<Assigned>,
-    topics: &'a [(String, Feed)],
+    settings: &'a FeedSettings,
     /// When a lost place was last mended.
     mended: Option<Instant>,
     warned: bool,
@@ -152,8 +157,8 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(consumer: Client, assigned: Arc<Assigned>, topics: &'a [(String, Feed)]) -> Self {
-        Session { consumer, assigned, topics, mended: None, warned: false, probe: None }
+    fn new(consumer: Client, assigned: Arc<Assigned>, settings: &'a FeedSettings) -> Self {
+        Session { consumer, assigned, settings, mended: None, warned: false, probe: None }
     }
 
     /// Polls until the consumer must be made anew. What is polled are rebalances too.
@@ -175,7 +180,7 @@ impl<'a> Session<'a> {
     }
 
     fn deliver(&mut self, message: &BorrowedMessage<'_>) {
-        let topic = self.topics.iter().find(|(name, _)| name == message.topic());
+        let topic = self.settings.topics.iter().find(|(name, _)| name == message.topic());
         let Some((_, feed)) = topic else { return };
         match record::recorded(message, feed.log().service()) {
             Ok(event) => feed.deliver(Arc::new(event)),
@@ -229,10 +234,11 @@ impl<'a> Session<'a> {
             // there again shares out the others, and gives those to nobody when they come.
             return Err(KafkaFailure::Consumer("the group took back what it had given".to_owned()));
         }
-        if self.assigned.unjoined_for() > JOIN {
+        let join = self.settings.limits.join;
+        if self.assigned.unjoined_for() > join {
             return Err(KafkaFailure::Consumer(format!(
                 "the group has assigned nothing for {} s",
-                JOIN.as_secs()
+                join.as_secs()
             )));
         }
         if let Some(probe) = self.probe.take_if(|probe| probe.is_finished()) {
@@ -240,7 +246,7 @@ impl<'a> Session<'a> {
                 self.assigned.set_reachable(true);
             }
         } else if self.probe.is_none() && !self.assigned.is_reachable() {
-            let (consumer, topic) = (self.consumer.clone(), self.topics.first().cloned());
+            let (consumer, topic) = (self.consumer.clone(), self.settings.topics.first().cloned());
             self.probe = Some(spawn_blocking(move || {
                 let name = topic.as_ref().map(|(name, _)| &**name);
                 consumer.fetch_metadata(name, TICK).is_ok()

@@ -10,9 +10,11 @@ mod watching;
 
 pub use watching::RelayWatch;
 
-use super::KafkaFailure;
+use super::limits::{count_failure, waited};
 use super::topics::{self, Topic};
+use super::{KafkaFailure, KafkaLimits};
 use crate::Log;
+use crate::backoff::Backoff;
 use crate::lane::chain_of;
 use copy::Copy;
 use producer::{Deliveries, End};
@@ -38,6 +40,7 @@ pub struct RelaySettings {
     pub page: i64,
     /// Without one acknowledgement for so long, with events under way, the client is made anew.
     pub stall: Duration,
+    pub limits: KafkaLimits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,7 @@ impl RelaySettings {
             window: 8_000,
             page: 500,
             stall: Duration::from_secs(30),
+            limits: KafkaLimits::default(),
         }
     }
 }
@@ -98,13 +102,6 @@ pub struct Relay {
     status: watch::Sender<RelayStatus>,
 }
 
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MOST: Duration = Duration::from_secs(5);
-/// How often a person's mending is looked for.
-const RETRY_REFUSED: Duration = Duration::from_secs(10);
-/// How often the lock is asked for while another process holds it.
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
-
 impl Relay {
     #[must_use]
     pub fn new(log: Log, settings: RelaySettings) -> Self {
@@ -126,7 +123,9 @@ impl Relay {
     /// Relays until stopped. What is under way then is waited for, briefly; what is lost is sent again by
     /// whoever relays next.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut pause = RETRY_FIRST;
+        let KafkaLimits { retry_first, retry_most, retry_refused, .. } = self.settings.limits;
+        let mut retry = Backoff::new(retry_first, retry_most);
+        count_failure(&self.name(), 0);
         // Whether the last session ended with a refusal for size.
         let mut sized = false;
         while !stop.is_cancelled() {
@@ -141,8 +140,9 @@ impl Relay {
             };
             let began = Instant::now();
             let Err(error) = self.session(&known, &stop).await else { continue };
-            if began.elapsed() > RETRY_MOST {
-                (pause, sized) = (RETRY_FIRST, false);
+            if began.elapsed() > retry_most {
+                sized = false;
+                retry.reset();
             }
             if matches!(error, KafkaFailure::TooLarge { .. })
                 && !std::mem::replace(&mut sized, true)
@@ -151,12 +151,12 @@ impl Relay {
                 continue;
             }
             self.failed(&error);
+            let pause = retry.pause();
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(if error.is_refusal() { RETRY_REFUSED } else { pause }) => {}
+                () = tokio::time::sleep(if error.is_refusal() { retry_refused } else { pause }) => {}
                 Ok(()) = self.settings.brokers.changed() => {}
             }
-            pause = (pause * 2).min(RETRY_MOST);
         }
     }
 
@@ -170,7 +170,8 @@ impl Relay {
             Ok(()) = named.changed() => return Ok(()),
         };
         let deliveries = Deliveries::new(self.log.service().clone(), &ends);
-        let producer = producer::open(brokers, self.log.service(), largest, deliveries.clone())?;
+        let (service, limits) = (self.log.service(), &self.settings.limits);
+        let producer = producer::open(brokers, service, largest, deliveries.clone(), limits)?;
         let mut copy = Copy::new(&self.log, &self.settings, &reader, &producer, &deliveries);
         let ended = copy.run(&self.status, named, stop).await;
         copy.end().await;
@@ -193,28 +194,39 @@ impl Relay {
         let reader = Reader::open(&self.log).await?;
         while !reader.try_own().await? {
             self.note(RelayState::Elsewhere);
-            tokio::time::sleep(LOCK_PAUSE).await;
+            tokio::time::sleep(self.settings.limits.lock_pause).await;
         }
         let topic = Topic {
             name: self.settings.topic.clone(),
             partitions: self.log.partitions(),
             replication: self.settings.replication,
         };
-        let largest = topics::ensure(brokers, &topic).await?;
+        let KafkaLimits { answer, start: patience, .. } = self.settings.limits;
+        let asked = Instant::now();
+        let largest = topics::ensure(brokers, &topic, answer).await?;
+        waited("topic", asked);
         reader.open_epochs().await?;
         reader.refresh_heads().await?;
         let (topic, start) = (&self.settings.topic, self.settings.start);
-        let ends = start::ends(brokers, topic, &self.log, &reader, start).await?;
+        let asked = Instant::now();
+        let ends = start::ends(brokers, topic, &self.log, &reader, (start, patience)).await?;
+        waited("end of the copy", asked);
         Ok((reader, largest, ends))
     }
 
     fn failed(&self, error: &KafkaFailure) {
         let why = chain_of(error);
+        count_failure(&self.name(), 1);
         self.note(if error.is_refusal() {
             RelayState::Refused(why)
         } else {
             RelayState::Down(why)
         });
+    }
+
+    /// In metrics.
+    fn name(&self) -> String {
+        format!("relay/{}", self.log.service())
     }
 
     fn note(&self, state: RelayState) {

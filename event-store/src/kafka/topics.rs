@@ -17,7 +17,19 @@ pub(super) struct Topic {
     pub(super) replication: i32,
 }
 
-const ANSWER: Duration = Duration::from_secs(5);
+/// Who asks the brokers about topics, and how long he waits for their answer.
+struct Admin {
+    client: Arc<AdminClient<Quiet>>,
+    answer: Duration,
+}
+
+impl Admin {
+    fn open(brokers: &str, answer: Duration) -> Result<Self, KafkaFailure> {
+        let client = client::config(brokers, "topics").create_with_context(Quiet)?;
+        Ok(Admin { client: Arc::new(client), answer })
+    }
+}
+
 const APPEAR_PAUSE: Duration = Duration::from_millis(100);
 
 /// The copy keeps what the log keeps: for ever, whole, at the time when it was written.
@@ -31,9 +43,12 @@ const SETTINGS: [(&str, &str); 5] = [
 
 /// Makes the topic if it is missing, else checks its number of partitions. Returns how many bytes a batch
 /// of records may have, if the brokers say so.
-pub(super) async fn ensure(brokers: &str, topic: &Topic) -> Result<Option<u32>, KafkaFailure> {
-    let config = client::config(brokers, "topics");
-    let admin = Arc::new(config.create_with_context::<_, AdminClient<_>>(Quiet)?);
+pub(super) async fn ensure(
+    brokers: &str,
+    topic: &Topic,
+    answer: Duration,
+) -> Result<Option<u32>, KafkaFailure> {
+    let admin = Admin::open(brokers, answer)?;
     let ensured = match ensure_one(&admin, topic).await {
         Ok(()) => Ok(largest(&admin, &topic.name).await),
         Err(error) => Err(error),
@@ -44,14 +59,14 @@ pub(super) async fn ensure(brokers: &str, topic: &Topic) -> Result<Option<u32>, 
 }
 
 /// None where the brokers do not let everyone ask.
-async fn largest(admin: &Arc<AdminClient<Quiet>>, topic: &str) -> Option<u32> {
-    let options = AdminOptions::new().request_timeout(Some(ANSWER));
+async fn largest(admin: &Admin, topic: &str) -> Option<u32> {
+    let options = AdminOptions::new().request_timeout(Some(admin.answer));
     let topic = ResourceSpecifier::Topic(topic);
-    let told = admin.describe_configs([&topic], &options).await.ok()?.pop()?.ok()?;
+    let told = admin.client.describe_configs([&topic], &options).await.ok()?.pop()?.ok()?;
     told.get("max.message.bytes")?.value.as_ref()?.parse().ok()
 }
 
-async fn ensure_one(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<(), KafkaFailure> {
+async fn ensure_one(admin: &Admin, topic: &Topic) -> Result<(), KafkaFailure> {
     let found = match count(admin, &topic.name).await? {
         Some(found) => found,
         None => create(admin, topic).await?,
@@ -62,9 +77,12 @@ async fn ensure_one(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<()
 /// Waits until topics are there, and checks their numbers of partitions. Only the relay that owns a log
 /// makes its topic: made by anyone else, while a relay still works for the one that was lost, it would
 /// begin with what was under way just then, in the middle of the log.
-pub(super) async fn appear(brokers: &str, topics: Vec<(String, i32)>) -> Result<(), KafkaFailure> {
-    let config = client::config(brokers, "topics");
-    let admin = Arc::new(config.create_with_context::<_, AdminClient<_>>(Quiet)?);
+pub(super) async fn appear(
+    brokers: &str,
+    topics: Vec<(String, i32)>,
+    answer: Duration,
+) -> Result<(), KafkaFailure> {
+    let admin = Admin::open(brokers, answer)?;
     let mut checked = Ok(());
     for (topic, partitions) in &topics {
         checked = match appear_one(&admin, topic).await {
@@ -79,7 +97,7 @@ pub(super) async fn appear(brokers: &str, topics: Vec<(String, i32)>) -> Result<
     checked
 }
 
-async fn appear_one(admin: &Arc<AdminClient<Quiet>>, topic: &str) -> Result<i32, KafkaFailure> {
+async fn appear_one(admin: &Admin, topic: &str) -> Result<i32, KafkaFailure> {
     loop {
         if let Some(found) = count(admin, topic).await? {
             return Ok(found);
@@ -95,7 +113,7 @@ fn check(topic: &str, found: i32, wanted: i32) -> Result<(), KafkaFailure> {
     Err(KafkaFailure::Partitions { topic: topic.to_owned(), found, wanted })
 }
 
-async fn create(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<i32, KafkaFailure> {
+async fn create(admin: &Admin, topic: &Topic) -> Result<i32, KafkaFailure> {
     let replication = TopicReplication::Fixed(topic.replication);
     let mut new = NewTopic::new(&topic.name, topic.partitions, replication);
     for (key, value) in SETTINGS {
@@ -104,8 +122,10 @@ async fn create(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<i32, K
     if topic.replication >= 3 {
         new = new.set("min.insync.replicas", "2");
     }
-    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
-    for created in admin.create_topics([&new], &options).await? {
+    let options = AdminOptions::new()
+        .request_timeout(Some(admin.answer))
+        .operation_timeout(Some(admin.answer));
+    for created in admin.client.create_topics([&new], &options).await? {
         match created {
             Ok(_) => tracing::info!(topic = topic.name, "made the topic"),
             // Somebody else was quicker: the count below says whether it is the same.
@@ -116,7 +136,7 @@ async fn create(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<i32, K
             }
         }
     }
-    let deadline = Instant::now() + ANSWER;
+    let deadline = Instant::now() + admin.answer;
     while Instant::now() < deadline {
         if let Some(found) = count(admin, &topic.name).await? {
             return Ok(found);
@@ -128,10 +148,10 @@ async fn create(admin: &Arc<AdminClient<Quiet>>, topic: &Topic) -> Result<i32, K
 }
 
 /// The number of partitions of a topic, if it is there.
-async fn count(admin: &Arc<AdminClient<Quiet>>, name: &str) -> Result<Option<i32>, KafkaFailure> {
-    let (admin, name) = (admin.clone(), name.to_owned());
+async fn count(admin: &Admin, name: &str) -> Result<Option<i32>, KafkaFailure> {
+    let (client, answer, name) = (admin.client.clone(), admin.answer, name.to_owned());
     let metadata =
-        spawn_blocking(move || admin.inner().fetch_metadata(Some(&name), ANSWER)).await??;
+        spawn_blocking(move || client.inner().fetch_metadata(Some(&name), answer)).await??;
     let Some(topic) = metadata.topics().first() else { return Ok(None) };
     match topic.error() {
         None => Ok(i32::try_from(topic.partitions().len()).ok()),

@@ -2,7 +2,9 @@ use crate::kafka::{brokers, delete_topic, fill, known, logged, own, to};
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, open};
 use event_store::follow::{Feed, Runner, Transport};
-use event_store::kafka::{FeedSettings, FeedStatus, KafkaFeeds, Relay, RelaySettings, RelayStatus};
+use event_store::kafka::{
+    FeedSettings, FeedStatus, KafkaFeeds, KafkaLimits, Relay, RelaySettings, RelayStatus,
+};
 use event_store::{Database, Log};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +50,7 @@ impl Process {
             brokers,
             group: group.to_owned(),
             topics: vec![(relay.topic.clone(), feed.clone())],
+            limits: KafkaLimits::default(),
         });
         let status = feeds.status();
         tasks.spawn(feeds.run(stop.clone()));

@@ -97,7 +97,7 @@ impl Proxy {
         config.host("127.0.0.1").port(self.port);
         config.user(database.config.get_user().unwrap());
         config.dbname(database.config.get_dbname().unwrap());
-        Database { config, role: database.role.clone() }
+        Database { config, ..database.clone() }
     }
 
     pub(crate) fn set(&self, mode: Mode) {

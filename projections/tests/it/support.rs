@@ -112,7 +112,13 @@ impl Process {
         let feeds = self.logs.iter().map(|log| Feed::new(log.clone())).collect();
         let runner = Runner::new(feeds, self.stop.clone());
         let (reads, stop) = (self.reads.clone(), self.stop.clone());
-        tokio::spawn(projections::follow(generations.clone(), runner, reads, stop));
+        tokio::spawn(projections::follow(
+            generations.clone(),
+            runner,
+            reads,
+            projections::SWITCH_PATIENCE,
+            stop,
+        ));
         generations
     }
 

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use super::{inventory, orders, payments};
 use crate::envelope;
 
-/// Facts that are told at once, out of one batch.
-const AT_ONCE: usize = 256;
 const NAME: &str = "checkout-reactor";
 
 /// Follows orders, stock and payments, and tells each checkout what concerns it. An event read twice
@@ -20,6 +18,8 @@ const NAME: &str = "checkout-reactor";
 pub struct Reactor {
     checkout: Transactor<Checkout>,
     patience: Patience,
+    /// Streams of one batch that are told of at once.
+    at_once: usize,
 }
 
 /// What a checkout is told: by its stream, and the event that says so.
@@ -27,8 +27,8 @@ pub(super) type Told = Option<(String, Command)>;
 
 impl Reactor {
     #[must_use]
-    pub fn new(checkout: Transactor<Checkout>, patience: Patience) -> Self {
-        Self { checkout, patience }
+    pub fn new(checkout: Transactor<Checkout>, patience: Patience, at_once: usize) -> Self {
+        Self { checkout, patience, at_once }
     }
 
     fn react(&self, event: &Recorded) -> Result<Told, ApplyError> {
@@ -47,6 +47,7 @@ impl Reactor {
         checkout: String,
         told: Vec<(Command, Envelope)>,
     ) -> Result<(), ApplyError> {
+        let _under_way = UnderWay::begin();
         for (command, envelope) in told {
             self.checkout.transact(&checkout, command, envelope).await.map_err(|error| {
                 let why = format!("{checkout}: {error}");
@@ -65,6 +66,23 @@ impl Reactor {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Counts those who are told just now.
+struct UnderWay(metrics::Gauge);
+
+impl UnderWay {
+    fn begin() -> Self {
+        let gauge = metrics::gauge!("daybook_reactions_under_way");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 
@@ -91,7 +109,7 @@ impl Follower for Reactor {
             }
         }
         let telling = by_pair.into_iter().map(|((checkout, _), told)| self.tell(checkout, told));
-        let told = stream::iter(telling).buffer_unordered(AT_ONCE).try_collect().await;
+        let told = stream::iter(telling).buffer_unordered(self.at_once).try_collect().await;
         failpoint("react-after-append");
         told
     }

@@ -129,7 +129,7 @@ impl Shop {
             order: self.order.clone(),
             payment: self.payment.clone(),
         };
-        let settings = Settings { patience, limits: limits() };
+        let settings = Settings { patience, limits: limits(), ..Settings::default() };
         let Saga { followers, worker } =
             sagas::checkout::saga(self.checkout.clone(), services, &mine, settings);
         followers.iter().for_each(|follower| drop(self.runner.follow(follower, 0, &mine)));

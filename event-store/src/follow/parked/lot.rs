@@ -21,8 +21,6 @@ type Argument<'a> = &'a (dyn ToSql + Sync);
 
 /// How often to look while something is parked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Parked events that are tried between two looks at the log.
-const AT_ONCE: i64 = 200;
 
 const STREAMS: &str = "select stream, count(*) from {schema}.parked \
      where follower = $1 and generation = $2 and service = $3 and partition = $4 group by stream";
@@ -92,7 +90,7 @@ impl Lot {
     pub(in crate::follow) async fn look(&mut self, ends: &Ends) -> Result<(), ApplyError> {
         self.look_at = Instant::now() + LOOK_EVERY;
         let mut failing: HashSet<String> = HashSet::new();
-        let rows = self.query(ends, NEXT, &[&AT_ONCE]).await?;
+        let rows = self.query(ends, NEXT, &[&ends.limits.parked_batch]).await?;
         for row in &rows {
             let (offset, stream): (i64, String) = (row.get(0), row.get(1));
             if failing.contains(&stream) {
@@ -129,8 +127,8 @@ impl Lot {
         let event = event.filter(|event| event.offset == offset);
         let mut client = ends.read.pool.get().await.map_err(StoreError::from)?;
         let tx = client.transaction().await?;
-        // Whoever mends the row just now must not hold up every other partition.
-        tx.batch_execute("set local lock_timeout = '2s'").await?;
+        let lock_ms = ends.limits.parked_lock.as_millis();
+        tx.batch_execute(&format!("set local lock_timeout = '{lock_ms}ms'")).await?;
         let statement = tx.prepare_cached(&ends.read.sql(TAKE)).await?;
         let (name, service) = (ends.follower.name(), &**log.service());
         let key: [Argument<'_>; 5] = [&name, &ends.generation, &service, &self.partition, &offset];

@@ -2,6 +2,7 @@
 //! and the delivery callback moves the watermarks.
 
 use super::super::KafkaFailure;
+use super::super::limits::waited;
 use super::producer::{Context, Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
@@ -41,11 +42,8 @@ const POLL_BUSY: Duration = Duration::from_millis(100);
 const POLL_IDLE: Duration = Duration::from_millis(250);
 /// A topic that was deleted and made again is reported by nobody, so it is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(3);
-const WATCH_PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a comparison is given up that nobody waits for any more.
 const WATCH_STEP: Duration = Duration::from_secs(1);
-/// How long the end waits for what is under way.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// The heads, read now and then on the relay's own connection: for what other processes append, and to
 /// learn that the connection, and with it the lock, is lost.
@@ -143,7 +141,9 @@ impl<'a> Copy<'a> {
                 () = tokio::time::sleep_until(self.poll.at) => {}
             }
         }
+        let asked = std::time::Instant::now();
         self.drain().await;
+        waited("acknowledgements at the end", asked);
         self.tell(status);
         Ok(())
     }
@@ -192,7 +192,8 @@ impl<'a> Copy<'a> {
         } else if now >= self.watch.at {
             let (client, topic) = (self.producer.client(), self.settings.topic.clone());
             let (ends, given_up) = (self.deliveries.ends(), self.watch.given_up.clone());
-            let comparing = move || compare(&client, topic, &ends, &given_up);
+            let patience = self.settings.limits.answer;
+            let comparing = move || compare(&client, topic, &ends, patience, &given_up);
             self.watch.running = Some(spawn_blocking(comparing));
         }
         Ok(())
@@ -309,7 +310,7 @@ impl<'a> Copy<'a> {
     }
 
     async fn drain(&self) {
-        let deadline = Instant::now() + DRAIN;
+        let deadline = Instant::now() + self.settings.limits.drain;
         while self.under_way() > 0 {
             let told = tokio::time::timeout_at(deadline, self.deliveries.told.notified()).await;
             if told.is_err() {
@@ -324,10 +325,11 @@ fn compare(
     client: &BaseProducer<Context>,
     topic: String,
     ends: &[End],
+    patience: Duration,
     given_up: &CancellationToken,
 ) -> Result<Answer, KafkaFailure> {
     for (partition, end) in (0..).zip(ends) {
-        match watermarks(client, &topic, partition, given_up) {
+        match watermarks(client, &topic, partition, patience, given_up) {
             Ok((_, found)) if found < end.kafka => return Err(KafkaFailure::Replaced { topic }),
             Ok(_) => {}
             Err(error) => match error.rdkafka_error_code() {
@@ -353,9 +355,10 @@ fn watermarks(
     client: &BaseProducer<Context>,
     topic: &str,
     partition: i32,
+    patience: Duration,
     given_up: &CancellationToken,
 ) -> Result<(i64, i64), KafkaError> {
-    let deadline = Instant::now() + WATCH_PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         let answered = client.client().fetch_watermarks(topic, partition, WATCH_STEP);
         let silent = |error: &KafkaError| {

@@ -1,5 +1,4 @@
-use super::super::KafkaFailure;
-use super::super::client;
+use super::super::{KafkaFailure, KafkaLimits, client};
 use super::polled::Polled;
 use crate::failpoint::failpoint;
 use rdkafka::client::ClientContext;
@@ -13,8 +12,7 @@ use tokio::sync::Notify;
 
 pub(super) type Producer = Polled<Context>;
 
-/// What librdkafka batches by itself, and the most that it takes for a message.
-const BATCH_BYTES: u32 = 1_000_000;
+/// The most that librdkafka takes for a message.
 const MESSAGE_BYTES: u32 = 1_000_000_000;
 
 /// A producer for one log: a failed one is dropped with all that it holds, and must not take other logs'
@@ -29,8 +27,10 @@ pub(super) fn open(
     service: &str,
     largest: Option<u32>,
     deliveries: Arc<Deliveries>,
+    limits: &KafkaLimits,
 ) -> Result<Producer, KafkaFailure> {
-    let largest = largest.unwrap_or(BATCH_BYTES);
+    let most = limits.batch_bytes.clamp(1, MESSAGE_BYTES);
+    let largest = largest.unwrap_or(most);
     let producer = client::config(brokers, &format!("relay-{service}"))
         .set("enable.idempotence", "true")
         // A batch that is lost for good ends the producer instead of leaving a hole.
@@ -39,10 +39,10 @@ pub(super) fn open(
         .set("message.timeout.ms", "0")
         .set("compression.type", "lz4")
         .set("linger.ms", "0")
-        .set("queue.buffering.max.kbytes", "65536")
-        .set("batch.size", largest.clamp(1, BATCH_BYTES).to_string())
+        .set("queue.buffering.max.kbytes", (limits.queue_bytes / 1_024).max(1).to_string())
+        .set("batch.size", largest.clamp(1, most).to_string())
         // What is larger is for the broker to refuse.
-        .set("message.max.bytes", largest.clamp(BATCH_BYTES, MESSAGE_BYTES).to_string())
+        .set("message.max.bytes", largest.clamp(most, MESSAGE_BYTES).to_string())
         .create_with_context(Context(deliveries))?;
     Ok(Polled::new(producer)?)
 }

@@ -1,5 +1,6 @@
 use crate::{Log, Recorded, StoreError};
 use postgres_types::ToSql;
+use std::time::Instant;
 use tokio_postgres::{Client, Row, Statement};
 
 /// The one connection of a relay. It holds the log's lock **and** reads the log, so that who has lost the
@@ -40,7 +41,10 @@ impl Reader {
         let name = format!("relay/{}", self.log.service());
         let sql = "select pg_try_advisory_lock(hashtextextended($1, 0))";
         let asking = async { Ok(self.client.query_one(sql, &[&name]).await?.get(0)) };
-        self.log.in_time(asking).await
+        let asked = Instant::now();
+        let owned = self.log.in_time(asking).await;
+        metrics::histogram!("daybook_lock_seconds", "who" => "relay").record(asked.elapsed());
+        owned
     }
 
     /// What a writer does at every connection: on another server or timeline it opens the next epoch. The relay

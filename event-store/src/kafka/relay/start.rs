@@ -19,22 +19,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 
-/// For all partitions together.
-const PATIENCE: Duration = Duration::from_secs(10);
 const LEADER_PAUSE: Duration = Duration::from_millis(20);
 
-/// The end of the copy in each partition of the topic, checked against the log.
+/// The end of the copy in each partition of the topic, checked against the log; the brokers may take `patience`
+/// to say it for all of them.
 pub(super) async fn ends(
     brokers: &str,
     topic: &str,
     log: &Log,
     reader: &Reader,
-    start: RelayStart,
+    (start, patience): (RelayStart, Duration),
 ) -> Result<Vec<End>, KafkaFailure> {
     let (brokers, name) = (brokers.to_owned(), topic.to_owned());
     let (service, partitions) = (log.service().clone(), log.partitions());
     let tails =
-        spawn_blocking(move || last_records(&brokers, &name, &service, partitions)).await??;
+        spawn_blocking(move || last_records(&brokers, &name, &service, partitions, patience))
+            .await??;
     let mut ends = Vec::with_capacity(tails.len());
     for (partition, tail) in (0..).zip(tails) {
         let relayed = match &tail.last {
@@ -73,8 +73,9 @@ fn last_records(
     topic: &str,
     service: &Arc<str>,
     partitions: i32,
+    patience: Duration,
 ) -> Result<Vec<Tail>, KafkaFailure> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let left = || deadline.saturating_duration_since(Instant::now());
     let consumer: BaseConsumer<_> = client::config(brokers, &format!("relay-{service}"))
         // Named because librdkafka assigns nothing without; it is never joined, and nothing is stored.

@@ -1,0 +1,111 @@
+//! The bounds of the followers.
+
+use super::{Key, bound};
+
+pub(super) const KEYS: &[Key] = &[
+    bound(
+        "follow_batch",
+        "500",
+        "NUMBER",
+        "Events of a partition that a follower posts in one transaction",
+        "daybook_follower_batch_events",
+    ),
+    bound(
+        "follow_timeout_s",
+        "60",
+        "SECONDS",
+        "A batch that a follower could not post in so long is given up and tried again",
+        "daybook_follower_failures_total",
+    ),
+    bound(
+        "follow_retry_first_ms",
+        "20",
+        "MILLISECONDS",
+        "The pause of a partition of a follower after a failure; it doubles with each",
+        "daybook_follower_failures_total",
+    ),
+    bound(
+        "follow_retry_most_ms",
+        "5000",
+        "MILLISECONDS",
+        "The longest such pause",
+        "daybook_follower_failures_total",
+    ),
+    bound(
+        "follow_kafka_wait_ms",
+        "200",
+        "MILLISECONDS",
+        "How long Kafka may take to bring what is known to be in the log, before that is read",
+        "daybook_follower_log_reads_total",
+    ),
+    bound(
+        "feed_buffer",
+        "8192",
+        "NUMBER",
+        "Events of a log from Kafka that may wait for the slowest follower; past that it reads the log",
+        "daybook_feed_queued",
+    ),
+    bound(
+        "feed_take",
+        "2000",
+        "NUMBER",
+        "Events that a follower takes over from there at once",
+        "daybook_follower_taken_events",
+    ),
+    bound(
+        "parked",
+        "10000",
+        "NUMBER",
+        "Events that may be parked of a partition for one follower; past that it stops",
+        "daybook_follower_parked_events",
+    ),
+    bound(
+        "parked_batch",
+        "200",
+        "NUMBER",
+        "Parked events of a partition that are tried again together",
+        "daybook_follower_parked_events",
+    ),
+    bound(
+        "parked_lock_ms",
+        "2000",
+        "MILLISECONDS",
+        "How long such a try waits in Postgres for a row",
+        "daybook_follower_parked_events",
+    ),
+    bound(
+        "lock_retry_ms",
+        "1000",
+        "MILLISECONDS",
+        "How often a follower asks for a partition that another process works",
+        "daybook_lock_seconds",
+    ),
+    bound(
+        "lock_spare_s",
+        "5",
+        "SECONDS",
+        "How often, and how long, it works one that Kafka gave to nobody who does",
+        "daybook_lock_seconds",
+    ),
+    bound(
+        "lock_answer_s",
+        "5",
+        "SECONDS",
+        "Until Postgres must have answered a question for a lock",
+        "daybook_lock_seconds",
+    ),
+    bound(
+        "reactions_at_once",
+        "256",
+        "NUMBER",
+        "Streams that the checkouts are told of at once",
+        "daybook_reactions_under_way",
+    ),
+    bound(
+        "generation_switch_s",
+        "5",
+        "SECONDS",
+        "How long queries stay with an old read model while a new one catches up with it",
+        "daybook_behind",
+    ),
+];

@@ -1,0 +1,255 @@
+//! The bounds as those take them who keep to them.
+
+use std::time::Duration;
+
+use command_api::prices::PriceLimits;
+use edge::{AdmissionLimits, Crowd, Serving};
+use event_store::dues::DueLimits;
+use event_store::follow::FollowLimits;
+use event_store::kafka::{KafkaLimits, RelaySettings};
+use event_store::{DatabaseLimits, LogSettings, TransactLimits};
+use sagas::checkout;
+use sagas::provider::{BreakerSettings, Timeouts};
+
+use super::Limits;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl Limits {
+    #[must_use]
+    pub fn serving(&self, deadline: Duration) -> Serving {
+        Serving {
+            connections: self.connections,
+            idle: s(self.idle_connection_s),
+            accept_pause: ms(self.accept_retry_ms),
+            deadline,
+        }
+    }
+
+    /// Those of one request, with what else it may take.
+    #[must_use]
+    pub fn request(&self, limits: edge::Limits) -> edge::Limits {
+        let leftover_time = ms(self.leftover_ms);
+        edge::Limits { leftover_bytes: self.leftover_bytes, leftover_time, ..limits }
+    }
+
+    #[must_use]
+    pub fn of_commands(&self) -> AdmissionLimits {
+        let crowd = Crowd { size: self.crowd, delay: ms(self.overload_ms) };
+        AdmissionLimits { most: self.commands, crowd: Some(crowd) }
+    }
+
+    /// Some queries take their time: how long they are inside says nothing of the others.
+    #[must_use]
+    pub fn of_queries(&self) -> AdmissionLimits {
+        AdmissionLimits { most: self.queries, crowd: None }
+    }
+
+    #[must_use]
+    pub fn min_position_wait(&self) -> Duration {
+        ms(self.min_position_wait_ms)
+    }
+
+    #[must_use]
+    pub fn prices(&self) -> PriceLimits {
+        PriceLimits { answer: s(self.price_look_s), together: self.price_batch }
+    }
+
+    /// Until whoever watches Postgres and the price list must be answered.
+    #[must_use]
+    pub fn watch_answer(&self) -> Duration {
+        s(self.watch_answer_s)
+    }
+
+    /// How long queries stay with an old generation of a read model.
+    #[must_use]
+    pub fn switch(&self) -> Duration {
+        s(self.generation_switch_s)
+    }
+
+    #[must_use]
+    pub fn transact(&self) -> TransactLimits {
+        TransactLimits {
+            cache_bytes: self.state_cache_bytes,
+            stream_queue: self.stream_queue,
+            queue: self.decider_queue,
+            chain: self.chain,
+            conflicts: self.conflicts,
+        }
+    }
+
+    /// Those of a log, with what else it is opened with.
+    #[must_use]
+    pub fn log(&self, settings: LogSettings) -> LogSettings {
+        LogSettings {
+            queue: self.lane_queue,
+            batch: self.append_batch,
+            batch_bytes: self.append_batch_bytes,
+            event_bytes: self.event_bytes,
+            call_timeout: s(self.call_timeout_s),
+            patience: s(self.append_wait_s),
+            retry_first: ms(self.lane_retry_first_ms),
+            retry_most: ms(self.lane_retry_most_ms),
+            lock_wait: s(self.append_lock_s),
+            ..settings
+        }
+    }
+
+    #[must_use]
+    pub fn database(&self) -> DatabaseLimits {
+        DatabaseLimits {
+            session: s(self.session_s),
+            connect: s(self.session_connect_s),
+            pool_wait: s(self.pool_wait_s),
+            idle: s(self.pool_idle_s),
+            answer: s(self.pool_answer_s),
+            lock_answer: s(self.lock_answer_s),
+        }
+    }
+
+    /// Those of a relay, with what else it is run with.
+    #[must_use]
+    pub fn relay(&self, settings: RelaySettings) -> RelaySettings {
+        RelaySettings {
+            window: self.relay_window.into(),
+            page: self.relay_page.into(),
+            stall: s(self.relay_stall_s),
+            limits: self.kafka(),
+            ..settings
+        }
+    }
+
+    #[must_use]
+    pub fn kafka(&self) -> KafkaLimits {
+        KafkaLimits {
+            retry_first: ms(self.kafka_retry_first_ms),
+            retry_most: ms(self.kafka_retry_most_ms),
+            retry_refused: s(self.kafka_retry_refused_s),
+            lock_pause: ms(self.relay_lock_ms),
+            queue_bytes: self.relay_queue_bytes,
+            batch_bytes: self.relay_batch_bytes,
+            answer: s(self.kafka_answer_s),
+            start: s(self.relay_start_s),
+            drain: ms(self.relay_drain_ms),
+            session: ms(self.kafka_session_ms),
+            join: s(self.kafka_join_s),
+        }
+    }
+
+    #[must_use]
+    pub fn follow(&self) -> FollowLimits {
+        FollowLimits {
+            parked: self.parked,
+            call_timeout: s(self.follow_timeout_s),
+            batch: self.follow_batch,
+            parked_batch: self.parked_batch.into(),
+            parked_lock: ms(self.parked_lock_ms),
+            retry_first: ms(self.follow_retry_first_ms),
+            retry_most: ms(self.follow_retry_most_ms),
+            buffer: self.feed_buffer,
+            take: self.feed_take,
+            kafka_wait: ms(self.follow_kafka_wait_ms),
+            lock_pause: ms(self.lock_retry_ms),
+            spare: s(self.lock_spare_s),
+        }
+    }
+
+    /// Those of the checkouts, with how long an order may take.
+    #[must_use]
+    pub fn checkout(&self, settings: checkout::Settings) -> checkout::Settings {
+        let reactions = self.reactions_at_once;
+        checkout::Settings { limits: self.requests(), reactions, ..settings }
+    }
+
+    #[must_use]
+    pub fn requests(&self) -> DueLimits {
+        DueLimits {
+            concurrency: self.requests_at_once,
+            lease: s(self.due_lease_s),
+            retry_first: ms(self.due_retry_first_ms),
+            retry_most: ms(self.due_retry_most_ms),
+            poll: ms(self.due_poll_ms),
+            away: ms(self.due_away_ms),
+            look: ms(self.due_look_ms),
+            states: self.due_states,
+        }
+    }
+
+    #[must_use]
+    pub fn calls(&self) -> DueLimits {
+        DueLimits { concurrency: self.calls_at_once, ..self.requests() }
+    }
+
+    #[must_use]
+    pub fn provider_timeouts(&self) -> Timeouts {
+        Timeouts { connect: s(self.provider_connect_s), answer: s(self.provider_answer_s) }
+    }
+
+    #[must_use]
+    pub fn breaker(&self) -> BreakerSettings {
+        BreakerSettings {
+            failures: self.provider_failures,
+            first_pause: ms(self.provider_pause_first_ms),
+            longest_pause: ms(self.provider_pause_most_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Debug;
+    use std::path::Path;
+    use tokio::sync::watch;
+
+    fn same(keys: impl Debug, library: impl Debug) {
+        assert_eq!(format!("{keys:#?}"), format!("{library:#?}"));
+    }
+
+    /// What is measured and tested with a library's own defaults would else not be what runs.
+    #[test]
+    fn the_defaults_of_the_keys_are_those_of_the_libraries() {
+        let limits = Limits::default();
+        same(limits.serving(Serving::default().deadline), Serving::default());
+        same(limits.of_commands().crowd, Some(Crowd::default()));
+        let api = command_api::Settings::default();
+        same(limits.min_position_wait(), api.min_position_wait);
+        same(limits.switch(), projections::SWITCH_PATIENCE);
+        same(limits.prices(), PriceLimits::default());
+        same(limits.transact(), TransactLimits::default());
+        same(limits.database(), DatabaseLimits::default());
+        same(limits.kafka(), KafkaLimits::default());
+        same(limits.follow(), FollowLimits::default());
+        same(limits.requests(), DueLimits::default());
+        same(limits.checkout(checkout::Settings::default()), checkout::Settings::default());
+        same(limits.provider_timeouts(), Timeouts::default());
+        same(limits.breaker(), BreakerSettings::default());
+
+        let database = event_store::Database::parse("postgres://nobody@nowhere/none");
+        let log = LogSettings::new("shop", 8, database.expect("a url"));
+        same(limits.log(log.clone()), &log);
+        let relay = RelaySettings::new(watch::Sender::new(None).subscribe(), "topic");
+        same(limits.relay(relay.clone()), relay);
+
+        // What is a flag too.
+        let flags = crate::settings::ServeFlags::default();
+        let settings = crate::settings::Loaded::from(None::<&Path>, [], &flags);
+        let settings = settings.expect("the defaults").settings;
+        same((settings.lanes, settings.readers), (log.lanes, log.readers));
+        let request = edge::Limits {
+            body_bytes: settings.body_limit_bytes,
+            time: settings.request_timeout(),
+            ..limits.request(edge::Limits::default())
+        };
+        same(request, edge::Limits::default());
+        let patience = checkout::Settings::default().patience;
+        same(settings.settle_deadline_s, patience.settle_s);
+        same(settings.finish_deadline_s, patience.finish_s);
+    }
+}
