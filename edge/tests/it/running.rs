@@ -103,6 +103,7 @@ async fn connections_without_a_request_do_not_hold_a_shutdown_up() {
 
 #[tokio::test]
 async fn a_connection_without_a_whole_request_is_closed_and_one_that_waits_for_its_answer_is_not() {
+    let metrics = edge::metrics::install().unwrap();
     let idle = Duration::from_millis(200);
     let server = serving(Serving { idle, ..Serving::default() }).await;
     let waiting = asking(&server).await;
@@ -113,6 +114,9 @@ async fn a_connection_without_a_whole_request_is_closed_and_one_that_waits_for_i
     assert_eq!(answer(silent).await, "");
     server.go.notify_one();
     assert!(answer(waiting).await.ends_with("done"));
+    // The last one had its answer, and then nothing more to ask.
+    let shown = metrics.render();
+    assert!(shown.contains("http_connections_idle_total 3\n"), "{shown}");
 }
 
 /// The whole of a request is sent before any of its answer is read, as most clients do.
