@@ -203,15 +203,16 @@ impl Relay {
         };
         let KafkaLimits { answer, start: patience, .. } = self.settings.limits;
         let asked = Instant::now();
-        let largest = topics::ensure(brokers, &topic, answer).await?;
+        let largest = topics::ensure(brokers, &topic, answer).await;
         waited("topic", asked);
+        let largest = largest?;
         reader.open_epochs().await?;
         reader.refresh_heads().await?;
         let (topic, start) = (&self.settings.topic, self.settings.start);
         let asked = Instant::now();
-        let ends = start::ends(brokers, topic, &self.log, &reader, (start, patience)).await?;
+        let ends = start::ends(brokers, topic, &self.log, &reader, (start, patience)).await;
         waited("end of the copy", asked);
-        Ok((reader, largest, ends))
+        Ok((reader, largest, ends?))
     }
 
     fn failed(&self, error: &KafkaFailure) {
