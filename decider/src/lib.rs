@@ -3,10 +3,12 @@
 //! runner elsewhere that makes it real; nothing here reads a clock, mints an id or waits.
 
 mod owes;
+mod snapshot;
 #[cfg(feature = "kit")]
 pub mod kit;
 
 pub use owes::{Due, Owes};
+pub use snapshot::Snapshot;
 
 use serde::{Deserializer, Serialize, de::DeserializeOwned};
 use std::fmt;

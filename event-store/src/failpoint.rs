@@ -5,6 +5,8 @@
 pub const FAILPOINTS: &[&str] = &[
     "append-before-call",
     "append-after-commit",
+    "snapshot-before-write",
+    "snapshot-after-write",
     "relay-before-produce",
     "relay-after-produce",
     "relay-after-acknowledgement",

@@ -280,6 +280,18 @@ impl Log {
         receive.await.unwrap_or(Err(AppendError::Closed))
     }
 
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.0.call_timeout
+    }
+
+    /// Runs a task that ends when the log is closed; closing waits for it.
+    pub(crate) fn spawn<T>(&self, task: impl FnOnce(CancellationToken) -> T)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        self.0.tasks.spawn(task(self.0.stop.clone()));
+    }
+
     /// Takes no more chains, appends what is queued, and returns when that is done.
     pub async fn close(&self) {
         self.0.stop.cancel();

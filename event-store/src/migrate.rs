@@ -41,6 +41,7 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
             ("V1__read", fill(include_str!("../migrations/read.sql"))),
             ("V2__parked", fill(include_str!("../migrations/parked.sql"))),
             ("V3__put_off", fill(include_str!("../migrations/put_off.sql"))),
+            ("V4__snapshot", fill(include_str!("../migrations/snapshot.sql"))),
         ],
     )
     .await?;

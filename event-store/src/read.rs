@@ -11,6 +11,7 @@ use uuid::Uuid;
 pub(crate) struct Sql {
     pub(crate) partition: String,
     stream: String,
+    snapshot: String,
     command: String,
     pub(crate) heads: String,
     pub(crate) epochs: String,
@@ -30,6 +31,9 @@ impl Sql {
                 "select {COLUMNS} from {service}.event \
                  where stream = $1 and version > $2 order by version limit $3"
             ),
+            snapshot: include_str!("read/snapshot.sql")
+                .replace("{service}", service)
+                .replace("{columns}", COLUMNS),
             command: format!(
                 "select version, metadata ->> 'fingerprint' from {service}.event \
                  where stream = $1 and command_id = $2 and ordinal = 0"
@@ -114,6 +118,26 @@ impl Log {
         give_back(read.await, client)
     }
 
+    /// The snapshot of a stream's state, if there is one that holds: with the event that it is folded to, and
+    /// those after it. Else the stream's first events.
+    pub(crate) async fn read_from_snapshot(
+        &self,
+        stream: &str,
+        state_version: i32,
+        limit: i64,
+    ) -> Result<(Option<String>, Vec<Recorded>), StoreError> {
+        let client = self.0.readers.get().await?;
+        let sought: &[&(dyn ToSql + Sync)] = &[&stream, &state_version, &limit];
+        let reading = async {
+            let page = client.prepare_cached(&self.0.sql.snapshot).await?;
+            let epochs = client.prepare_cached(&self.0.sql.epochs).await?;
+            let (rows, epochs) = self.rows(&client, &page, &epochs, sought).await?;
+            let state = rows.first().map(|row| row.try_get("snapshot_state")).transpose()?;
+            Ok((state.flatten(), self.all_recorded(&rows, &epochs)?))
+        };
+        give_back(timeout(self.0.call_timeout, reading).await, client)
+    }
+
     /// The next offset of each partition, read from the log.
     ///
     /// # Errors
@@ -162,12 +186,27 @@ impl Log {
         epochs: &Statement,
         arguments: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Recorded>, StoreError> {
+        let (rows, epochs) = self.rows(client, page, epochs, arguments).await?;
+        self.all_recorded(&rows, &epochs)
+    }
+
+    async fn rows(
+        &self,
+        client: &Client,
+        page: &Statement,
+        epochs: &Statement,
+        arguments: &[&(dyn ToSql + Sync)],
+    ) -> Result<(Vec<Row>, Epochs), StoreError> {
         let (rows, epochs) =
             futures_util::join!(client.query(page, arguments), client.query(epochs, &[]));
         let epochs = epochs?.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
         let epochs = Epochs(epochs);
         epochs.0.iter().for_each(|(partition, epoch, _)| self.learn_epoch(*partition, *epoch));
-        rows?.iter().map(|row| self.recorded(row, &epochs)).collect()
+        Ok((rows?, epochs))
+    }
+
+    fn all_recorded(&self, rows: &[Row], epochs: &Epochs) -> Result<Vec<Recorded>, StoreError> {
+        rows.iter().map(|row| self.recorded(row, epochs)).collect()
     }
 
     fn recorded(&self, row: &Row, epochs: &Epochs) -> Result<Recorded, StoreError> {

@@ -4,12 +4,15 @@
 
 mod decide;
 mod drive;
+mod folded;
+mod snapshots;
 
 use crate::{AppendError, DecodeError, Log, Metadata, Position, StoreError};
 use chrono::{DateTime, Utc};
-use decider::Decider;
-use drive::{Folded, Weight};
+use decider::{Decider, Snapshot};
+use folded::{Folded, Weight};
 use quick_cache::sync::Cache;
+use snapshots::Snapshots;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,6 +92,12 @@ pub struct TransactLimits {
     pub chain: usize,
     /// How often a conflict with another process is decided again.
     pub conflicts: u32,
+    /// Events of a stream from one snapshot to the next, at least.
+    pub snapshot_events: i64,
+    /// Bytes of the largest snapshot; of a larger state there is none.
+    pub snapshot_bytes: usize,
+    /// Snapshots that may wait to be written; more are left out.
+    pub snapshot_queue: usize,
 }
 
 impl Default for TransactLimits {
@@ -99,6 +108,9 @@ impl Default for TransactLimits {
             queue: 20_000,
             chain: 256,
             conflicts: 20,
+            snapshot_events: 1_000,
+            snapshot_bytes: 4 << 20,
+            snapshot_queue: 8,
         }
     }
 }
@@ -118,6 +130,7 @@ struct Inner<D: Decider> {
     cache: Cache<String, Folded<D>, Weight>,
     queues: Mutex<HashMap<String, VecDeque<Waiting<D>>>>,
     queued: AtomicUsize,
+    snapshots: Option<Snapshots<D>>,
 }
 
 type Answer<D> = Result<Done, TransactError<<D as Decider>::Rejection>>;
@@ -135,13 +148,29 @@ pub fn event_id(stream: &str, command_id: Uuid, ordinal: i32) -> Uuid {
 }
 
 impl<D: Decider> Transactor<D> {
+    /// Every stream is folded from its first event on.
     #[must_use]
     pub fn new(log: Log, limits: TransactLimits) -> Self {
+        Self::of(log, limits, None)
+    }
+
+    /// A stream that is not in memory is folded from its last snapshot on, if it has one that holds. They are
+    /// written in the background, and not at all rather than in the way of a command. Call it in a runtime of tokio.
+    #[must_use]
+    pub fn with_snapshots(log: Log, limits: TransactLimits) -> Self
+    where
+        D: Snapshot,
+    {
+        let snapshots = Snapshots::start(&log, &limits);
+        Self::of(log, limits, Some(snapshots))
+    }
+
+    fn of(log: Log, limits: TransactLimits, snapshots: Option<Snapshots<D>>) -> Self {
         // What has not happened yet is shown as such.
         metrics::counter!("daybook_transact_conflicts_total").increment(0);
-        let cache = drive::cache(limits.cache_bytes, Weight);
-        let queues = Mutex::default();
-        Transactor(Arc::new(Inner { log, limits, cache, queues, queued: AtomicUsize::new(0) }))
+        let cache = folded::cache(limits.cache_bytes, Weight);
+        let (queues, queued) = (Mutex::default(), AtomicUsize::new(0));
+        Transactor(Arc::new(Inner { log, limits, cache, queues, queued, snapshots }))
     }
 
     #[must_use]
@@ -209,12 +238,12 @@ impl<D: Decider> Transactor<D> {
         self.0.receipt(stream, command_id, version, stored.as_deref(), fingerprint).await.map(Some)
     }
 
-    /// The state of a stream, folded from the log, and its version.
+    /// The state of a stream as the log has it, and its version.
     ///
     /// # Errors
     /// If the log cannot be read.
     pub async fn state(&self, stream: &str) -> Result<(D::State, i64), StoreError> {
-        let folded = drive::load::<D>(&self.0.log, stream).await?;
+        let folded = self.0.load(stream).await?;
         Ok((folded.state, folded.version))
     }
 }

@@ -48,9 +48,9 @@ impl ShopSettings {
     }
 
     /// For each service its lanes, readers of the log, followers, queries, the locks and the relay; the
-    /// price list's, and one to watch.
+    /// price list's, those that write snapshots of products and stock, and one to watch.
     fn connections(&self) -> usize {
-        SERVICES.len() * (self.lanes + 2 * self.readers + self.followers + 2) + self.readers + 1
+        SERVICES.len() * (self.lanes + 2 * self.readers + self.followers + 2) + self.readers + 3
     }
 }
 

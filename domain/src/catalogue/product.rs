@@ -3,7 +3,7 @@
 
 use crate::streams;
 use crate::values::{Currency, Money, ProductName, Sku};
-use decider::Decider;
+use decider::{Decider, Snapshot};
 use serde::{Deserialize, Serialize};
 
 /// `product-85123A`
@@ -46,7 +46,8 @@ impl decider::Event for Event {
     ];
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum State {
     #[default]
     Unlisted,
@@ -141,6 +142,11 @@ impl Decider for Product {
             ) => same,
         }
     }
+}
+
+/// A price may change every minute for years.
+impl Snapshot for Product {
+    const STATE_VERSION: i32 = 1;
 }
 
 fn reprice(price: Money, new: Money) -> Result<Vec<Event>, Rejection> {

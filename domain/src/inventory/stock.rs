@@ -4,7 +4,7 @@
 use crate::ids::OrderId;
 use crate::streams;
 use crate::values::{Quantity, Reason, Sku, StockChange};
-use decider::Decider;
+use decider::{Decider, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -75,7 +75,8 @@ impl decider::Event for Event {
     ];
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     #[default]
     Empty,
@@ -83,8 +84,9 @@ pub enum State {
 }
 
 /// What decisions about a stocked SKU read. `0 ≤ reserved ≤ on_hand`, and `reserved` is the sum of
-/// `open`, which keeps only the reservations that are still held.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// `open`, which keeps only the reservations that are still held: it does not grow with the stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shelf {
     pub on_hand: u64,
     pub reserved: u64,
@@ -163,6 +165,11 @@ impl Decider for Stock {
         }
         if shelf == Shelf::default() { State::Empty } else { State::Stocked(shelf) }
     }
+}
+
+/// Every order that was ever for this SKU stands in its stream.
+impl Snapshot for Stock {
+    const STATE_VERSION: i32 = 1;
 }
 
 fn reserve(state: &State, order: OrderId, quantity: Quantity) -> Vec<Event> {

@@ -15,7 +15,7 @@ const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
 const NEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus.next");
 
 /// Every payload of the corpus, by its type and version.
-fn corpus() -> BTreeMap<(String, i32), String> {
+pub(crate) fn corpus() -> BTreeMap<(String, i32), String> {
     let folders = if cfg!(feature = "next") { vec![CORPUS, NEXT] } else { vec![CORPUS] };
     let files = folders.into_iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let payloads = files.map(|file| {
@@ -26,6 +26,15 @@ fn corpus() -> BTreeMap<(String, i32), String> {
         ((type_.to_owned(), version.parse().unwrap()), payload)
     });
     payloads.collect()
+}
+
+/// An event as it was stored, in whichever version.
+pub(crate) fn read<E: Event>(type_: &str, version: i32, payload: &str) -> Option<E> {
+    if E::TYPES.contains(&(type_, version)) {
+        return Some(serde_json::from_str(&tagged(type_, payload)).unwrap());
+    }
+    let mut text = serde_json::Deserializer::from_str(payload);
+    E::upcast(type_, version, &mut text).map(Result::unwrap)
 }
 
 fn tagged(type_: &str, payload: &str) -> String {

@@ -6,4 +6,5 @@
 mod checkout_among_its_neighbours;
 mod contexts_keep_apart;
 mod corpus;
+mod snapshots;
 mod world;

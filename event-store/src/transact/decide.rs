@@ -1,6 +1,6 @@
 //! A batch of commands of one stream, decided in turn, as a chain.
 
-use super::drive::Folded;
+use super::folded::Folded;
 use super::{Answer, Done, TransactError, Waiting, event_id};
 use crate::append::StoredMetadata;
 use crate::{Chain, ChainOutcome, Entry, EventEntry, Log, Position, Verdict, encode};
@@ -102,8 +102,9 @@ pub(super) fn decide<D: Decider>(
                         metadata: envelope.metadata.clone(),
                         fingerprint: envelope.fingerprint.clone(),
                     };
+                    folded.event_id = event_id(stream, envelope.command_id, ordinal);
                     events.push(EventEntry {
-                        event_id: event_id(stream, envelope.command_id, ordinal),
+                        event_id: folded.event_id,
                         event_type,
                         schema_version,
                         payload,

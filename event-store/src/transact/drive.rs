@@ -1,87 +1,14 @@
 //! The task that works off a stream's queue while there is one.
 
 use super::decide::{Distinct, answers, decide};
+use super::folded::Folded;
 use super::{Answer, Done, Inner, TransactError, Waiting, unreadable};
-use crate::{AppendError, Log, Position, StoreError, Verdict};
+use crate::{AppendError, Verdict};
 use decider::Decider;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
-
-/// A state, the version it is folded to, and where the stream's last event lies.
-pub(super) struct Folded<D: Decider> {
-    pub(super) state: D::State,
-    pub(super) version: i64,
-    /// The epoch that was known before it was read: in a newer one its events may be lost.
-    pub(super) epoch: i32,
-    pub(super) position: Option<Position>,
-    /// Bytes of the payloads folded: an upper bound of what the state holds.
-    pub(super) bytes: usize,
-}
-
-impl<D: Decider> Clone for Folded<D> {
-    fn clone(&self) -> Self {
-        Folded {
-            state: self.state.clone(),
-            version: self.version,
-            epoch: self.epoch,
-            position: self.position.clone(),
-            bytes: self.bytes,
-        }
-    }
-}
-
-#[derive(Clone)]
-pub(super) struct Weight;
-
-impl<D: Decider> Weighter<String, Folded<D>> for Weight {
-    fn weight(&self, stream: &String, folded: &Folded<D>) -> u64 {
-        (stream.len() + folded.bytes + 256) as u64
-    }
-}
-
-/// Of one shard: each of several takes no more than its share of the bytes, and the state of the busiest
-/// stream would be the first that is never kept, and is folded again for every batch.
-pub(super) fn cache<V: Clone, W: Weighter<String, V> + Clone>(
-    bytes: u64,
-    weight: W,
-) -> Cache<String, V, W> {
-    const ITEMS: usize = 10_000;
-    let options = OptionsBuilder::new()
-        .estimated_items_capacity(ITEMS)
-        .weight_capacity(bytes)
-        .shards(1)
-        .build()
-        .expect("both capacities are given");
-    Cache::with_options(options, weight, DefaultHashBuilder::default(), DefaultLifecycle::default())
-}
-
-const PAGE: i64 = 1_000;
-
-/// Folds a stream from the log.
-pub(super) async fn load<D: Decider>(log: &Log, stream: &str) -> Result<Folded<D>, StoreError> {
-    let (state, epoch) = (D::State::default(), log.epoch_of(stream));
-    let mut folded = Folded::<D> { state, version: 0, epoch, position: None, bytes: 0 };
-    loop {
-        let page = log.read_stream(stream, folded.version, PAGE).await?;
-        for recorded in &page {
-            let event = recorded.decode::<D::Event>().map_err(|source| {
-                let stream = stream.to_owned();
-                StoreError::Undecodable { stream, event: recorded.event_id, source }
-            })?;
-            folded.state = D::evolve(folded.state, &event);
-            folded.version = recorded.version;
-            folded.bytes += recorded.payload.len();
-        }
-        folded.position = page.last().map(crate::Recorded::position).or(folded.position);
-        if (page.len() as i64) < PAGE {
-            return Ok(folded);
-        }
-    }
-}
 
 /// Who works off the queue of a stream. A decider that panics must not leave the stream without one:
 /// whoever waits is told that the outcome is unknown, and the next command starts another.
@@ -161,7 +88,7 @@ impl<D: Decider> Inner<D> {
             let of_now = |folded: &Folded<D>| folded.epoch == self.log.epoch_of(stream);
             let folded = match cached.take().filter(of_now) {
                 Some(folded) => folded,
-                None => match load::<D>(&self.log, stream).await {
+                None => match self.load(stream).await {
                     Ok(folded) => folded,
                     Err(error) => {
                         fail_all(batch, &unreadable(error));
@@ -179,6 +106,9 @@ impl<D: Decider> Inner<D> {
                     let again = answered.flat_map(|(distinct, answer)| distinct.answer(answer));
                     batches.extend(Distinct::some_of(again));
                     after.position = last;
+                    if let Some(snapshots) = &self.snapshots {
+                        snapshots.offer(stream, &mut after);
+                    }
                     cached = Some(after);
                 }
                 Ok(outcome) => {
@@ -298,25 +228,4 @@ async fn pause(conflicts: u32, stream: &str) {
     let jitter = u64::from(std::process::id()).wrapping_mul(2_654_435_761)
         ^ (stream.len() as u64).wrapping_mul(u64::from(conflicts) * 40_503);
     tokio::time::sleep(Duration::from_millis(jitter % most + most / 2)).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone)]
-    struct Itself;
-
-    impl Weighter<String, u64> for Itself {
-        fn weight(&self, _: &String, weight: &u64) -> u64 {
-            *weight
-        }
-    }
-
-    #[test]
-    fn a_stream_of_half_the_cache_is_kept() {
-        let cache = cache(1 << 20, Itself);
-        cache.insert("stock-1".into(), 1 << 19);
-        assert_eq!(cache.get("stock-1"), Some(1 << 19));
-    }
 }

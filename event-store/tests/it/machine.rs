@@ -35,7 +35,8 @@ struct Process {
 impl Process {
     async fn start() -> Self {
         let log = open(&shared().database).await;
-        let till = Transactor::new(log.clone(), TransactLimits::default());
+        let limits = TransactLimits { snapshot_events: 2, ..TransactLimits::default() };
+        let till = Transactor::with_snapshots(log.clone(), limits);
         Process { log, till }
     }
 
@@ -108,6 +109,10 @@ impl Processes {
             Transition::Restart { process } => {
                 self.processes[*process].log.close().await;
                 self.processes[*process] = Process::start().await;
+            }
+            Transition::Forget => {
+                let admin = shared().database.connect("tests").await.unwrap();
+                admin.execute("delete from shop_read.snapshot", &[]).await.unwrap();
             }
         }
     }

@@ -21,4 +21,5 @@ mod relay;
 mod runner;
 mod support;
 mod server;
+mod snapshots;
 mod transact;

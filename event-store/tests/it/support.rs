@@ -1,7 +1,7 @@
 //! A database of its own for each test, and a small domain to fill it.
 
 use chrono::{DateTime, Utc};
-use decider::{Decider, Due, Event, Owes};
+use decider::{Decider, Due, Event, Owes, Snapshot};
 use event_store::{Database, Envelope, Log, LogSettings, Metadata, migrate};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -96,7 +96,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 /// A till: money goes in, and never more out than is in it. What is counted is owed a receipt.
 pub(crate) struct Till;
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct InTill {
     pub(crate) amount: u64,
     unreceipted: Vec<u64>,
@@ -161,6 +161,10 @@ impl Decider for Till {
         }
         state
     }
+}
+
+impl Snapshot for Till {
+    const STATE_VERSION: i32 = 3;
 }
 
 impl Owes for Till {

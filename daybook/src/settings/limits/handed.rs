@@ -81,6 +81,7 @@ impl Limits {
             queue: self.decider_queue,
             chain: self.chain,
             conflicts: self.conflicts,
+            ..TransactLimits::default()
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum Transition {
     TransactTwice { stream: usize, send: Send },
     /// The log of a process is closed and opened again.
     Restart { process: usize },
+    /// Every snapshot is deleted.
+    Forget,
 }
 
 /// What must be answered.
@@ -163,7 +165,8 @@ impl ReferenceStateMachine for Machine {
             send(stream).prop_map(move |send| Transition::TransactTwice { stream, send })
         });
         let restart = (0..2_usize).prop_map(|process| Transition::Restart { process });
-        prop_oneof![4 => append, 6 => transact, 2 => twice, 1 => restart].boxed()
+        let forget = Just(Transition::Forget);
+        prop_oneof![4 => append, 6 => transact, 2 => twice, 1 => restart, 1 => forget].boxed()
     }
 
     fn apply(mut model: Model, transition: &Transition) -> Model {
@@ -180,7 +183,7 @@ impl ReferenceStateMachine for Machine {
                 let answer = model.streams[*stream].send(send);
                 model.answers = vec![answer.clone(), answer];
             }
-            Transition::Restart { .. } => {}
+            Transition::Restart { .. } | Transition::Forget => {}
         }
         model
     }
