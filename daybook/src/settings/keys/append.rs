@@ -39,6 +39,27 @@ pub(super) const KEYS: &[Key] = &[
         "daybook_transact_cache_bytes",
     ),
     bound(
+        "snapshot_events",
+        "1000",
+        "NUMBER",
+        "Events of a stream of stock or of a product after which its state is kept beside the log, at the soonest",
+        "daybook_transact_loaded_events",
+    ),
+    bound(
+        "snapshot_bytes",
+        "4194304",
+        "BYTES",
+        "The largest state that is kept there; a larger one is folded from the log",
+        "daybook_snapshots_total",
+    ),
+    bound(
+        "snapshot_queue",
+        "8",
+        "NUMBER",
+        "States that may wait to be written there, of each kind of stream; more are left out",
+        "daybook_snapshots_total",
+    ),
+    bound(
         "lane_queue",
         "10000",
         "NUMBER",

@@ -81,7 +81,9 @@ impl Limits {
             queue: self.decider_queue,
             chain: self.chain,
             conflicts: self.conflicts,
-            ..TransactLimits::default()
+            snapshot_events: self.snapshot_events,
+            snapshot_bytes: self.snapshot_bytes,
+            snapshot_queue: self.snapshot_queue,
         }
     }
 
