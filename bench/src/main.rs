@@ -1,6 +1,7 @@
 //! `make bench`: the figures, from one run, with the machine described.
 
 mod append;
+mod cold;
 mod figures;
 mod rebuild;
 mod overload;
@@ -10,7 +11,7 @@ mod shop;
 
 use anyhow::{Result, bail};
 
-const NAMES: [&str; 5] = ["append", "relay", "rebuild", "shop", "overload"];
+const NAMES: [&str; 6] = ["append", "cold", "relay", "rebuild", "shop", "overload"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -23,11 +24,14 @@ async fn main() -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     println!("{}\n", figures::machine());
     let folder = tempfile::tempdir()?;
-    let alone = ["append", "relay", "rebuild"].into_iter().any(wants);
+    let alone = ["append", "cold", "relay", "rebuild"].into_iter().any(wants);
     if alone {
         let servers = servers::Servers::start(folder.path(), wants("relay")).await?;
         if wants("append") {
             append::run(&servers, 5).await?;
+        }
+        if wants("cold") {
+            cold::run(&servers, 1_000_000, 50).await?;
         }
         if wants("relay") {
             relay::run(&servers).await?;

@@ -1,0 +1,139 @@
+//! The next decision on a stream of a million events, by a process that has nothing of it in memory: from a snapshot of
+//! its state, and from its first event on.
+
+use crate::figures::Latencies;
+use crate::servers::Servers;
+use anyhow::{Result, ensure};
+use chrono::Utc;
+use domain::inventory::stock::{self, Command, Event, Stock};
+use event_store::{
+    Database, Envelope, Log, LogSettings, TransactLimits, Transactor, encode, event_id, migrate,
+    partition_of,
+};
+use futures_util::SinkExt;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const PARTITIONS: u32 = 8;
+/// Orders that hold pieces at any moment.
+const OPEN: u64 = 500;
+/// Until the snapshot must be there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub async fn run(servers: &Servers, events: u64, tries: usize) -> Result<()> {
+    let database = servers.database("bench_cold").await?;
+    migrate(&database, "inventory", PARTITIONS).await?;
+    let stream = stock::stream(&"85123A".parse()?);
+    fill(&database, &stream, events).await?;
+    let mut all = Vec::new();
+    all.push(("without a snapshot", decide(&database, &stream, tries.min(5), Transactor::new).await?));
+    // The worst that a snapshot leaves to be folded: one more would have made the next one.
+    let rest = TransactLimits::default().snapshot_events - i64::try_from(tries)?;
+    leave_a_snapshot(&database, &stream, rest).await?;
+    all.push(("with one", decide(&database, &stream, tries, Transactor::with_snapshots).await?));
+    for (name, took) in all {
+        println!("cold, {events} events, {name:20} {}", took.over(Duration::from_secs(1)));
+    }
+    Ok(())
+}
+
+/// How long it takes from the command to its answer, in a log and a write path that were just opened.
+async fn decide(
+    database: &Database,
+    stream: &str,
+    tries: usize,
+    open_transactor: impl Fn(Log, TransactLimits) -> Transactor<Stock>,
+) -> Result<Latencies> {
+    let mut all = Latencies::new();
+    for _ in 0..tries {
+        let log = open(database).await?;
+        let stock = open_transactor(log.clone(), TransactLimits::default());
+        let began = Instant::now();
+        reserve(&stock, stream).await?;
+        all.record(began.elapsed());
+        log.close().await;
+    }
+    Ok(all)
+}
+
+async fn open(database: &Database) -> Result<Log> {
+    let database = database.of_service("inventory");
+    Ok(Log::open(LogSettings::new("inventory", PARTITIONS, database)).await?)
+}
+
+async fn reserve(stock: &Transactor<Stock>, stream: &str) -> Result<()> {
+    let command = Command::Reserve { order: Uuid::now_v7().into(), quantity: 1_i64.try_into()? };
+    let done = stock.transact(stream, command, Envelope::new(Uuid::now_v7(), Utc::now())).await?;
+    ensure!(done.events == ["stock.reserved"], "{:?}", done.events);
+    Ok(())
+}
+
+/// Decides once, which leaves a snapshot, and as often again as it may be behind.
+async fn leave_a_snapshot(database: &Database, stream: &str, rest: i64) -> Result<()> {
+    let log = open(database).await?;
+    let stock = Transactor::<Stock>::with_snapshots(log.clone(), TransactLimits::default());
+    reserve(&stock, stream).await?;
+    let client = database.connect("bench cold").await?;
+    let sql = "select octet_length(state) from inventory_read.snapshot where stream = $1";
+    let until = Instant::now() + PATIENCE;
+    let kept = loop {
+        if let Some(row) = client.query_opt(sql, &[&stream]).await? {
+            break row.get::<_, i32>(0);
+        }
+        ensure!(Instant::now() < until, "no snapshot was written");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    for _ in 1..rest {
+        reserve(&stock, stream).await?;
+    }
+    println!("  the snapshot has {kept} bytes, and {rest} events or more behind it");
+    log.close().await;
+    Ok(())
+}
+
+/// A delivery, and orders that reserve a piece each and ship it later, laid out as appends would have left them.
+async fn fill(database: &Database, stream: &str, events: u64) -> Result<()> {
+    const BYTES: usize = 64 << 10;
+    let client = database.connect("bench fill").await?;
+    let sink = client.copy_in::<_, bytes::Bytes>("copy inventory.event from stdin").await?;
+    let mut sink = std::pin::pin!(sink);
+    let mut rows = String::new();
+    for number in 0..events {
+        row(&mut rows, stream, number)?;
+        if rows.len() > BYTES {
+            sink.feed(std::mem::take(&mut rows).into()).await?;
+        }
+    }
+    sink.feed(rows.into()).await?;
+    let written = sink.finish().await?;
+    ensure!(written == events, "{written} rows were copied, not {events}");
+    client.batch_execute("vacuum analyze inventory.event").await?;
+    Ok(())
+}
+
+fn row(rows: &mut String, stream: &str, number: u64) -> Result<()> {
+    let order = |nth: u64| Uuid::from_u128(u128::from(nth) << 64 | 0x8000 << 48).into();
+    let one = 1_i64.try_into()?;
+    // Each order is shipped when so many others have reserved after it.
+    let event = match number {
+        0 => Event::Received { quantity: 1_000_000_i64.try_into()? },
+        n if n <= OPEN || n % 2 == 0 => Event::Reserved { order: order(reserved(n)), quantity: one },
+        n => Event::Shipped { order: order(reserved(n) - OPEN + 1), quantity: one },
+    };
+    let (event_type, schema_version, payload) = encode(&event);
+    let command = Uuid::now_v7();
+    let (id, partition) = (event_id(stream, command, 0), partition_of(stream, PARTITIONS));
+    let (version, now) = (number + 1, Utc::now().to_rfc3339());
+    writeln!(
+        rows,
+        "{partition}\t{number}\t{stream}\t{version}\t{id}\t{command}\t0\t{event_type}\t{schema_version}\t{payload}\t\
+         {{\"correlation\":\"{command}\",\"actor\":\"bench\"}}\t{now}\t{now}"
+    )?;
+    Ok(())
+}
+
+/// How many orders have reserved at the nth event.
+fn reserved(number: u64) -> u64 {
+    if number <= OPEN { number } else { OPEN + (number - OPEN) / 2 }
+}
