@@ -1,10 +1,10 @@
 with snapshot as materialized (
-  select s.version as folded_to, s.state as snapshot_state
+  select s.version as folded_to, s.state
     from {service}_read.snapshot s
-    join {service}.event k on k.stream = s.stream and k.version = s.version
-                          and k.event_id = s.event_id and k.recorded_at = s.recorded_at
+    join {service}.event e on e.stream = s.stream and e.version = s.version
+                          and e.event_id = s.event_id and e.recorded_at = s.recorded_at
    where s.stream = $1 and s.state_version = $2)
-select {columns}, snapshot_state
-  from {service}.event left join snapshot on folded_to = version
+select {columns}, case version when (select folded_to from snapshot) then (select state from snapshot) end as snapshot_state
+  from {service}.event
  where stream = $1 and version >= coalesce((select folded_to from snapshot), 1)
  order by version limit $3
