@@ -51,9 +51,10 @@ lint: ## formatting, clippy without a warning, licences and banned crates, shell
 fmt: ## format the code
 	cargo fmt --all
 
-bench: setup ## the figures, with the machine they were taken on; one of them: make bench ARGS=append
+bench: setup ## the figures beside its peers', into docs/benchmarks.md; short: make bench QUICK=1; what there is: make bench ARGS=--list
+	@scripts/setup bench
 	cargo build --release --locked -p daybook
-	cargo run --release --locked --manifest-path bench/Cargo.toml -- $(ARGS)
+	cargo run --release --locked --manifest-path bench/Cargo.toml -- $(if $(QUICK),--quick) $(ARGS)
 
 clean: ## delete what was built and the test servers; .daybook, your data, stays
 	@scripts/test-servers stop

@@ -1,8 +1,9 @@
 //! The next decision on a stream of a million events, by a process that has nothing of it in memory: from a snapshot of
 //! its state, and from its first event on.
 
-use crate::figures::Latencies;
-use crate::servers::Servers;
+use crate::bench::Bench;
+use crate::peers::daybook::PARTITIONS;
+use crate::report::{Figure, Unit, median, thousands};
 use anyhow::{Result, ensure};
 use chrono::Utc;
 use domain::inventory::stock::{self, Command, Event, Stock};
@@ -15,34 +16,44 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-const PARTITIONS: u32 = 8;
 /// Orders that hold pieces at any moment.
 const OPEN: u64 = 500;
 /// Until the snapshot must be there.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub async fn run(servers: &Servers, events: u64, tries: usize) -> Result<()> {
-    let database = servers.database("bench_cold").await?;
+/// Decisions of which the median and the slowest are told.
+const TRIES: usize = 50;
+
+pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
+    let events = bench.pace.pick(1_000_000, 100_000);
+    let tries = bench.pace.pick(TRIES, 5);
+    let database = bench.servers.database("bench_cold").await?;
     migrate(&database, "inventory", PARTITIONS).await?;
     let stream = stock::stream(&"85123A".parse()?);
     fill(&database, &stream, events).await?;
-    let mut all = Vec::new();
     let without = decide(&database, &stream, tries.min(5), true, Transactor::new).await?;
-    all.push(("without a snapshot", without));
     // The worst that a snapshot leaves to be folded: one more would have made the next one.
     let rest = TransactLimits::default().snapshot_events - 2 * i64::try_from(tries)?;
-    leave_a_snapshot(&database, &stream, rest).await?;
-    for (name, warm) in [("with one", true), ("with one, first of all", false)] {
-        let with = decide(&database, &stream, tries, warm, Transactor::with_snapshots).await?;
-        all.push((name, with));
-    }
-    for (name, took) in all {
-        println!("cold, {events} events, {name:22} {}", took.over(Duration::from_secs(1)));
-    }
+    let kept = leave_a_snapshot(&database, &stream, rest).await?;
+    let with = decide(&database, &stream, tries, true, Transactor::with_snapshots).await?;
+    let first = decide(&database, &stream, tries, false, Transactor::with_snapshots).await?;
+    bench.servers.drop_database("bench_cold").await?;
+    let name = format!("on {} events", thousands(events as f64));
+    let middle = vec![median(&with)];
+    bench.section.add(Figure::new(format!("{name}, from a snapshot"), Unit::Ms, middle));
+    let slowest = vec![with.iter().copied().fold(0.0, f64::max)];
+    let slowest = Figure::new(format!("{name}, from a snapshot, the slowest"), Unit::Ms, slowest);
+    bench.section.add(slowest.at_most(20.0));
+    let first = Figure::new(format!("{name}, from a snapshot, a process's first"), Unit::Ms, first);
+    bench.section.add(first);
+    bench.section.add(Figure::new(format!("{name}, from the first on"), Unit::Ms, without));
+    bench
+        .section
+        .note(format!("The snapshot has {kept} bytes, and {rest} events or more behind it."));
     Ok(())
 }
 
-/// How long it takes from the command to its answer, in a log and a write path that were just opened: the first command
+/// The milliseconds from the command to its answer, in a log and a write path that were just opened: the first command
 /// of all, or one after another stream's, for which connections were made and statements planned.
 async fn decide(
     database: &Database,
@@ -50,8 +61,8 @@ async fn decide(
     tries: usize,
     warm: bool,
     open_transactor: impl Fn(Log, TransactLimits) -> Transactor<Stock>,
-) -> Result<Latencies> {
-    let mut all = Latencies::new();
+) -> Result<Vec<f64>> {
+    let mut all = Vec::new();
     for _ in 0..tries {
         let log = open(database).await?;
         let stock = open_transactor(log.clone(), TransactLimits::default());
@@ -62,7 +73,7 @@ async fn decide(
         }
         let began = Instant::now();
         reserve(&stock, stream).await?;
-        all.record(began.elapsed());
+        all.push(began.elapsed().as_secs_f64() * 1e3);
         log.close().await;
     }
     Ok(all)
@@ -87,8 +98,8 @@ async fn reserve(stock: &Transactor<Stock>, stream: &str) -> Result<()> {
     Ok(())
 }
 
-/// Decides once, which leaves a snapshot, and as often again as it may be behind.
-async fn leave_a_snapshot(database: &Database, stream: &str, rest: i64) -> Result<()> {
+/// Decides once, which leaves a snapshot, and as often again as it may be behind. Its bytes.
+async fn leave_a_snapshot(database: &Database, stream: &str, rest: i64) -> Result<i32> {
     let log = open(database).await?;
     let stock = Transactor::<Stock>::with_snapshots(log.clone(), TransactLimits::default());
     reserve(&stock, stream).await?;
@@ -105,9 +116,8 @@ async fn leave_a_snapshot(database: &Database, stream: &str, rest: i64) -> Resul
     for _ in 1..rest {
         reserve(&stock, stream).await?;
     }
-    println!("  the snapshot has {kept} bytes, and {rest} events or more behind it");
     log.close().await;
-    Ok(())
+    Ok(kept)
 }
 
 /// A delivery, and orders that reserve a piece each and ship it later, laid out as appends would have left them.

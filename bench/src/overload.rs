@@ -1,33 +1,41 @@
 //! Twice the load that can be served: what is accepted, what is refused and how soon, and what memory does.
 
+use crate::bench::{Bench, Pace};
+use crate::report::{Figure, Section, Unit};
 use crate::shop::{self, Daybook};
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
 const CALLERS: usize = 128;
-const PEAK: Duration = Duration::from_secs(15);
-const CALM: Duration = Duration::from_secs(15);
 const LOOK_AT_MEMORY: Duration = Duration::from_secs(5);
 
-pub async fn run(data: &Path, minutes: f64) -> Result<()> {
-    let (daybook, _) = Daybook::start(data, &[]).await?;
+pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
+    let minutes = std::env::var("MINUTES").map_or(Ok(1.0), |minutes| minutes.parse())?;
+    let (daybook, _) = Daybook::start(&bench.servers.folder("overload"), &[]).await?;
     shop::prepare(&daybook).await?;
-    let peak = peak(&daybook).await?;
-    println!("orders accepted, {CALLERS} callers  {peak:>8.0}/s");
-    let calm = open_loop(&daybook, peak * 0.5, CALM).await?;
-    calm.print("half of it", peak * 0.5)?;
-    let over = open_loop(&daybook, peak * 2.0, Duration::from_secs_f64(minutes * 60.0)).await?;
-    over.print("twice as much", peak * 2.0)?;
-    println!("memory under it, each half minute, MiB: {}", over.memory_each(30));
-    let after = open_loop(&daybook, peak * 0.25, CALM).await?;
-    after.print("a quarter, afterwards", peak * 0.25)?;
+    let Bench { pace, section, .. } = bench;
+    let peak = peak(&daybook, calm(*pace)).await?;
+    let name = format!("orders accepted, {CALLERS} callers");
+    section.add(Figure::new(name, Unit::PerSecond, vec![peak]));
+    open_loop(&daybook, peak * 0.5, calm(*pace)).await?.show("half of it", section)?;
+    let long = pace.pick(Duration::from_secs_f64(minutes * 60.0), calm(*pace));
+    let over = open_loop(&daybook, peak * 2.0, long).await?;
+    over.show("twice as much", section)?;
+    println!("  memory under it, each half minute, MiB: {}", over.memory_each(30));
+    let most = over.memory.iter().copied().fold(0.0, f64::max);
+    section.add(Figure::new("twice as much: memory, the most", Unit::Mib, vec![most]));
+    let after = open_loop(&daybook, peak * 0.25, calm(*pace)).await?;
+    after.show("a quarter, afterwards", section)?;
     daybook.stop().await
+}
+
+fn calm(pace: Pace) -> Duration {
+    Duration::from_secs(pace.pick(15, 2))
 }
 
 fn order(i: usize) -> Value {
@@ -35,8 +43,8 @@ fn order(i: usize) -> Value {
     json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line]})
 }
 
-async fn peak(daybook: &Daybook) -> Result<f64> {
-    let until = Instant::now() + PEAK;
+async fn peak(daybook: &Daybook, time: Duration) -> Result<f64> {
+    let until = Instant::now() + time;
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let (http, url) = (daybook.http.clone(), format!("{}/v1/orders", daybook.url));
@@ -55,7 +63,7 @@ async fn peak(daybook: &Daybook) -> Result<f64> {
     while let Some(caller) = callers.join_next().await {
         accepted += caller??;
     }
-    Ok(f64::from(accepted) / PEAK.as_secs_f64())
+    Ok(f64::from(accepted) / time.as_secs_f64())
 }
 
 struct Load {
@@ -75,25 +83,16 @@ impl Load {
         shown.join(" ")
     }
 
-    fn print(&self, name: &str, asked: f64) -> Result<()> {
-        let ms = |it: &Histogram<u64>, q| it.value_at_quantile(q) as f64 / 1e3;
-        let each = |it: &Histogram<u64>| {
-            let rate = it.len() as f64 / self.took.as_secs_f64();
-            format!(
-                "{rate:>6.0}/s p50 {:>7.1} p99 {:>7.1} p99.9 {:>7.1} ms",
-                ms(it, 0.5),
-                ms(it, 0.99),
-                ms(it, 0.999)
-            )
-        };
-        println!("{name}, {asked:.0}/s: accepted {}", each(&self.accepted));
-        if !self.refused.is_empty() {
-            println!(
-                "{:>w$} {}",
-                "refused",
-                each(&self.refused),
-                w = name.len() + asked.round().to_string().len() + 13
-            );
+    fn show(&self, name: &str, section: &mut Section) -> Result<()> {
+        for (what, answers) in [("accepted", &self.accepted), ("refused", &self.refused)] {
+            let rate = answers.len() as f64 / self.took.as_secs_f64();
+            section.add(Figure::new(format!("{name}: {what}"), Unit::PerSecond, vec![rate]));
+            for (quantile, p) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")] {
+                if !answers.is_empty() {
+                    let ms = answers.value_at_quantile(quantile) as f64 / 1e3;
+                    section.add(Figure::new(format!("{name}: {what}, {p}"), Unit::Ms, vec![ms]));
+                }
+            }
         }
         if self.other > 0 {
             bail!(

@@ -1,17 +1,15 @@
 //! A read model posted again from the log: the orders view, from orders that were placed, confirmed and shipped.
 
-use crate::servers::Servers;
+use crate::bench::Bench;
+use crate::report::{Figure, Unit};
 use anyhow::{Context, Result};
 use event_store::follow::ReadSide;
 use event_store::{Database, Log, LogSettings, migrate};
 use projections::{Generations, Projection};
 use std::sync::Arc;
 
-const ORDERS: i64 = 100_000;
-const ROUNDS: usize = 3;
-
 /// Three events of each order and two of its payment, laid out as appends would have left them.
-async fn fill(database: &Database) -> Result<()> {
+async fn fill(database: &Database, orders: i64) -> Result<()> {
     let client = database.connect("bench fill").await?;
     let event =
         |service: &str, position: i64, events: i64, stream: &str, kind: &str, payload: &str| {
@@ -21,7 +19,7 @@ async fn fill(database: &Database) -> Result<()> {
                     ('00000000-0000-5000-8000-' || lpad(to_hex(i), 12, '0')), {position} + 1, \
                     gen_random_uuid(), gen_random_uuid(), 0, '{kind}', 1, ({payload})::json, \
                     '{{\"correlation\":\"bench\",\"actor\":\"bench\"}}', now(), now() \
-               from generate_series(0, {ORDERS} - 1) i;"
+               from generate_series(0, {orders} - 1) i;"
             )
         };
     let money = |amount: &str| format!("json_build_object('amount', {amount}, 'currency', 'GBP')");
@@ -63,13 +61,13 @@ async fn fill(database: &Database) -> Result<()> {
     Ok(())
 }
 
-pub async fn run(servers: &Servers) -> Result<()> {
-    let database = servers.database("bench_rebuild").await?;
+pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
+    let database = bench.servers.database("bench_rebuild").await?;
     let mut logs = Vec::new();
     for service in ["orders", "payments"] {
         migrate(&database, service, 8).await?;
     }
-    fill(&database).await?;
+    fill(&database, bench.pace.pick(100_000, 10_000)).await?;
     for service in ["orders", "payments"] {
         logs.push(Log::open(LogSettings::new(service, 8, database.of_service(service))).await?);
     }
@@ -79,19 +77,11 @@ pub async fn run(servers: &Servers) -> Result<()> {
         let projection = projections::all().into_iter().find(|p| p.layout().name == name);
         let projection: Arc<dyn Projection> = projection.context("no such projection")?;
         let mut rates = Vec::new();
-        let mut events = 0;
-        for _ in 0..ROUNDS {
+        for _ in 0..bench.pace.rounds {
             let rebuilt = projections::rebuild(&projection, &read, &logs, Arc::new(|_| {})).await?;
-            events = rebuilt.events;
             rates.push(rebuilt.events as f64 / rebuilt.took.as_secs_f64());
         }
-        rates.sort_by(f64::total_cmp);
-        println!(
-            "rebuild, {name:18} {:>9.0}/s   ({:.0} to {:.0}; {events} events)",
-            rates[ROUNDS / 2],
-            rates[0],
-            rates[ROUNDS - 1]
-        );
+        bench.section.add(Figure::new(format!("rebuild of {name}"), Unit::PerSecond, rates));
     }
     Ok(())
 }

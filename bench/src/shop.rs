@@ -1,5 +1,7 @@
 //! The binary itself, from the outside: start, memory, and orders on their way to confirmed.
 
+use crate::bench::Bench;
+use crate::report::{Figure, Unit};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -73,21 +75,20 @@ impl Daybook {
     }
 }
 
-pub async fn run(data: &Path, per_second: u32, seconds: u32) -> Result<()> {
-    let (daybook, start) = Daybook::start(data, &[]).await?;
-    println!(
-        "start to first command      {:>9.2} s    (a fresh data folder: initdb and migrations included)",
-        start.as_secs_f64()
-    );
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    println!(
-        "idle memory                 {:>9.0} MiB  (the daybook process)",
-        daybook.memory_mib()?
-    );
+pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
+    let data = bench.servers.folder("shop");
+    let (daybook, start) = Daybook::start(&data, &[]).await?;
+    let start = vec![start.as_secs_f64()];
+    bench.section.add(Figure::new("start to the first command, new data", Unit::Seconds, start));
+    tokio::time::sleep(bench.pace.pick(Duration::from_secs(10), Duration::from_secs(2))).await;
+    let idle = vec![daybook.memory_mib()?];
+    bench.section.add(Figure::new("memory, idle", Unit::Mib, idle).at_most(150.0));
     prepare(&daybook).await?;
-    let placed = orders(&daybook, per_second, seconds).await?;
-    report(data, placed).await?;
-    println!("memory after                {:>9.0} MiB", daybook.memory_mib()?);
+    let placed = orders(&daybook, 50, bench.pace.pick(60, 3)).await?;
+    let (p50, p99) = confirmed(&data, placed).await?;
+    bench.section.add(Figure::new("placed to confirmed, 50 orders/s, p50", Unit::Ms, vec![p50]));
+    bench.section.add(Figure::new("placed to confirmed, 50 orders/s, p99", Unit::Ms, vec![p99]));
+    bench.section.add(Figure::new("memory, afterwards", Unit::Mib, vec![daybook.memory_mib()?]));
     daybook.stop().await
 }
 
@@ -146,7 +147,7 @@ async fn orders(daybook: &Daybook, per_second: u32, seconds: u32) -> Result<u32>
 }
 
 /// Placed to confirmed, by the log's own clock.
-async fn report(data: &Path, placed: u32) -> Result<()> {
+async fn confirmed(data: &Path, placed: u32) -> Result<(f64, f64)> {
     let runtime =
         daybook::embedded::Runtime::find(data).context("no running Daybook is announced")?;
     let url = runtime.database_url.context("no database is announced")?;
@@ -161,9 +162,8 @@ async fn report(data: &Path, placed: u32) -> Result<()> {
         )
         .await?;
     let (count, quantiles): (i64, Vec<f64>) = (row.get(0), row.get(1));
-    println!(
-        "order placed to confirmed   p50 {:>7.1} ms   p99 {:>7.1} ms   ({count} of {placed} orders)",
-        quantiles[0], quantiles[1]
-    );
-    Ok(())
+    if count != i64::from(placed) {
+        bail!("{count} of {placed} orders are confirmed in the log");
+    }
+    Ok((quantiles[0], quantiles[1]))
 }

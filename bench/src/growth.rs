@@ -1,0 +1,115 @@
+//! What an append costs on a log of 100 thousand, a million and ten million events, half of them to streams that
+//! nobody has used and half to old ones, anywhere in the log.
+
+use crate::bench::Bench;
+use crate::fill;
+use crate::load::{Round, Rounds, closed_loop};
+use crate::peers::{Ours, count, daybook};
+use crate::report::{Chart, Figure, Unit, median, thousands};
+use anyhow::{Result, ensure};
+use event_store::Database;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+const CALLERS: usize = 256;
+const SIZES: [u64; 3] = [100_000, 1_000_000, 10_000_000];
+/// Prime to every size, so that it leads to each old stream once before it comes back.
+const STRIDE: u64 = 7_368_787;
+
+const CHART: Chart = Chart::new(
+    "growth",
+    "Appends to new and old streams of a log that has grown",
+    "events in the log",
+    "appends/s, 256 callers",
+);
+
+pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
+    let sizes = bench.pace.pick(&SIZES[..], &SIZES[..2]);
+    let mut logs = Vec::new();
+    for size in &sizes[1..] {
+        logs.push(Grown::open(bench, *size).await?);
+    }
+    let mut rounds = vec![Rounds::default(); sizes.len()];
+    for _ in 0..bench.pace.rounds {
+        // It would grow by more than itself: each round has a new one.
+        let small = Grown::open(bench, sizes[0]).await?;
+        rounds[0].0.push(small.round(bench).await?);
+        small.close(bench).await?;
+        for (log, rounds) in logs.iter().zip(&mut rounds[1..]) {
+            rounds.0.push(log.round(bench).await?);
+        }
+    }
+    for log in logs {
+        log.close(bench).await?;
+    }
+    report(bench, sizes, &rounds);
+    Ok(())
+}
+
+fn report(bench: &mut Bench<'_>, sizes: &[u64], rounds: &[Rounds]) {
+    let small = rounds[0].rates();
+    for (size, rounds) in sizes.iter().zip(rounds) {
+        let name = format!("append on {} events, {CALLERS} callers", thousands(*size as f64));
+        bench.section.add(Figure::new(&name, Unit::PerSecond, rounds.rates()));
+        bench.section.add(Figure::new(format!("{name}, p99"), Unit::Ms, rounds.p99s()));
+        bench.section.point(CHART, "daybook", (*size as f64, median(&rounds.rates())));
+    }
+    for (size, rounds) in sizes.iter().zip(rounds).skip(1) {
+        let of = |size: u64| thousands(size as f64);
+        let name = format!("cost of an append on {} events / on {}", of(*size), of(sizes[0]));
+        bench.section.add(Figure::ratio(name, &small, &rounds.rates()).at_most(1.2));
+    }
+}
+
+/// A log of so many streams of one event each.
+struct Grown {
+    name: String,
+    database: Database,
+    ours: Ours,
+    size: u64,
+    appended: Arc<AtomicU64>,
+}
+
+impl Grown {
+    async fn open(bench: &Bench<'_>, size: u64) -> Result<Self> {
+        let name = format!("growth_{size}");
+        let database = bench.servers.database(&name).await?;
+        let ours = Ours::open(&database, 0).await?;
+        fill::copy(&database, size).await?;
+        ours.0.refresh_heads().await?;
+        Ok(Grown { name, database, ours, size, appended: Arc::new(AtomicU64::new(0)) })
+    }
+
+    /// Without a checkpoint before it, for once: after one, Postgres logs each page whole the first time, and a small
+    /// log has few. How often that happens is a matter of settings, and not of the log's size.
+    async fn round(&self, bench: &Bench<'_>) -> Result<Round> {
+        let before = self.appended.load(Ordering::Relaxed);
+        let (log, size, appended) = (self.ours.0.clone(), self.size, self.appended.clone());
+        let one = move |_caller, number| {
+            let (log, nth) = (log.clone(), appended.fetch_add(1, Ordering::Relaxed));
+            async move {
+                if nth % 2 == 0 {
+                    let stream = format!("order-{}", Uuid::now_v7());
+                    return daybook::append(&log, stream, 0, number).await;
+                }
+                let (nth, size) = (nth / 2, size);
+                let stream = fill::stream(nth * STRIDE % size);
+                daybook::append(&log, stream, i64::try_from(1 + nth / size)?, number).await
+            }
+        };
+        let time = bench.pace.round().min(Duration::from_secs(2));
+        let round = closed_loop(CALLERS, time, one).await?;
+        let stored = u64::try_from(count(&self.database, "shop.event").await?)?;
+        let expected = self.size + before + round.all;
+        ensure!(stored == expected, "{stored} events are stored, not {expected}");
+        Ok(round)
+    }
+
+    async fn close(self, bench: &Bench<'_>) -> Result<()> {
+        self.ours.0.close().await;
+        drop(self.ours);
+        bench.servers.drop_database(&self.name).await
+    }
+}
