@@ -13,16 +13,17 @@ use command_api::{CommandApi, Settings};
 use domain::checkout::checkout::Checkout;
 use domain::payments::payment::Payment;
 use edge::Health;
-use event_store::dues::DueWatch;
-use event_store::follow::{Feed, Follower, ReadSide, Runner};
+use event_store::dues::{DueLimits, DueWatch};
+use event_store::follow::{Feed, FollowLimits, Follower, ReadSide, Runner};
 use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayWatch};
-use event_store::{Log, Transactor, migrate};
+use event_store::{Log, Pace, Transactor, migrate};
 use gate::Gate;
 use projections::{Generations, Queries};
 use sagas::provider::Provider;
 use sagas::{Saga, checkout, payment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,7 +63,9 @@ impl Shop {
         }
         let acting = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let following = settings.limits.follow();
+        let waiting = Arc::<AtomicUsize>::default();
+        let pace = Pace::new(edge::clock::now, waiting.clone(), settings.limits.pace());
+        let following = FollowLimits { pace: pace.clone(), ..settings.limits.follow() };
         let feeds: Vec<Feed> =
             services.values().map(|s| Feed::limited(s.log.clone(), &following)).collect();
         let runner = Runner::limited(feeds.clone(), acting.clone(), following);
@@ -74,7 +77,7 @@ impl Shop {
             PriceFollower::GENERATION,
             &services["orders"].read,
         );
-        let (checkout, payment) = sagas(&services, &api, &settings)?;
+        let (checkout, payment) = sagas(&services, &api, &settings, &pace)?;
         let dues = vec![
             start(checkout, &services["checkout"].read, &runner, &tasks, &acting),
             start(payment, &services["payments"].read, &runner, &tasks, &acting),
@@ -96,7 +99,7 @@ impl Shop {
             .iter()
             .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
         let asked = asked.collect::<Result<Vec<_>, _>>()?;
-        let relays = start_kafka(&settings, &services, feeds, &tasks, &acting);
+        let relays = start_kafka(&settings, &services, feeds, &pace, &tasks, &acting);
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
             prices: api.prices.clone(),
@@ -117,8 +120,9 @@ impl Shop {
         ));
         let queries = Queries::new(asked, logs.values().cloned().collect(), generations);
         let limits = &settings.limits;
-        let commands = edge::admitted(command_api::router(api), "commands", limits.of_commands());
-        let queries = edge::admitted(projections::router(queries), "queries", limits.of_queries());
+        let (commands, queries) = (command_api::router(api), projections::router(queries));
+        let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
+        let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
         let router = gate.before(commands.merge(queries));
         let router = router.merge(edge::health::routes(health.clone()));
         Ok(Shop { health, router, logs, runner, acting, tasks })
@@ -193,6 +197,7 @@ fn sagas(
     services: &Services,
     api: &CommandApi,
     settings: &ShopSettings,
+    pace: &Pace,
 ) -> Result<(Saga<Checkout>, Saga<Payment>)> {
     let others = checkout::Services {
         stock: api.stock.clone(),
@@ -200,20 +205,19 @@ fn sagas(
         payment: api.payments.clone(),
     };
     let limits = &settings.limits;
-    let checkout = checkout::saga(
-        api.checkouts.clone(),
-        others,
-        &services["checkout"].read,
-        limits.checkout(checkout::Settings {
-            patience: settings.patience,
-            ..checkout::Settings::default()
-        }),
-    );
+    let paced = |limits| DueLimits { pace: pace.clone(), ..limits };
+    let mut bounds = limits.checkout(checkout::Settings {
+        patience: settings.patience,
+        ..checkout::Settings::default()
+    });
+    bounds.limits = paced(bounds.limits);
+    let read = &services["checkout"].read;
+    let checkout = checkout::saga(api.checkouts.clone(), others, read, bounds);
     let (url, key) = (&settings.provider_url, &settings.provider_key);
     let provider = Provider::new(url, key, limits.provider_timeouts(), limits.breaker())
         .context("the payment provider's client")?;
     let read = &services["payments"].read;
-    let payment = payment::saga(api.payments.clone(), read, provider, limits.calls());
+    let payment = payment::saga(api.payments.clone(), read, provider, paced(limits.calls()));
     Ok((checkout, payment))
 }
 
@@ -237,6 +241,7 @@ fn start_kafka(
     settings: &ShopSettings,
     services: &Services,
     feeds: Vec<Feed>,
+    pace: &Pace,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Vec<RelayWatch> {
@@ -245,9 +250,10 @@ fn start_kafka(
         let service = feed.log().service().to_string();
         let Some(topic) = topic_of(&service) else { continue };
         let topic = format!("{}{topic}", settings.topic_prefix);
+        let limits = settings.limits.relay(RelaySettings::new(settings.brokers.clone(), &topic));
         let relay = Relay::new(
             services[service.as_str()].log.clone(),
-            settings.limits.relay(RelaySettings::new(settings.brokers.clone(), &topic)),
+            RelaySettings { pace: pace.clone(), ..limits },
         );
         relays.push(relay.watch());
         tasks.spawn(relay.run(stop.clone()));

@@ -67,6 +67,14 @@ pub trait Decider: Send + Sync + 'static {
         command: &Self::Command,
     ) -> Result<Vec<Self::Event>, Self::Rejection>;
 
+    /// Whether the command is usually the first one of its stream: then it is decided on the state before any
+    /// event without a look at the log. Should there be events, the append says so, and it is decided again.
+    #[must_use]
+    fn begins(command: &Self::Command) -> bool {
+        let _ = command;
+        false
+    }
+
     /// Total: never fails and never decides.
     fn evolve(state: Self::State, event: &Self::Event) -> Self::State;
 

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,17 +42,24 @@ impl Default for Crowd {
 const TELL_EVERY: Duration = Duration::from_secs(5);
 const RETRY_AFTER_S: u32 = 1;
 
-/// Puts an admission around endpoints; `kind` names it in metrics.
-pub fn admitted(router: Router, kind: &'static str, limits: AdmissionLimits) -> Router {
+/// Puts an admission around endpoints; `kind` names it in metrics, and `waiting` is told how many callers wait for
+/// an answer.
+pub fn admitted(
+    router: Router,
+    kind: &'static str,
+    limits: AdmissionLimits,
+    waiting: Arc<AtomicUsize>,
+) -> Router {
     let inside = metrics::gauge!("daybook_requests_inside", "kind" => kind);
     let refused = metrics::counter!("daybook_requests_refused_total", "kind" => kind);
-    let admission = Admission { kind, limits, inside, refused, state: Mutex::default() };
+    let admission = Admission { kind, limits, waiting, inside, refused, state: Mutex::default() };
     router.layer(middleware::from_fn_with_state(Arc::new(admission), admit))
 }
 
 struct Admission {
     kind: &'static str,
     limits: AdmissionLimits,
+    waiting: Arc<AtomicUsize>,
     inside: metrics::Gauge,
     refused: metrics::Counter,
     state: Mutex<Inside>,
@@ -123,6 +131,7 @@ impl Permit {
             let next = state.next;
             state.next += 1;
             state.waiting.insert(next, Instant::now());
+            self.0.admission.waiting.store(state.waiting.len(), Ordering::Relaxed);
             *number = Some(next);
         }
     }
@@ -136,6 +145,7 @@ impl Drop for Place {
         let number = self.number.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = number {
             state.waiting.remove(number);
+            self.admission.waiting.store(state.waiting.len(), Ordering::Relaxed);
         }
     }
 }

@@ -196,6 +196,36 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The offset of the one event of the only command, if that is what the call is and it passes.
+    async fn run_one(
+        &self,
+        client: &Client,
+        append_one: &Statement,
+    ) -> Result<Option<i64>, tokio_postgres::Error> {
+        if self.command.len() != 1 || !self.is_plain() {
+            return Ok(None);
+        }
+        let row = client
+            .query_one(
+                append_one,
+                &[
+                    &self.parts[0],
+                    &self.epochs[0],
+                    &self.stream[0],
+                    &self.expected[0],
+                    &self.command[0],
+                    &self.event_id[0],
+                    &self.event_type[0],
+                    &self.schema_version[0],
+                    &self.payload[0],
+                    &self.metadata[0],
+                    &self.occurred_at[0],
+                ],
+            )
+            .await?;
+        row.try_get(0)
+    }
+
     /// Whether every command has exactly one event and none is chained: the short form of the call.
     fn is_plain(&self) -> bool {
         self.entry.len() == self.command.len()
@@ -206,8 +236,11 @@ impl<'a> Call<'a> {
     pub(crate) async fn run(
         &self,
         client: &Client,
-        append: &Statement,
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        statements: &Statements,
+    ) -> Result<Answered, tokio_postgres::Error> {
+        if let Some(offset) = self.run_one(client, &statements.append_one).await? {
+            return Ok(Answered::All { bases: vec![offset] });
+        }
         let long = !self.is_plain();
         let entry = long.then_some(&self.entry);
         let event_stream = long.then_some(&self.event_stream);
@@ -215,9 +248,9 @@ impl<'a> Call<'a> {
         let event_part = long.then_some(&self.event_part);
         let version = long.then_some(&self.version);
         let ordinal = long.then_some(&self.ordinal);
-        client
+        let rows = client
             .query(
-                append,
+                &statements.append,
                 &[
                     &self.parts,
                     &self.epochs,
@@ -240,16 +273,21 @@ impl<'a> Call<'a> {
                     &self.occurred_at,
                 ],
             )
-            .await
+            .await?;
+        Ok(match rows.first() {
+            Some(row) if row.try_get::<_, i32>("entry")? == 0 => {
+                Answered::All { bases: row.try_get::<_, Option<_>>("bases")?.unwrap_or_default() }
+            }
+            Some(_) | None => Answered::Each(rows),
+        })
     }
 
     /// Reads the answer of [`run`](Self::run): the outcome of each chain, in the order sent.
-    pub(crate) fn outcomes(&self, chains: &[(i32, &Chain)], rows: &[Row]) -> Vec<ChainOutcome> {
-        let all_passed = rows.first().is_some_and(|row| row.get::<_, i32>("entry") == 0);
-        let bases: Vec<i64> = match rows.first() {
-            Some(row) if all_passed => row.get::<_, Option<_>>("bases").unwrap_or_default(),
-            Some(_) | None => Vec::new(),
-        };
+    pub(crate) fn outcomes(
+        &self,
+        chains: &[(i32, &Chain)],
+        answered: &Answered,
+    ) -> Vec<ChainOutcome> {
         let mut command = 0;
         let mut event = 0;
         chains
@@ -261,12 +299,13 @@ impl<'a> Call<'a> {
                     .entries
                     .iter()
                     .map(|entry| {
-                        let verdict = if all_passed {
-                            let rank = self.rank.get(event).copied().unwrap_or_default();
-                            let base = bases.get(part).copied().unwrap_or_default();
-                            Verdict::Ok { version, offset: base + rank }
-                        } else {
-                            verdict(&rows[command])
+                        let verdict = match answered {
+                            Answered::All { bases } => {
+                                let rank = self.rank.get(event).copied().unwrap_or_default();
+                                let base = bases.get(part).copied().unwrap_or_default();
+                                Verdict::Ok { version, offset: base + rank }
+                            }
+                            Answered::Each(rows) => verdict(&rows[command]),
                         };
                         command += 1;
                         event += entry.events.len();
@@ -278,6 +317,37 @@ impl<'a> Call<'a> {
             })
             .collect()
     }
+}
+
+/// The statements of a call, prepared on one session.
+pub(crate) struct Statements {
+    append: Statement,
+    append_one: Statement,
+}
+
+impl Statements {
+    pub(crate) async fn prepare(
+        client: &Client,
+        service: &str,
+    ) -> Result<Self, tokio_postgres::Error> {
+        let call = async |name: &str, arguments: usize| {
+            let arguments: Vec<_> = (1..=arguments).map(|i| format!("${i}")).collect();
+            let sql = format!("select * from {service}.{name}({})", arguments.join(", "));
+            client.prepare(&sql).await
+        };
+        Ok(Statements {
+            append: call("append", 19).await?,
+            append_one: call("append_one", 11).await?,
+        })
+    }
+}
+
+/// What a call came to.
+pub(crate) enum Answered {
+    /// Everything passed: the first offset of each partition.
+    All { bases: Vec<i64> },
+    /// A row for each command.
+    Each(Vec<Row>),
 }
 
 fn verdict(row: &Row) -> Verdict {

@@ -5,7 +5,7 @@ mod queue;
 
 pub(crate) use queue::Job;
 
-use crate::append::{Call, ChainOutcome, index};
+use crate::append::{Call, ChainOutcome, Statements, index};
 use crate::backoff::Backoff;
 use crate::error::{of_the_data, transient};
 use crate::failpoint::failpoint;
@@ -15,8 +15,8 @@ use queue::{Queue, refuse};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_postgres::Client;
 use tokio_postgres::error::Severity;
-use tokio_postgres::{Client, Statement};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct LaneSettings {
@@ -64,7 +64,7 @@ struct Line {
 
 struct Session {
     client: Client,
-    append: Statement,
+    statements: Statements,
     epochs: Vec<i32>,
 }
 
@@ -189,12 +189,12 @@ impl Line {
             return Err(Tried::Failed(Failure::Epoch));
         }
         let call = Call::new(chains, &session.epochs);
-        let running = call.run(&session.client, &session.append);
+        let running = call.run(&session.client, &session.statements);
         let answer = tokio::time::timeout(self.settings.call_timeout, running).await;
         match answer {
-            Ok(Ok(rows)) => {
+            Ok(Ok(answered)) => {
                 self.session = Some(session);
-                Ok(call.outcomes(chains, &rows))
+                Ok(call.outcomes(chains, &answered))
             }
             Ok(Err(error)) => {
                 let tried = tried(&error);
@@ -265,11 +265,8 @@ async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
         .iter()
         .map(|row| row.get(0))
         .collect();
-    let arguments: Vec<_> = (1..=19).map(|i| format!("${i}")).collect();
-    let append = client
-        .prepare(&format!("select * from {service}.append({})", arguments.join(", ")))
-        .await?;
-    Ok(Session { client, append, epochs })
+    let statements = Statements::prepare(&client, service).await?;
+    Ok(Session { client, statements, epochs })
 }
 
 fn tried(error: &tokio_postgres::Error) -> Tried {

@@ -26,6 +26,7 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
         &[
             ("V1__log", fill(include_str!("../migrations/log.sql"))),
             ("V2__append", fill(include_str!("../migrations/append.sql"))),
+            ("V3__append_one", fill(include_str!("../migrations/append_one.sql"))),
         ],
     )
     .await?;

@@ -315,6 +315,10 @@ impl Decider for Checkout {
     type Event = Event;
     type Rejection = Rejection;
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Start { .. })
+    }
+
     fn decide(state: &State, command: &Command) -> Result<Vec<Event>, Rejection> {
         hand::allowed(state, command)?;
         Ok(facts::decide(state, command))

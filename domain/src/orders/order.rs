@@ -247,6 +247,10 @@ impl Decider for Order {
     type Event = Event;
     type Rejection = Rejection;
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Place { .. })
+    }
+
     fn decide(state: &State, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Place {

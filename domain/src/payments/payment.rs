@@ -251,6 +251,10 @@ impl Decider for Payment {
     type Event = Event;
     type Rejection = Rejection;
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Authorise { .. })
+    }
+
     fn decide(state: &State, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Authorise { amount, method } => decide::authorise(state, *amount, method),

@@ -36,7 +36,8 @@ fn door(most: usize, delay: Option<Duration>) -> Door {
     let reads = async |_: JsonBody| "read";
     let router = Router::new().route("/", get(wait)).route("/body", post(reads));
     let crowd = delay.map(|delay| Crowd { size: CROWD, delay });
-    Door { router: admitted(router, "tests", AdmissionLimits { most, crowd }), go }
+    let limits = AdmissionLimits { most, crowd };
+    Door { router: admitted(router, "tests", limits, Arc::default()), go }
 }
 
 impl Door {

@@ -3,7 +3,7 @@ use crate::append::JsonText;
 use crate::failpoint::failpoint;
 use crate::follow::ReadSide;
 use crate::lane::chain_of;
-use crate::{Metadata, StoreError, Watermark};
+use crate::{Metadata, Pace, Stepped, StoreError, Watermark};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use decider::Owes;
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -64,6 +65,8 @@ pub struct DueLimits {
     pub look: Duration,
     /// Streams whose states a [`DueFollower`](super::DueFollower) keeps between batches.
     pub states: usize,
+    /// How long it rests between two claims.
+    pub pace: Pace,
 }
 
 impl Default for DueLimits {
@@ -77,6 +80,7 @@ impl Default for DueLimits {
             away: Duration::from_secs(1),
             look: Duration::from_secs(1),
             states: 20_000,
+            pace: Pace::default(),
         }
     }
 }
@@ -88,6 +92,8 @@ pub struct DueWorker<D: Owes> {
     posted: Arc<Notify>,
     limits: DueLimits,
     running: JoinSet<()>,
+    /// Since when the oldest is due of what was claimed last.
+    oldest: Option<DateTime<Utc>>,
     /// Goes up with every due that is taken on, and with every one that is done with.
     acted: Arc<AtomicI64>,
 }
@@ -118,7 +124,15 @@ impl<D: Owes> DueWorker<D> {
         posted: Arc<Notify>,
         limits: DueLimits,
     ) -> Self {
-        DueWorker { read, settle, posted, limits, running: JoinSet::new(), acted: Arc::default() }
+        DueWorker {
+            read,
+            settle,
+            posted,
+            limits,
+            running: JoinSet::new(),
+            oldest: None,
+            acted: Arc::default(),
+        }
     }
 
     /// To see from the outside how it is.
@@ -142,6 +156,7 @@ impl<D: Owes> DueWorker<D> {
             .increment(0);
         let under_way = metrics::gauge!("daybook_dues_under_way", "category" => D::CATEGORY);
         while !stop.is_cancelled() {
+            let began = Instant::now();
             let pause = match self.try_step().await {
                 Ok(_) => self.limits.poll,
                 Err(error) => {
@@ -153,6 +168,7 @@ impl<D: Owes> DueWorker<D> {
                 }
             };
             under_way.set(self.running.len() as f64);
+            self.rest(began.elapsed(), &stop).await;
             let full = self.running.len() >= self.limits.concurrency;
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -162,6 +178,13 @@ impl<D: Owes> DueWorker<D> {
             }
         }
         while self.running.join_next().await.is_some() {}
+    }
+
+    async fn rest(&mut self, took: Duration, stop: &CancellationToken) {
+        let Some(oldest) = self.oldest.take() else { return };
+        let rest = self.limits.pace.rest(Stepped { oldest, took, full: false });
+        // Whether it was cut short shows in a moment.
+        let _ = tokio::time::timeout(rest, stop.cancelled()).await;
     }
 
     /// Claims what is due, as much as there is room for, and starts on it.
@@ -196,6 +219,8 @@ impl<D: Owes> DueWorker<D> {
         let key: String = row.try_get(1)?;
         let tries: i32 = row.try_get(6)?;
         let due = claimed::<D>(row)?;
+        let due_at = row.try_get(5)?;
+        self.oldest = Some(self.oldest.map_or(due_at, |oldest| oldest.min(due_at)));
         let (settle, read, limits) = (self.settle.clone(), self.read.clone(), self.limits.clone());
         let acted = self.acted.clone();
         acted.fetch_add(1, Ordering::Relaxed);

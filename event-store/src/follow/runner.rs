@@ -3,7 +3,7 @@ use super::marks::Marks;
 use super::work::{Stops, Work};
 use super::worker::LogWorker;
 use super::{Follower, ReadSide};
-use crate::{Progress, StoreError};
+use crate::{Pace, Progress, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub struct FollowLimits {
     /// How often a partition that Kafka gave to others is looked at, and how long it is worked if none of them
     /// does: a group may give it to nobody. Then it is let go for a moment, so that its owner can take it.
     pub spare: Duration,
+    /// How long it rests between two steps.
+    pub pace: Pace,
 }
 
 impl Default for FollowLimits {
@@ -59,6 +61,7 @@ impl Default for FollowLimits {
             kafka_wait: Duration::from_millis(200),
             lock_pause: Duration::from_secs(1),
             spare: Duration::from_secs(5),
+            pace: Pace::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A step of so many events is followed by the next one at once.
+/// A step of so many events is full: the follower does not wait for more.
 const FULL: usize = 100;
 
 /// Why partitions stand still, for those who ask.
@@ -80,7 +80,13 @@ impl Work {
         let failures = metrics::counter!("daybook_follower_failures_total", "follower" => name);
         while !self.stop.is_cancelled() {
             let ask_at = self.arrange().await;
+            let began = Instant::now();
             let step = self.worker.try_step().await;
+            let full = step.posted >= FULL;
+            let mut rest = self.worker.rest(&step, began.elapsed(), full);
+            if 0 < step.posted && !full {
+                rest = rest.max(pace);
+            }
             posted.increment(step.posted as u64);
             failures.increment(step.failed.len() as u64);
             self.tell(&step.failed);
@@ -92,11 +98,10 @@ impl Work {
                     self.leave(index(partition)).await;
                 }
             }
-            let paced = !pace.is_zero() && 0 < step.posted && step.posted < FULL;
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(pace), if paced => {}
-                () = self.worker.wait(), if !paced => {}
+                () = tokio::time::sleep(rest), if !rest.is_zero() => {}
+                () = self.worker.wait(), if rest.is_zero() => {}
                 () = tokio::time::sleep_until(ask_at) => {}
             }
         }

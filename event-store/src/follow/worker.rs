@@ -2,10 +2,12 @@ use super::cursor::{Cursor, Ends, Failed, Prospect};
 use super::feed::{Feed, Transport};
 use super::{ApplyError, Batch, FollowLimits, Follower, Posted, ReadSide, post};
 use crate::append::index;
-use crate::{Log, Recorded, StoreError};
+use crate::{Log, Recorded, Stepped, StoreError};
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 
@@ -24,6 +26,8 @@ pub struct LogWorker {
 pub struct Step {
     /// Events.
     pub posted: usize,
+    /// When the log took the oldest of them.
+    pub oldest: Option<DateTime<Utc>>,
     /// Partitions that another instance works.
     pub let_go: Vec<i32>,
     /// Each is tried again after a pause, and holds up no other.
@@ -92,6 +96,8 @@ impl LogWorker {
         });
         let (mut together, mut alone) = (Vec::new(), Vec::new());
         for (next, cursor) in join_all(next).await {
+            let first = next.as_ref().ok().and_then(|batch| batch.as_ref()?.events.first());
+            step.oldest = step.oldest.into_iter().chain(first.map(|it| it.recorded_at)).min();
             match next {
                 Ok(None) => {}
                 Ok(Some(batch)) if cursor.is_alone() => alone.push((cursor, batch)),
@@ -217,6 +223,12 @@ impl LogWorker {
 
     pub(super) fn limits(&self) -> &FollowLimits {
         &self.ends.limits
+    }
+
+    /// How long to rest after a step.
+    pub(super) fn rest(&self, step: &Step, took: Duration, full: bool) -> Duration {
+        let rest = |oldest| self.ends.limits.pace.rest(Stepped { oldest, took, full });
+        step.oldest.map_or(Duration::ZERO, rest)
     }
 
     pub(super) fn log(&self) -> &Log {

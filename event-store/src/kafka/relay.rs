@@ -13,9 +13,9 @@ pub use watching::RelayWatch;
 use super::limits::{count_failure, waited};
 use super::topics::{self, Topic};
 use super::{KafkaFailure, KafkaLimits};
-use crate::Log;
 use crate::backoff::Backoff;
 use crate::lane::chain_of;
+use crate::{Log, Pace};
 use copy::Copy;
 use producer::{Deliveries, End};
 use rdkafka::producer::Producer as _;
@@ -41,6 +41,8 @@ pub struct RelaySettings {
     /// Without one acknowledgement for so long, with events under way, the client is made anew.
     pub stall: Duration,
     pub limits: KafkaLimits,
+    /// How long it rests between two rounds of pages.
+    pub pace: Pace,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,7 @@ impl RelaySettings {
             page: 500,
             stall: Duration::from_secs(30),
             limits: KafkaLimits::default(),
+            pace: Pace::default(),
         }
     }
 }

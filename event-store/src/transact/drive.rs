@@ -82,6 +82,9 @@ impl<D: Decider> Inner<D> {
         mut cached: Option<Folded<D>>,
         taken: Vec<Waiting<D>>,
     ) -> Option<Folded<D>> {
+        if cached.is_none() && taken.first().is_some_and(|first| D::begins(&first.command)) {
+            cached = Some(Folded::nothing(self.log.epoch_of(stream)));
+        }
         let mut batches = vec![Distinct::of(taken)];
         let mut conflicts = 0;
         while let Some(batch) = batches.pop() {

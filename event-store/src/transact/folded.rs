@@ -66,7 +66,7 @@ const PAGE: i64 = 1_000;
 
 impl<D: Decider> Folded<D> {
     /// Before any event.
-    fn nothing(epoch: i32) -> Self {
+    pub(super) fn nothing(epoch: i32) -> Self {
         let (state, event_id, taken) = (D::State::default(), Uuid::nil(), Taken::default());
         Folded { state, version: 0, epoch, position: None, event_id, bytes: 0, taken }
     }

@@ -29,20 +29,37 @@ async fn appends_are_linearizable_and_partitions_only_grow_though_connections_an
     }
 }
 
-/// Breaks the append function of one database, and takes away the constraint that would tell, so that the
+/// A bug in each of the two forms of the append.
+struct Bug<F, G> {
+    append: F,
+    append_one: G,
+}
+
+/// Breaks the append functions of one database, and takes away the constraint that would tell, so that the
 /// checker is alone with it.
-async fn plant(database: &Database, bug: &impl Fn(&str) -> String, unguarded: &str) {
+async fn plant(
+    database: &Database,
+    bug: &Bug<impl Fn(&str) -> String, impl Fn(&str) -> String>,
+    unguarded: &str,
+) {
     let owner = database.connect("tests").await.unwrap();
-    let sql = "select pg_get_functiondef('shop.append'::regproc)";
-    let right: String = owner.query_one(sql, &[]).await.unwrap().get(0);
-    let wrong = bug(&right);
-    assert_ne!(right, wrong, "nothing was planted");
-    owner.batch_execute(&wrong).await.unwrap();
+    let forms: [(&str, &dyn Fn(&str) -> String); 2] =
+        [("shop.append", &bug.append), ("shop.append_one", &bug.append_one)];
+    for (name, bug) in forms {
+        let sql = format!("select pg_get_functiondef('{name}'::regproc)");
+        let right: String = owner.query_one(&sql, &[]).await.unwrap().get(0);
+        let wrong = bug(&right);
+        assert_ne!(right, wrong, "nothing was planted in {name}");
+        owner.batch_execute(&wrong).await.unwrap();
+    }
     owner.batch_execute(unguarded).await.unwrap();
 }
 
 /// What the checker says of a log with that bug.
-async fn found(bug: impl Fn(&str) -> String, unguarded: &str) -> String {
+async fn found(
+    bug: Bug<impl Fn(&str) -> String, impl Fn(&str) -> String>,
+    unguarded: &str,
+) -> String {
     for seed in seed()..seed() + HISTORIES {
         let database = fresh_database().await;
         plant(&database, &bug, unguarded).await;
@@ -57,11 +74,18 @@ async fn found(bug: impl Fn(&str) -> String, unguarded: &str) -> String {
 async fn the_checker_finds_a_version_that_is_not_checked() {
     let seen = "(select k.version from shop.event k where k.stream = s and k.command_id = c \
          and k.ordinal = 0) is not null";
-    let bug = |right: &str| {
+    let append = |right: &str| {
         right
             .replace("when x = 0 then", &format!("when x is not null then {seen} when x = 0 then"))
             .replace("first_value(x = actual) over w and", "true and")
     };
+    let append_one = |right: &str| {
+        let (from, to) =
+            (right.find("where coalesce(").unwrap(), right.find("and (_expected").unwrap());
+        let without = format!("{}where true {}", &right[..from], &right[to..]);
+        without.replace("(_expected = 0", "(false")
+    };
+    let bug = Bug { append, append_one };
     let unguarded = "alter table shop.event drop constraint event_stream_version; \
          create index on shop.event (stream, version)";
     let why = found(bug, unguarded).await;
@@ -70,7 +94,7 @@ async fn the_checker_finds_a_version_that_is_not_checked() {
 
 #[tokio::test]
 async fn the_checker_finds_offsets_that_are_taken_before_the_lock() {
-    let bug = |right: &str| {
+    let append = |right: &str| {
         let (begin, end) =
             ("  if _n > 0 then\n    select array_agg(", "limit 1) l on true;\n  end if;\n");
         let from = right.find(begin).unwrap();
@@ -79,6 +103,15 @@ async fn the_checker_finds_offsets_that_are_taken_before_the_lock() {
         let lock = "  if _n > 0 then\n    select count(*) into _good";
         without.replace(lock, &format!("{}{lock}", &right[from..to]))
     };
+    let append_one = |right: &str| {
+        let lock = "  perform from shop.log_partition";
+        let early = "  select coalesce((select e.log_offset + 1 from shop.event e where e.partition = _partition \
+             order by e.log_offset desc limit 1), 0) into _offset;\n";
+        right
+            .replace(lock, &format!("{early}{lock}"))
+            .replace("coalesce(l.log_offset + 1, 0)", "_offset")
+    };
+    let bug = Bug { append, append_one };
     let unguarded = "alter table shop.event drop constraint event_position; \
          create index on shop.event (partition, log_offset)";
     let why = found(bug, unguarded).await;
@@ -87,12 +120,19 @@ async fn the_checker_finds_offsets_that_are_taken_before_the_lock() {
 
 #[tokio::test]
 async fn the_checker_finds_a_command_that_is_not_looked_up() {
-    let bug = |right: &str| {
+    let append = |right: &str| {
         right.replace(
             "(select k.version from shop.event k where k.stream = s and k.command_id = c and k.ordinal = 0)",
             "null::bigint",
         )
     };
+    let append_one = |right: &str| {
+        let begin = "not exists (select from shop.event k";
+        let (from, end) = (right.find(begin).unwrap(), "k.ordinal = 0)");
+        let to = from + right[from..].find(end).unwrap() + end.len();
+        format!("{}true{}", &right[..from], &right[to..])
+    };
+    let bug = Bug { append, append_one };
     let why = found(bug, "drop index shop.event_command").await;
     assert!(why.contains("none of these can follow"), "{why}");
 }

@@ -106,6 +106,7 @@ pub(crate) struct InTill {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum TillCommand {
     Put { amount: u64 },
+    PutTwice { amount: u64 },
     Take { amount: u64 },
     Receipted { put: u64 },
 }
@@ -139,6 +140,7 @@ impl Decider for Till {
     fn decide(state: &InTill, command: &TillCommand) -> Result<Vec<TillEvent>, NotEnough> {
         match command {
             TillCommand::Put { amount } => Ok(vec![TillEvent::Filled { amount: *amount }]),
+            TillCommand::PutTwice { amount } => Ok(vec![TillEvent::Filled { amount: *amount }; 2]),
             TillCommand::Take { amount: 0 } => Ok(vec![]),
             TillCommand::Take { amount } if *amount > state.amount => Err(NotEnough(state.amount)),
             TillCommand::Take { amount } => Ok(vec![TillEvent::Drained { amount: *amount }]),

@@ -7,7 +7,7 @@ use edge::{AdmissionLimits, Crowd, Serving};
 use event_store::dues::DueLimits;
 use event_store::follow::FollowLimits;
 use event_store::kafka::{KafkaLimits, RelaySettings};
-use event_store::{DatabaseLimits, LogSettings, TransactLimits};
+use event_store::{DatabaseLimits, LogSettings, Pace, PaceLimits, TransactLimits};
 use sagas::checkout;
 use sagas::provider::{BreakerSettings, Timeouts};
 
@@ -160,6 +160,7 @@ impl Limits {
             kafka_wait: ms(self.follow_kafka_wait_ms),
             lock_pause: ms(self.lock_retry_ms),
             spare: s(self.lock_spare_s),
+            pace: Pace::default(),
         }
     }
 
@@ -168,6 +169,16 @@ impl Limits {
     pub fn checkout(&self, settings: checkout::Settings) -> checkout::Settings {
         let reactions = self.reactions_at_once;
         checkout::Settings { limits: self.requests(), reactions, ..settings }
+    }
+
+    #[must_use]
+    pub fn pace(&self) -> PaceLimits {
+        PaceLimits {
+            crowd: self.pace_crowd,
+            stand_back: ms(self.pace_stand_back_ms),
+            far_behind: s(self.pace_far_behind_s),
+            rest: ms(self.pace_rest_ms),
+        }
     }
 
     #[must_use]
@@ -181,6 +192,7 @@ impl Limits {
             away: ms(self.due_away_ms),
             look: ms(self.due_look_ms),
             states: self.due_states,
+            pace: Pace::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::producer::{Context, Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
 use crate::failpoint::failpoint;
-use crate::{Log, Recorded, kafka};
+use crate::{Log, Recorded, Stepped, kafka};
 use futures_util::{FutureExt, StreamExt};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -44,6 +44,8 @@ const POLL_IDLE: Duration = Duration::from_millis(250);
 const WATCH_EVERY: Duration = Duration::from_secs(3);
 /// How soon a comparison is given up that nobody waits for any more.
 const WATCH_STEP: Duration = Duration::from_secs(1);
+/// After a page of so many events it does not wait for more.
+const FULL: usize = 100;
 
 /// The heads, read now and then on the relay's own connection: for what other processes append, and to
 /// learn that the connection, and with it the lock, is lost.
@@ -129,7 +131,9 @@ impl<'a> Copy<'a> {
             self.refresh().await?;
             let turns = self.turns();
             if !turns.is_empty() {
-                self.send_pages(turns).await?;
+                let rest = self.send_pages(turns).await?;
+                // Whether it was cut short shows in a moment.
+                let _ = tokio::time::timeout(rest, stop.cancelled()).await;
                 continue;
             }
             let deliveries = self.deliveries.clone();
@@ -273,20 +277,27 @@ impl<'a> Copy<'a> {
         turns.into_iter().map(turn).collect()
     }
 
-    /// While one page is handed to the producer Postgres reads the next.
-    async fn send_pages(&mut self, turns: Vec<Turn>) -> Result<(), KafkaFailure> {
+    /// While one page is handed to the producer Postgres reads the next. Returns how long to rest then.
+    async fn send_pages(&mut self, turns: Vec<Turn>) -> Result<Duration, KafkaFailure> {
+        let began = Instant::now();
+        let (mut oldest, mut full) = (None, false);
         let reader = self.reader;
         let read = |(partition, from, limit)| reader.page(partition, from, limit);
         let mut pages = futures_util::stream::iter(turns).map(read).buffered(2);
         while let Some(page) = pages.next().await {
-            for event in page? {
+            let page = page?;
+            oldest = oldest.into_iter().chain(page.first().map(|event| event.recorded_at)).min();
+            full |= page.len() >= FULL;
+            for event in page {
                 if !self.send(&event)? {
                     break;
                 }
                 self.next[crate::append::index(event.partition)] = event.offset + 1;
             }
         }
-        Ok(())
+        let took = began.elapsed();
+        let rest = |oldest| self.settings.pace.rest(Stepped { oldest, took, full });
+        Ok(oldest.map_or(Duration::ZERO, rest))
     }
 
     /// Hands an event to the producer; false if it has no room.

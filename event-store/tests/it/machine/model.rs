@@ -82,7 +82,7 @@ impl Kept {
         if send.asked_version.is_some_and(|asked| asked != version) {
             return Answer::WrongVersion(version);
         }
-        let event = match send.command {
+        let (event, count) = match send.command {
             TillCommand::Take { amount } if amount > self.amount => {
                 return Answer::Rejected(self.amount);
             }
@@ -91,17 +91,21 @@ impl Kept {
             }
             TillCommand::Take { amount } => {
                 self.amount -= amount;
-                "till.drained"
+                ("till.drained", 1)
             }
             TillCommand::Put { amount } => {
                 self.amount += amount;
-                "till.filled"
+                ("till.filled", 1)
+            }
+            TillCommand::PutTwice { amount } => {
+                self.amount += 2 * amount;
+                ("till.filled", 2)
             }
         };
-        let events = vec![event.to_owned()];
-        self.stream.append(version, &[(send.command_id, 1)]);
+        let events = vec![event.to_owned(); count];
+        self.stream.append(version, &[(send.command_id, count as i64)]);
         self.receipts.insert(send.command_id, (send.fingerprint(), events.clone()));
-        Answer::Done { version: version + 1, events }
+        Answer::Done { version: version + count as i64, events }
     }
 }
 
@@ -144,6 +148,7 @@ impl ReferenceStateMachine for Machine {
         );
         let command = prop_oneof![
             (1..=3_u64).prop_map(|amount| TillCommand::Put { amount }),
+            (1..=3_u64).prop_map(|amount| TillCommand::PutTwice { amount }),
             (0..=6_u64).prop_map(|amount| TillCommand::Take { amount }),
         ];
         let send = (number(), command, proptest::option::weighted(0.2, beside()));

@@ -37,6 +37,7 @@ fn the_defaults_of_the_keys_are_those_of_the_libraries() {
     same(limits.database(), DatabaseLimits::default());
     same(limits.kafka(), KafkaLimits::default());
     same(limits.follow(), FollowLimits::default());
+    same(limits.pace(), PaceLimits::default());
     same(limits.requests(), DueLimits::default());
     same(limits.checkout(checkout::Settings::default()), checkout::Settings::default());
     same(limits.provider_timeouts(), Timeouts::default());
@@ -66,7 +67,7 @@ fn handed(limits: &Limits) -> String {
     let inside = (limits.of_commands(), limits.of_queries(), limits.min_position_wait());
     let log = (limits.transact(), limits.log(log()), limits.database(), limits.watch_answer());
     let kafka = (limits.relay(relay()), limits.kafka());
-    let follow = (limits.follow(), limits.prices(), limits.switch());
+    let follow = (limits.follow(), limits.pace(), limits.prices(), limits.switch());
     let checkout = limits.checkout(checkout::Settings::default());
     let payment = (limits.calls(), limits.provider_timeouts(), limits.breaker());
     format!("{:#?}", (serving, request, inside, log, kafka, follow, checkout, payment))

@@ -1,0 +1,136 @@
+//! How long what follows the log rests between two steps. What comes together costs less than what comes one
+//! by one: an event that is old already may wait a little longer for the next ones, and while callers wait for
+//! answers, what nobody waits for stands back.
+
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The pace of one process; clones are one. The default never rests.
+#[derive(Clone, Default)]
+pub struct Pace(Option<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    now: fn() -> DateTime<Utc>,
+    waiting: Arc<AtomicUsize>,
+    limits: PaceLimits,
+}
+
+/// Bounds of a [`Pace`].
+#[derive(Clone, Debug)]
+pub struct PaceLimits {
+    /// So many callers wait at once only if more is asked for than is answered at leisure.
+    pub crowd: usize,
+    /// Beside a crowd a worker works a tenth of the time, and rests no longer than this at once,
+    pub stand_back: Duration,
+    /// but not when it is so far behind: then it has its share, and the door lets in fewer.
+    pub far_behind: Duration,
+    /// Without a crowd it rests for a fraction of what its events have waited already, and no longer than this.
+    pub rest: Duration,
+}
+
+impl Default for PaceLimits {
+    fn default() -> Self {
+        PaceLimits {
+            crowd: 4,
+            stand_back: Duration::from_millis(500),
+            far_behind: Duration::from_secs(30),
+            rest: Duration::from_millis(50),
+        }
+    }
+}
+
+/// Of what is worked off one step after another.
+#[derive(Clone, Copy, Debug)]
+pub struct Stepped {
+    /// When the log took the oldest event of the step.
+    pub oldest: DateTime<Utc>,
+    pub took: Duration,
+    /// Whether there was as much as a step takes: then more waits already.
+    pub full: bool,
+}
+
+/// So much longer than its step took a worker rests beside a crowd.
+const STANDS_BACK: u32 = 9;
+/// The part of the age of what it did that it rests without one.
+const OF_AGE: u32 = 4;
+
+impl Pace {
+    /// `waiting` counts the callers that wait for an answer.
+    #[must_use]
+    pub fn new(now: fn() -> DateTime<Utc>, waiting: Arc<AtomicUsize>, limits: PaceLimits) -> Self {
+        Pace(Some(Inner { now, waiting, limits }))
+    }
+
+    #[must_use]
+    pub fn rest(&self, step: Stepped) -> Duration {
+        let Some(Inner { now, waiting, limits }) = &self.0 else { return Duration::ZERO };
+        // Clocks of two machines may differ; then it is shorter or longer within its bounds.
+        let age = (now() - step.oldest).to_std().unwrap_or_default();
+        let crowded = waiting.load(Ordering::Relaxed) >= limits.crowd && age < limits.far_behind;
+        let rest = if crowded {
+            (step.took * STANDS_BACK).min(limits.stand_back)
+        } else if step.full {
+            Duration::ZERO
+        } else {
+            (age / OF_AGE).min(limits.rest)
+        };
+        metrics::histogram!("daybook_rest_seconds").record(rest.as_secs_f64());
+        rest
+    }
+}
+
+impl std::fmt::Debug for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let waiting = self.0.as_ref().map(|inner| inner.waiting.load(Ordering::Relaxed));
+        f.debug_struct("Pace").field("waiting", &waiting).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + Duration::from_secs(12 * 60 * 60)
+    }
+
+    fn step(age_ms: u64, took_ms: u64, full: bool) -> Stepped {
+        let oldest = noon() - Duration::from_millis(age_ms);
+        Stepped { oldest, took: Duration::from_millis(took_ms), full }
+    }
+
+    fn pace(waiting: usize) -> Pace {
+        Pace::new(noon, Arc::new(AtomicUsize::new(waiting)), PaceLimits::default())
+    }
+
+    #[test]
+    fn a_fresh_event_is_followed_at_once_and_an_old_one_with_others() {
+        let calm = pace(3);
+        assert_eq!(calm.rest(step(0, 3, false)), Duration::ZERO);
+        assert_eq!(calm.rest(step(8, 3, false)), Duration::from_millis(2));
+        assert_eq!(calm.rest(step(60_000, 3, false)), Duration::from_millis(50));
+        assert_eq!(calm.rest(step(60_000, 3, true)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_crowd_comes_first_until_what_follows_is_far_behind() {
+        let crowded = pace(4);
+        assert_eq!(crowded.rest(step(0, 3, false)), Duration::from_millis(27));
+        assert_eq!(crowded.rest(step(29_000, 100, true)), Duration::from_millis(500));
+        assert_eq!(crowded.rest(step(30_000, 100, true)), Duration::ZERO);
+    }
+
+    #[test]
+    fn another_machines_clock_may_be_ahead() {
+        let ahead = Stepped { oldest: noon() + Duration::from_secs(5), ..step(0, 3, false) };
+        assert_eq!(pace(0).rest(ahead), Duration::ZERO);
+    }
+
+    #[test]
+    fn without_a_clock_nothing_rests() {
+        assert_eq!(Pace::default().rest(step(60_000, 100, false)), Duration::ZERO);
+    }
+}
