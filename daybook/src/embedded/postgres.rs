@@ -213,6 +213,8 @@ impl Cluster {
         set("checkpoint_timeout=15min");
         // Dues come and go: what is dead of them is looked at until it is vacuumed.
         set("autovacuum_naptime=10s");
+        // A young table is analysed at every nap. Its rows are looked up by keys, which a tenth of the sample tells.
+        set("default_statistics_target=10");
         // Its statements are many and short; compiling them costs more than it saves.
         set("jit=off");
         if !self.settings.durable {
