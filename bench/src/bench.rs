@@ -2,7 +2,7 @@
 
 use crate::report::Section;
 use crate::servers::Servers;
-use crate::{append, cold, growth, hot, idle, overload, read, rebuild, relay, shop};
+use crate::{append, cold, growth, hot, idle, overload, peak, read, rebuild, relay, settled, shop};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -30,6 +30,10 @@ pub enum Name {
     Rebuild,
     /// The binary itself: start, memory, and orders on their way to confirmed
     Shop,
+    /// Orders accepted over HTTP, beside pgbench; what follows them is done afterwards
+    Peak,
+    /// Orders as fast as they settle, and what each costs
+    Settled,
     /// Twice the load that can be served, for MINUTES (1)
     Overload,
 }
@@ -52,6 +56,8 @@ impl Name {
             Name::Relay => relay::run(bench).await,
             Name::Rebuild => rebuild::run(bench).await,
             Name::Shop => shop::run(bench).await,
+            Name::Peak => peak::run(bench).await,
+            Name::Settled => settled::run(bench).await,
             Name::Overload => overload::run(bench).await,
         }
     }

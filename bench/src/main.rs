@@ -6,7 +6,9 @@
 
 mod append;
 mod bench;
+mod caller;
 mod cold;
+mod cpu;
 mod docs;
 mod fill;
 mod growth;
@@ -16,6 +18,7 @@ mod limits;
 mod load;
 mod machine;
 mod overload;
+mod peak;
 mod peers;
 mod plot;
 mod read;
@@ -23,6 +26,7 @@ mod rebuild;
 mod relay;
 mod report;
 mod servers;
+mod settled;
 mod shop;
 
 use anyhow::{Result, bail};

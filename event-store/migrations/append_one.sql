@@ -32,5 +32,13 @@ begin
   return _offset;
 end $f$;
 
-revoke all on function {service}.append_one from public;
-grant execute on function {service}.append_one to {service}_service;
+-- Returns when the append that is under way in a partition has ended: what is read then is not about to be outdated.
+create function {service}.turn(_partition int) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp as $f$
+begin
+  perform from {service}.log_partition p where p.partition = _partition for no key update;
+end $f$;
+
+revoke all on function {service}.append_one, {service}.turn from public;
+grant execute on function {service}.append_one, {service}.turn to {service}_service;

@@ -54,7 +54,9 @@ pub struct Stepped {
 
 /// So much longer than its step took a worker rests beside a crowd.
 const STANDS_BACK: u32 = 9;
-/// The part of the age of what it did that it rests without one.
+/// Without one it does not rest while what it does is as fresh as this: nothing waits for it to be idle,
+const FRESH: Duration = Duration::from_millis(25);
+/// and then for a part of what its events are older.
 const OF_AGE: u32 = 4;
 
 impl Pace {
@@ -75,7 +77,7 @@ impl Pace {
         } else if step.full {
             Duration::ZERO
         } else {
-            (age / OF_AGE).min(limits.rest)
+            (age.saturating_sub(FRESH) / OF_AGE).min(limits.rest)
         };
         metrics::histogram!("daybook_rest_seconds").record(rest.as_secs_f64());
         rest
@@ -110,7 +112,8 @@ mod tests {
     fn a_fresh_event_is_followed_at_once_and_an_old_one_with_others() {
         let calm = pace(3);
         assert_eq!(calm.rest(step(0, 3, false)), Duration::ZERO);
-        assert_eq!(calm.rest(step(8, 3, false)), Duration::from_millis(2));
+        assert_eq!(calm.rest(step(25, 3, false)), Duration::ZERO);
+        assert_eq!(calm.rest(step(33, 3, false)), Duration::from_millis(2));
         assert_eq!(calm.rest(step(60_000, 3, false)), Duration::from_millis(50));
         assert_eq!(calm.rest(step(60_000, 3, true)), Duration::ZERO);
     }

@@ -13,6 +13,7 @@ pub(crate) struct Sql {
     stream: String,
     snapshot: String,
     command: String,
+    turn: String,
     pub(crate) heads: String,
     pub(crate) epochs: String,
 }
@@ -38,6 +39,7 @@ impl Sql {
                 "select version, metadata ->> 'fingerprint' from {service}.event \
                  where stream = $1 and command_id = $2 and ordinal = 0"
             ),
+            turn: format!("select {service}.turn($1)"),
             heads: format!(
                 "select coalesce((select e.log_offset + 1 from {service}.event e \
                    where e.partition = p.partition order by e.log_offset desc limit 1), 0) \
@@ -134,6 +136,30 @@ impl Log {
             let (rows, epochs) = self.rows(&client, &page, &epochs, sought).await?;
             let state = rows.first().map(|row| row.try_get("snapshot_state")).transpose()?;
             Ok((state.flatten(), self.all_recorded(&rows, &epochs)?))
+        };
+        give_back(timeout(self.0.call_timeout, reading).await, client)
+    }
+
+    /// The same once the append that is under way in its partition has ended, if there is one.
+    pub(crate) async fn read_stream_in_turn(
+        &self,
+        stream: &str,
+        after_version: i64,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let client = self.0.readers.get().await?;
+        let partition = self.partition_of(stream);
+        let page: &[&(dyn ToSql + Sync)] = &[&stream, &after_version, &limit];
+        let reading = async {
+            let turn = client.prepare_cached(&self.0.sql.turn).await?;
+            // In one round trip, one after the other.
+            let of_partition: &[&(dyn ToSql + Sync)] = &[&partition];
+            let (turned, page) = futures_util::join!(
+                client.execute(&turn, of_partition),
+                self.read(&client, &self.0.sql.stream, page)
+            );
+            turned?;
+            page
         };
         give_back(timeout(self.0.call_timeout, reading).await, client)
     }

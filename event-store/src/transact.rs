@@ -107,7 +107,7 @@ impl Default for TransactLimits {
             stream_queue: 5_000,
             queue: 20_000,
             chain: 256,
-            conflicts: 20,
+            conflicts: 50,
             snapshot_events: 1_000,
             snapshot_bytes: 4 << 20,
             snapshot_queue: 8,

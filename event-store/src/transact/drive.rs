@@ -87,18 +87,25 @@ impl<D: Decider> Inner<D> {
         }
         let mut batches = vec![Distinct::of(taken)];
         let mut conflicts = 0;
+        let mut kept: Option<Folded<D>> = None;
         while let Some(batch) = batches.pop() {
             let of_now = |folded: &Folded<D>| folded.epoch == self.log.epoch_of(stream);
-            let folded = match cached.take().filter(of_now) {
-                Some(folded) => folded,
-                None => match self.load(stream).await {
-                    Ok(folded) => folded,
-                    Err(error) => {
-                        fail_all(batch, &unreadable(error));
-                        continue;
-                    }
-                },
+            let folded = match (cached.take().filter(of_now), kept.take().filter(of_now)) {
+                (Some(folded), _) => Ok(folded),
+                (None, Some(behind)) => self.catch_up(stream, behind).await,
+                (None, None) => self.load(stream).await,
             };
+            let mut folded = match folded {
+                Ok(folded) => folded,
+                Err(error) => {
+                    fail_all(batch, &unreadable(error));
+                    continue;
+                }
+            };
+            if conflicts > 0 {
+                folded.contended = CONTENDED;
+            }
+            kept = (folded.contended > 0).then(|| folded.clone());
             let (epoch, before) = (folded.epoch, (folded.version, folded.position.clone()));
             let (chain, decided, mut after) = decide(stream, folded, &batch);
             match self.log.append_in(Some(epoch), chain).await {
@@ -109,6 +116,8 @@ impl<D: Decider> Inner<D> {
                     let again = answered.flat_map(|(distinct, answer)| distinct.answer(answer));
                     batches.extend(Distinct::some_of(again));
                     after.position = last;
+                    after.contended = after.contended.saturating_sub(1);
+                    kept = None;
                     if let Some(snapshots) = &self.snapshots {
                         snapshots.offer(stream, &mut after);
                     }
@@ -125,7 +134,7 @@ impl<D: Decider> Inner<D> {
                     if conflicts > self.limits.conflicts {
                         fail_all(again, &TransactError::Busy);
                     } else if !again.is_empty() {
-                        pause(conflicts, stream).await;
+                        pause(conflicts / FAIR, stream).await;
                         batches.push(again);
                     }
                 }
@@ -221,6 +230,12 @@ fn fail_all<D: Decider>(batch: Vec<Distinct<D>>, error: &TransactError<D::Reject
         distinct.fail(error);
     }
 }
+
+/// Chains after a conflict for which a state is kept that costs a copy: whoever meets the next conflict goes on from
+/// there, and would fall ever further behind if it folded the stream again.
+const CONTENDED: u8 = 32;
+/// Conflicts after which the next try comes at once: it has waited for its turn.
+const FAIR: u32 = 16;
 
 /// Grows with each conflict, and differs between the processes that fight for a stream.
 async fn pause(conflicts: u32, stream: &str) {

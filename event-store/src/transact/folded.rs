@@ -20,6 +20,8 @@ pub(super) struct Folded<D: Decider> {
     /// An upper bound of what the state holds: its last snapshot, and the payloads folded since.
     pub(super) bytes: usize,
     pub(super) taken: Taken,
+    /// For so many more chains a state is kept to go on from: another process appends to the stream too.
+    pub(super) contended: u8,
 }
 
 impl<D: Decider> Clone for Folded<D> {
@@ -32,6 +34,7 @@ impl<D: Decider> Clone for Folded<D> {
             event_id: self.event_id,
             bytes: self.bytes,
             taken: self.taken,
+            contended: self.contended,
         }
     }
 }
@@ -68,7 +71,7 @@ impl<D: Decider> Folded<D> {
     /// Before any event.
     pub(super) fn nothing(epoch: i32) -> Self {
         let (state, event_id, taken) = (D::State::default(), Uuid::nil(), Taken::default());
-        Folded { state, version: 0, epoch, position: None, event_id, bytes: 0, taken }
+        Folded { state, version: 0, epoch, position: None, event_id, bytes: 0, taken, contended: 0 }
     }
 
     fn fold(&mut self, recorded: &Recorded) -> Result<(), StoreError> {
@@ -93,10 +96,30 @@ impl<D: Decider> Inner<D> {
     /// Folds a stream from the log, from its snapshot on if there is one.
     pub(super) async fn load(&self, stream: &str) -> Result<Folded<D>, StoreError> {
         let mut folded = Folded::<D>::nothing(self.log.epoch_of(stream));
-        let mut page = match &self.snapshots {
+        let page = match &self.snapshots {
             Some(snapshots) => snapshots.begin(&self.log, stream, &mut folded, PAGE).await?,
             None => self.log.read_stream(stream, 0, PAGE).await?,
         };
+        self.fold_on(stream, folded, page).await
+    }
+
+    /// Goes on from a state that others have appended to, when what they are just appending is there too: it would
+    /// else be outdated before it is used.
+    pub(super) async fn catch_up(
+        &self,
+        stream: &str,
+        folded: Folded<D>,
+    ) -> Result<Folded<D>, StoreError> {
+        let page = self.log.read_stream_in_turn(stream, folded.version, PAGE).await?;
+        self.fold_on(stream, folded, page).await
+    }
+
+    async fn fold_on(
+        &self,
+        stream: &str,
+        mut folded: Folded<D>,
+        mut page: Vec<Recorded>,
+    ) -> Result<Folded<D>, StoreError> {
         let mut events = 0;
         loop {
             page.iter().try_for_each(|recorded| folded.fold(recorded))?;

@@ -26,7 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     bound(
         "conflicts",
-        "20",
+        "50",
         "NUMBER",
         "How often a command is decided again after another process was faster",
         "daybook_transact_conflicts_total",

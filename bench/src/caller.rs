@@ -1,0 +1,45 @@
+//! A caller over one HTTP/1.1 connection that costs the load generator as little as can be: it shares the machine
+//! with what it measures.
+
+use anyhow::{Context, Result};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+pub struct Caller {
+    address: String,
+    connection: SendRequest<Full<Bytes>>,
+}
+
+/// What a caller looks at of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+}
+
+impl Caller {
+    pub async fn connect(url: &str) -> Result<Self> {
+        let address = url.strip_prefix("http://").context("http only")?.to_owned();
+        let stream = TcpStream::connect(&address).await?;
+        stream.set_nodelay(true)?;
+        let (connection, driver) = handshake(TokioIo::new(stream)).await?;
+        // It ends with the connection.
+        tokio::spawn(driver);
+        Ok(Caller { address, connection })
+    }
+
+    pub async fn post(&mut self, path: &str, body: String) -> Result<Answer> {
+        let request = Request::post(path)
+            .header("host", &self.address)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        self.connection.ready().await?;
+        let answer = self.connection.send_request(request).await?;
+        let status = answer.status();
+        answer.into_body().collect().await?;
+        Ok(Answer { status })
+    }
+}

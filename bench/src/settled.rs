@@ -1,0 +1,130 @@
+//! Orders as fast as they settle: so many are under way, and the next is placed when one is confirmed. What each
+//! costs is told too: processor time of each kind of process, and commits.
+
+use crate::bench::Bench;
+use crate::caller::Caller;
+use crate::cpu::Cpu;
+use crate::report::{Figure, Unit};
+use crate::shop::{self, Daybook};
+use anyhow::{Context, Result, ensure};
+use event_store::{Database, Log, LogSettings};
+use hyper::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval};
+
+/// Orders under way at once.
+const WINDOW: usize = 2_048;
+const CALLERS: usize = 32;
+
+pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
+    let data = bench.servers.folder("settled");
+    let (daybook, _) = Daybook::start(&data, &[]).await?;
+    shop::prepare(&daybook).await?;
+    let database = shop::database(&data)?;
+    let (warm, time) = bench.pace.pick((15, 60), (2, 5));
+    let (a, b) = load(&daybook, &database, [warm, time].map(Duration::from_secs)).await?;
+    let orders = (b.confirmed - a.confirmed) as f64;
+    let rate = orders / (b.at - a.at).as_secs_f64();
+    let name = format!("orders settled, {WINDOW} under way");
+    bench.section.add(Figure::new(name, Unit::PerSecond, vec![rate]).at_least(500.0));
+    for (name, ms) in b.cpu.since(&a.cpu, orders) {
+        let name = format!("processor time for each order, {name}");
+        bench.section.add(Figure::new(name, Unit::Ms, vec![ms]));
+    }
+    let commits = (b.commits - a.commits) as f64 / orders;
+    bench.section.add(Figure::new(
+        "transactions for each order, reads included",
+        Unit::Times,
+        vec![commits],
+    ));
+    daybook.stop().await
+}
+
+/// How far it is at a moment.
+struct Mark {
+    confirmed: usize,
+    at: Instant,
+    cpu: Cpu,
+    commits: i64,
+}
+
+/// Places orders, and marks the end of the warm-up and of the time that counts.
+async fn load(
+    daybook: &Daybook,
+    database: &Database,
+    [warm, time]: [Duration; 2],
+) -> Result<(Mark, Mark)> {
+    let client = database.connect("bench").await?;
+    let log = Log::open(LogSettings::new("orders", 8, database.clone())).await?;
+    let room = Arc::new(Semaphore::new(WINDOW));
+    let began = Instant::now();
+    let until = began + warm + time;
+    let mut placing = JoinSet::new();
+    for caller in 0..CALLERS {
+        let connection = Caller::connect(&daybook.url).await?;
+        placing.spawn(place(connection, caller, room.clone(), until));
+    }
+    let mut next = vec![0_i64; 8];
+    let (mut confirmed, mut first) = (0, None);
+    let mut look = interval(Duration::from_millis(50));
+    let last = loop {
+        look.tick().await;
+        let new = confirmations(&log, &mut next).await?;
+        confirmed += new;
+        room.add_permits(new);
+        let mark = async |at| {
+            let commits = "select sum(xact_commit)::int8 from pg_stat_database";
+            let commits = client.query_one(commits, &[]).await?.get(0);
+            Ok::<_, anyhow::Error>(Mark { confirmed, at, cpu: Cpu::now()?, commits })
+        };
+        let now = Instant::now();
+        if first.is_none() && now >= began + warm {
+            first = Some(mark(now).await?);
+        }
+        if now >= until {
+            break mark(now).await?;
+        }
+    };
+    // Nobody waits for room any more.
+    room.add_permits(CALLERS);
+    while let Some(placed) = placing.join_next().await {
+        placed??;
+    }
+    log.close().await;
+    Ok((first.context("the warm-up never ended")?, last))
+}
+
+async fn place(
+    mut connection: Caller,
+    caller: usize,
+    room: Arc<Semaphore>,
+    until: Instant,
+) -> Result<()> {
+    let mut i = caller;
+    while Instant::now() < until {
+        room.acquire().await?.forget();
+        let answer = connection.post("/v1/orders", shop::order(i, 1)).await?;
+        if answer.status != StatusCode::CREATED {
+            ensure!(answer.status == StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+            room.add_permits(1);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        i += CALLERS;
+    }
+    Ok(())
+}
+
+/// How many orders were confirmed since the last look.
+async fn confirmations(log: &Log, next: &mut [i64]) -> Result<usize> {
+    let mut new = 0;
+    for (partition, next) in (0..).zip(next.iter_mut()) {
+        for event in log.read_partition(partition, *next, 10_000).await? {
+            *next = event.offset + 1;
+            new += usize::from(event.event_type == "order.confirmed");
+        }
+    }
+    Ok(new)
+}
