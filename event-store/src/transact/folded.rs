@@ -104,14 +104,19 @@ impl<D: Decider> Inner<D> {
     }
 
     /// Goes on from a state that others have appended to, when what they are just appending is there too: it would
-    /// else be outdated before it is used.
+    /// else be outdated before it is used. Where the log no longer holds what the state was folded to, it begins anew.
     pub(super) async fn catch_up(
         &self,
         stream: &str,
         folded: Folded<D>,
     ) -> Result<Folded<D>, StoreError> {
-        let page = self.log.read_stream_in_turn(stream, folded.version, PAGE).await?;
-        self.fold_on(stream, folded, page).await
+        let before = folded.version - 1;
+        let mut page = self.log.read_stream_in_turn(stream, before, PAGE + 1).await?.into_iter();
+        let last = page.next();
+        if !last.is_some_and(|e| (e.version, e.event_id) == (folded.version, folded.event_id)) {
+            return self.load(stream).await;
+        }
+        self.fold_on(stream, folded, page.collect()).await
     }
 
     async fn fold_on(

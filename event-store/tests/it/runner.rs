@@ -1,9 +1,11 @@
 use crate::kafka::fill;
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, lose_the_tail, open};
-use event_store::follow::{Feed, Follower, Runner, Transport};
+use event_store::follow::{Feed, FollowLimits, Follower, Runner, Transport};
+use event_store::{Pace, PaceLimits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +149,25 @@ async fn a_follower_that_hangs_is_seen_to_from_the_outside() {
     held.rollback().await.unwrap();
     all_posted_once(&read, &log).await;
     eventually("it moves again", async || runner.progress()[0].still < second).await;
+    stop.cancel();
+    runner.wait().await;
+}
+
+#[tokio::test]
+async fn what_stands_back_for_callers_who_never_stop_is_posted_all_the_same() {
+    let database = fresh_database().await;
+    let (log, read) = (open(&database).await, read_side(&database).await);
+    let stop = CancellationToken::new();
+    // Beside such a crowd it rests after each step.
+    let crowd = Arc::new(AtomicUsize::new(1_000));
+    let pace = Pace::new(chrono::Utc::now, crowd, PaceLimits::default());
+    let limits = FollowLimits { pace, ..FollowLimits::default() };
+    let runner = Runner::limited(vec![Feed::new(log.clone())], stop.clone(), limits);
+    runner.follow(&posting("here"), 0, &read);
+    for round in 0..5 {
+        fill(&log, round * 100..round * 100 + 50).await;
+        all_posted_once(&read, &log).await;
+    }
     stop.cancel();
     runner.wait().await;
 }

@@ -137,6 +137,11 @@ impl Decider for Till {
     type Event = TillEvent;
     type Rejection = NotEnough;
 
+    /// Often it is not: then the append has to say so.
+    fn begins(command: &TillCommand) -> bool {
+        matches!(command, TillCommand::PutTwice { .. })
+    }
+
     fn decide(state: &InTill, command: &TillCommand) -> Result<Vec<TillEvent>, NotEnough> {
         match command {
             TillCommand::Put { amount } => Ok(vec![TillEvent::Filled { amount: *amount }]),

@@ -196,3 +196,19 @@ async fn nothing_is_decided_on_a_state_whose_events_were_lost_in_a_failover() {
     let Err(TransactError::Rejected { rejection, .. }) = take else { panic!("{take:?}") };
     assert_eq!(rejection, NotEnough(2));
 }
+
+#[tokio::test]
+async fn a_command_that_usually_begins_a_stream_is_decided_on_what_is_there() {
+    let database = fresh_database().await;
+    let put = async |log: &Log, command| {
+        let put = TillCommand::PutTwice { amount: 1 };
+        till(log).transact("till-1", put, envelope(id(command))).await.unwrap()
+    };
+    // Each by a process that knows nothing of the stream.
+    let first = put(&open(&database).await, 1).await;
+    assert_eq!((first.version, first.events.len()), (2, 2));
+    assert_eq!(put(&open(&database).await, 2).await.version, 4);
+    assert_eq!(put(&open(&database).await, 1).await, first, "it is in the log already");
+    let (state, version) = till(&open(&database).await).state("till-1").await.unwrap();
+    assert_eq!((state.amount, version), (4, 4));
+}
