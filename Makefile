@@ -1,11 +1,11 @@
 # Every target sets up what it needs. On a bare Debian with Rust, git and make nothing else is asked for.
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test torture fuzz lint fmt bench clean
+.PHONY: help setup up demo test torture fuzz lint fmt bench bench-compare clean
 
 help: ## this list
 	@echo "Daybook: orders, stock and money as one append-only log"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## install what this machine misses (Debian packages, Kafka's jars); says what, asks nothing
 	@scripts/setup run
@@ -55,6 +55,10 @@ bench: setup ## the figures beside its peers', into docs/benchmarks.md; short: m
 	@scripts/setup bench
 	cargo build --release --locked -p daybook
 	cargo run --release --locked --manifest-path bench/Cargo.toml -- $(if $(QUICK),--quick) $(ARGS)
+
+bench-compare: setup ## is B slower than A? make bench-compare A=main B=my-branch ARGS="append hot" ROUNDS=3; how it judges: scripts/bench-compare --help
+	@$(if $(and $(A),$(B)),,echo 'make bench-compare A=<revision before> B=<revision after>; more: scripts/bench-compare --help' >&2; exit 2)
+	@scripts/bench-compare $(A) $(B) --rounds $(or $(ROUNDS),3) $(if $(QUICK),--quick) $(ARGS)
 
 clean: ## delete what was built and the test servers; .daybook, your data, stays
 	@scripts/test-servers stop
