@@ -113,7 +113,7 @@ impl<D: Decider> Inner<D> {
         let before = folded.version - 1;
         let mut page = self.log.read_stream_in_turn(stream, before, PAGE + 1).await?.into_iter();
         let last = page.next();
-        if !last.is_some_and(|e| (e.version, e.event_id) == (folded.version, folded.event_id)) {
+        if last.is_none_or(|e| (e.version, e.event_id) != (folded.version, folded.event_id)) {
             return self.load(stream).await;
         }
         self.fold_on(stream, folded, page.collect()).await

@@ -43,13 +43,15 @@ async fn plant(
     unguarded: &str,
 ) {
     let owner = database.connect("tests").await.unwrap();
-    let forms: [(&str, &dyn Fn(&str) -> String); 2] =
-        [("shop.append", &bug.append), ("shop.append_one", &bug.append_one)];
-    for (name, bug) in forms {
+    let right = async |name: &str| -> String {
         let sql = format!("select pg_get_functiondef('{name}'::regproc)");
-        let right: String = owner.query_one(&sql, &[]).await.unwrap().get(0);
-        let wrong = bug(&right);
-        assert_ne!(right, wrong, "nothing was planted in {name}");
+        owner.query_one(&sql, &[]).await.unwrap().get(0)
+    };
+    let (append, append_one) = (right("shop.append").await, right("shop.append_one").await);
+    for (right, wrong) in
+        [(&append, (bug.append)(&append)), (&append_one, (bug.append_one)(&append_one))]
+    {
+        assert_ne!(*right, wrong, "nothing was planted");
         owner.batch_execute(&wrong).await.unwrap();
     }
     owner.batch_execute(unguarded).await.unwrap();
