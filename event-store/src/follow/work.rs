@@ -80,6 +80,10 @@ impl Work {
         let failures = metrics::counter!("daybook_follower_failures_total", "follower" => name);
         while !self.stop.is_cancelled() {
             let ask_at = self.arrange().await;
+            if self.stop.is_cancelled() {
+                // Asking may have taken its time, and what has come since is for whoever follows next.
+                break;
+            }
             let began = Instant::now();
             let step = self.worker.try_step().await;
             let full = step.posted >= FULL;
