@@ -1,7 +1,7 @@
 //! A caller over one HTTP/1.1 connection that costs the load generator as little as can be: it shares the machine
 //! with what it measures.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -12,12 +12,6 @@ use tokio::net::TcpStream;
 pub struct Caller {
     address: String,
     connection: SendRequest<Full<Bytes>>,
-}
-
-/// What a caller looks at of an answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer {
-    pub status: StatusCode,
 }
 
 impl Caller {
@@ -31,15 +25,18 @@ impl Caller {
         Ok(Caller { address, connection })
     }
 
-    pub async fn post(&mut self, path: &str, body: String) -> Result<Answer> {
-        let request = Request::post(path)
+    /// Places an order; false if it was refused with 503, as too many.
+    pub async fn place(&mut self, order: String) -> Result<bool> {
+        let request = Request::post("/v1/orders")
             .header("host", &self.address)
             .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))?;
+            .body(Full::new(Bytes::from(order)))?;
         self.connection.ready().await?;
         let answer = self.connection.send_request(request).await?;
         let status = answer.status();
         answer.into_body().collect().await?;
-        Ok(Answer { status })
+        let accepted = status == StatusCode::CREATED;
+        ensure!(accepted || status == StatusCode::SERVICE_UNAVAILABLE, "an order got {status}");
+        Ok(accepted)
     }
 }

@@ -5,8 +5,7 @@ use crate::report::{Figure, Section, Unit};
 use crate::shop::{self, Daybook};
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
-use reqwest::StatusCode;
-use serde_json::{Value, json};
+use reqwest::{Response, StatusCode};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
@@ -38,9 +37,9 @@ fn calm(pace: Pace) -> Duration {
     Duration::from_secs(pace.pick(15, 2))
 }
 
-fn order(i: usize) -> Value {
-    let line = json!({"sku": format!("SKU{}", i * 7 % shop::SKUS), "quantity": 1});
-    json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line]})
+async fn place(http: reqwest::Client, url: String, i: usize) -> reqwest::Result<Response> {
+    let order = shop::order(i, 1);
+    http.post(url).header("content-type", "application/json").body(order).send().await
 }
 
 async fn peak(daybook: &Daybook, time: Duration) -> Result<f64> {
@@ -52,7 +51,7 @@ async fn peak(daybook: &Daybook, time: Duration) -> Result<f64> {
             let mut accepted = 0_u32;
             let mut i = caller;
             while Instant::now() < until {
-                let status = http.post(&url).json(&order(i)).send().await?.status();
+                let status = place(http.clone(), url.clone(), i).await?.status();
                 accepted += u32::from(status == StatusCode::CREATED);
                 i += CALLERS;
             }
@@ -119,7 +118,7 @@ async fn open_loop(daybook: &Daybook, per_second: f64, time: Duration) -> Result
             () = sleep_until(due), if sent < count => {
                 let (http, url) = (daybook.http.clone(), format!("{}/v1/orders", daybook.url));
                 under_way.spawn(async move {
-                    let answer = http.post(&url).json(&order(sent)).send().await;
+                    let answer = place(http, url, sent).await;
                     let kind = answer.map(|it| (it.status(), it.headers().contains_key("retry-after")));
                     (due.elapsed(), kind)
                 });

@@ -43,7 +43,7 @@ pub fn version() -> String {
 /// Its `install.sh` is told by the environment which server to use.
 async fn install(database: &Database) -> Result<()> {
     let script = Path::new(PACKAGE).join("database/install.sh");
-    ensure!(script.exists(), "{} is missing: scripts/setup bench", script.display());
+    ensure!(script.exists(), "message-db is missing in .tools: scripts/setup bench");
     let login = Login::to(database)?;
     let output = Command::new("bash")
         .arg(&script)

@@ -117,7 +117,6 @@ impl<D: Decider> Inner<D> {
                     batches.extend(Distinct::some_of(again));
                     after.position = last;
                     after.contended = after.contended.saturating_sub(1);
-                    kept = None;
                     if let Some(snapshots) = &self.snapshots {
                         snapshots.offer(stream, &mut after);
                     }

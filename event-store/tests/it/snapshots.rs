@@ -1,10 +1,10 @@
 //! Snapshots of folded states cost or save time, and change nothing else.
 
 use crate::support::{
-    InTill, NotEnough, Till, TillCommand, envelope, eventually, fresh_database, id, lose_the_tail,
-    open, settings,
+    InTill, Till, TillCommand, envelope, eventually, fresh_database, id, lose_the_tail, open,
+    settings, took_one,
 };
-use event_store::{Database, Log, TransactError, TransactLimits, Transactor};
+use event_store::{Database, Log, TransactLimits, Transactor};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -267,21 +267,11 @@ async fn whatever_becomes_of_the_snapshots_a_hot_stream_of_two_processes_is_deci
     let mut takers = tokio::task::JoinSet::new();
     for taker in 0..120_u128 {
         let till = tills[usize::try_from(taker % 2).unwrap()].clone();
-        takers.spawn(async move {
-            loop {
-                let take = TillCommand::Take { amount: 1 };
-                match till.transact("till-1", take, envelope(id(1_000 + taker))).await {
-                    Err(TransactError::Busy) => {}
-                    Ok(_) => return 1,
-                    Err(TransactError::Rejected { rejection: NotEnough(0), .. }) => return 0,
-                    Err(other) => panic!("{other:?}"),
-                }
-            }
-        });
+        takers.spawn(async move { took_one(&till, taker).await });
     }
     let mut taken = 0;
     while let Some(ended) = takers.join_next().await {
-        taken += ended.unwrap();
+        taken += i32::from(ended.unwrap());
         let spoil = match taken % 3 {
             0 => "delete from shop_read.snapshot",
             1 => "update shop_read.snapshot set state = 'garbage'",

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use decider::{Decider, Due, Event, Owes, Snapshot};
-use event_store::{Database, Envelope, Log, LogSettings, Metadata, migrate};
+use event_store::{
+    Database, Envelope, Log, LogSettings, Metadata, TransactError, Transactor, migrate,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -181,5 +183,18 @@ impl Owes for Till {
         let due =
             |put: &u64| Due { key: format!("receipt:{put}"), delay: Duration::ZERO, request: *put };
         state.unreceipted.iter().map(due).collect()
+    }
+}
+
+/// Takes one from `till-1`, with a command of its own for each taker, however busy it is; false if nothing was left.
+pub(crate) async fn took_one(till: &Transactor<Till>, taker: u128) -> bool {
+    loop {
+        let take = TillCommand::Take { amount: 1 };
+        match till.transact("till-1", take, envelope(id(1_000 + taker))).await {
+            Err(TransactError::Busy) => {}
+            Ok(_) => return true,
+            Err(TransactError::Rejected { rejection: NotEnough(0), .. }) => return false,
+            Err(other) => panic!("{other:?}"),
+        }
     }
 }

@@ -1,5 +1,6 @@
 use crate::support::{
     InTill, NotEnough, Till, TillCommand, envelope, fresh_database, id, lose_the_tail, open,
+    took_one,
 };
 use event_store::{Envelope, Log, TransactError, TransactLimits, Transactor};
 use std::sync::Arc;
@@ -79,17 +80,7 @@ async fn a_hot_stream_is_decided_right_by_many_callers_in_two_processes() {
     let mut takers = tokio::task::JoinSet::new();
     for taker in 0..200_u128 {
         let till = tills[usize::try_from(taker % 2).unwrap()].clone();
-        takers.spawn(async move {
-            loop {
-                let take = TillCommand::Take { amount: 1 };
-                match till.transact("till-1", take, envelope(id(1_000 + taker))).await {
-                    Err(TransactError::Busy) => {}
-                    Ok(_) => return true,
-                    Err(TransactError::Rejected { rejection: NotEnough(0), .. }) => return false,
-                    Err(other) => panic!("{other:?}"),
-                }
-            }
-        });
+        takers.spawn(async move { took_one(&till, taker).await });
     }
     let mut taken = 0;
     while let Some(ended) = takers.join_next().await {
