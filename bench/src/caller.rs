@@ -25,7 +25,7 @@ impl Caller {
         Ok(Caller { address, connection })
     }
 
-    /// Places an order; false if it was refused with 503, as too many.
+    /// Places an order; false if it was refused as one too many: 503 with Retry-After.
     pub async fn place(&mut self, order: String) -> Result<bool> {
         let request = Request::post("/v1/orders")
             .header("host", &self.address)
@@ -33,10 +33,12 @@ impl Caller {
             .body(Full::new(Bytes::from(order)))?;
         self.connection.ready().await?;
         let answer = self.connection.send_request(request).await?;
-        let status = answer.status();
-        answer.into_body().collect().await?;
-        let accepted = status == StatusCode::CREATED;
-        ensure!(accepted || status == StatusCode::SERVICE_UNAVAILABLE, "an order got {status}");
+        let (head, body) = answer.into_parts();
+        body.collect().await?;
+        let accepted = head.status == StatusCode::CREATED;
+        let refused = head.status == StatusCode::SERVICE_UNAVAILABLE
+            && head.headers.contains_key("retry-after");
+        ensure!(accepted || refused, "an order got {}", head.status);
         Ok(accepted)
     }
 }

@@ -176,7 +176,7 @@ fn gauges(
 
 async fn command_api(services: &Services, settings: &ShopSettings) -> Result<CommandApi> {
     let orders = &services["orders"];
-    let pool = orders.log.database().pool("daybook prices", settings.readers)?;
+    let pool = orders.log.database().by_keys().pool("daybook prices", settings.readers)?;
     let prices = Prices::open(pool, &services["catalogue"].log, settings.limits.prices()).await?;
     let limits = || settings.limits.transact();
     Ok(CommandApi {

@@ -24,17 +24,23 @@ pub struct AdmissionLimits {
     pub crowd: Option<Crowd>,
 }
 
-/// When so many have been inside for so long, nobody else is let in. A burst that is worked off sooner is none of
-/// this, and a few that are slow for reasons of their own must not keep out all others.
+/// So many that wait are a crowd. While there is one that has lasted longer than a burst does, others are let in only
+/// as long as those inside are soon done: the queue stays as short as keeps everybody busy, whatever the rate is.
+/// A few that are slow for reasons of their own keep nobody out. The idea is that of controlled delay (RFC 8289): not
+/// the length of a queue tells overload, but that it stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowd {
     pub size: usize,
+    /// A crowd that is gone sooner is a burst, and taken as a whole.
+    pub burst: Duration,
+    /// How long the first `size` of a crowd that stands may have waited when another one is let in.
     pub delay: Duration,
 }
 
 impl Default for Crowd {
     fn default() -> Self {
-        Crowd { size: 64, delay: Duration::from_millis(100) }
+        let (burst, delay) = (Duration::from_millis(250), Duration::from_millis(20));
+        Crowd { size: 32, burst, delay }
     }
 }
 
@@ -71,6 +77,9 @@ struct Inside {
     next: u64,
     /// Since when each waits, in the order of arrival.
     waiting: BTreeMap<u64, Instant>,
+    /// Since when there has been a crowd, and when it last kept somebody out.
+    crowded: Option<Instant>,
+    kept_out: Option<Instant>,
     untold: u64,
     told: Option<Instant>,
 }
@@ -92,10 +101,10 @@ impl Admission {
     fn enter(self: &Arc<Self>) -> Option<Permit> {
         let now = Instant::now();
         let mut state = self.state();
-        let crowded = self.limits.crowd.is_some_and(|Crowd { size, delay }| {
-            let last = state.waiting.values().nth(size.saturating_sub(1));
-            last.is_some_and(|since| now - *since > delay)
-        });
+        let crowded = self.limits.crowd.is_some_and(|crowd| state.keeps_out(crowd, now));
+        if crowded {
+            state.kept_out = Some(now);
+        }
         if state.count >= self.limits.most || crowded {
             self.refuse(&mut state, now);
             return None;
@@ -122,6 +131,22 @@ impl Admission {
     }
 }
 
+impl Inside {
+    fn keeps_out(&self, Crowd { size, burst, delay }: Crowd, now: Instant) -> bool {
+        let stands = self.crowded.is_some_and(|since| now - since > burst)
+            || self.kept_out.is_some_and(|last| now - last < burst);
+        let last = self.waiting.values().nth(size.saturating_sub(1));
+        stands && last.is_some_and(|since| now - *since > delay)
+    }
+
+    /// How many wait has changed.
+    fn count_crowd(&mut self, admission: &Admission) {
+        admission.waiting.store(self.waiting.len(), Ordering::Relaxed);
+        let crowd = admission.limits.crowd.is_some_and(|it| self.waiting.len() >= it.size);
+        self.crowded = crowd.then(|| self.crowded.unwrap_or_else(Instant::now));
+    }
+}
+
 impl Permit {
     /// The request is here as a whole: from now on it waits for us.
     pub(crate) fn wait(&self) {
@@ -131,7 +156,7 @@ impl Permit {
             let next = state.next;
             state.next += 1;
             state.waiting.insert(next, Instant::now());
-            self.0.admission.waiting.store(state.waiting.len(), Ordering::Relaxed);
+            state.count_crowd(&self.0.admission);
             *number = Some(next);
         }
     }
@@ -145,7 +170,7 @@ impl Drop for Place {
         let number = self.number.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = number {
             state.waiting.remove(number);
-            self.admission.waiting.store(state.waiting.len(), Ordering::Relaxed);
+            state.count_crowd(&self.admission);
         }
     }
 }

@@ -89,6 +89,15 @@ impl Database {
         database
     }
 
+    /// The same database for sessions whose statements look rows up by their keys: each is planned once instead of
+    /// each time it runs, and by no scan or join of whole tables, however small they are when it is planned.
+    #[must_use]
+    pub fn by_keys(&self) -> Self {
+        let off = ["seqscan", "hashjoin", "mergejoin"].map(|kind| format!("enable_{kind}=off"));
+        let generic = "plan_cache_mode=force_generic_plan".to_owned();
+        off.iter().chain([&generic]).fold(self.clone(), |it, setting| it.with_option(setting))
+    }
+
     fn session(&self, application: &str) -> Config {
         // A host that vanished must not keep its locks for the two hours of a kernel's default.
         let mut lively = self.clone();

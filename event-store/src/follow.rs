@@ -119,7 +119,10 @@ const LIVE: &str = "coalesce(( \
 pub struct ReadSide {
     pub service: Arc<str>,
     pub schema: Arc<str>,
+    /// For questions of any kind.
     pub pool: Pool,
+    /// For what followers post and owe.
+    pub posts: Pool,
     pub locks: Locks,
 }
 
@@ -129,7 +132,7 @@ impl ReadSide {
         text.replace("{live}", LIVE).replace("{schema}", &self.schema)
     }
 
-    /// `size` connections. Their commits do not wait for the disk: rows and checkpoint are lost together
+    /// `size` connections of each kind. Their commits do not wait for the disk: rows and checkpoint are lost together
     /// or not at all, and are posted again.
     ///
     /// # Errors
@@ -139,7 +142,8 @@ impl ReadSide {
         let schema: Arc<str> = format!("{service}_read").into();
         Ok(ReadSide {
             service: service.into(),
-            pool: lazy.pool(&format!("daybook follow {service}"), size)?,
+            pool: lazy.pool(&format!("daybook query {service}"), size)?,
+            posts: lazy.by_keys().pool(&format!("daybook follow {service}"), size)?,
             locks: Locks::new(database.clone(), schema.clone()),
             schema,
         })

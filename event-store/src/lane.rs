@@ -248,7 +248,8 @@ impl Line {
 /// A session that appends. An answer means that the disk has it, whatever the database's own default is;
 /// a stricter one (`remote_apply`) is kept.
 async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
-    let client = settings.database.connect(&format!("daybook lane {}", settings.service)).await?;
+    let database = settings.database.by_keys();
+    let client = database.connect(&format!("daybook lane {}", settings.service)).await?;
     client
         .batch_execute(&format!(
             "set lock_timeout = '{}ms'; set idle_in_transaction_session_timeout = '10s'; \

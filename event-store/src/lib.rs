@@ -24,6 +24,7 @@ mod progress;
 mod read;
 mod recorded;
 mod transact;
+mod turn;
 
 pub use append::{Chain, ChainOutcome, Entry, EventEntry, StoredMetadata, Verdict};
 pub use codec::{DecodeError, current, encode};
@@ -38,3 +39,4 @@ pub use progress::{Progress, Watermark};
 pub use read::give_back;
 pub use recorded::{Metadata, Recorded};
 pub use transact::{Done, Envelope, TransactError, TransactLimits, Transactor, event_id};
+pub use turn::TurnLimits;

@@ -1,6 +1,8 @@
 use crate::append::index;
 use crate::lane::{Job, Lane, LaneSettings};
-use crate::{AppendError, Chain, ChainOutcome, Database, StoreError, migrate, partition_of};
+use crate::{
+    AppendError, Chain, ChainOutcome, Database, StoreError, TurnLimits, migrate, partition_of,
+};
 use deadpool_postgres::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -37,6 +39,7 @@ pub struct LogSettings {
     pub retry_most: Duration,
     /// How long an append waits in Postgres for the lock of a partition.
     pub lock_wait: Duration,
+    pub turns: TurnLimits,
 }
 
 impl LogSettings {
@@ -57,6 +60,7 @@ impl LogSettings {
             retry_first: Duration::from_millis(20),
             retry_most: Duration::from_secs(1),
             lock_wait: Duration::from_secs(10),
+            turns: TurnLimits::default(),
         }
     }
 }
@@ -69,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) service: Arc<str>,
     pub(crate) partitions: u32,
     pub(crate) readers: Pool,
+    pub(crate) turns: Pool,
+    pub(crate) turn: TurnLimits,
     pub(crate) database: Database,
     pub(crate) sql: crate::read::Sql,
     pub(crate) call_timeout: Duration,
@@ -163,10 +169,14 @@ impl Log {
                 send
             })
             .collect();
+        // They write nothing; who waits for a turn locks a row, and that lock needs no flush of the disk.
+        let reading = settings.database.by_keys().with_option("synchronous_commit=off");
         let log = Log(Arc::new(Inner {
             service: settings.service.as_str().into(),
             partitions: settings.partitions,
-            readers: settings.database.pool("daybook read", settings.readers)?,
+            readers: reading.pool("daybook read", settings.readers)?,
+            turns: settings.turns.pool(&settings.database)?,
+            turn: settings.turns,
             sql: crate::read::Sql::of(&settings.service),
             database: settings.database,
             call_timeout: settings.call_timeout,

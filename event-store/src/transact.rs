@@ -168,6 +168,7 @@ impl<D: Decider> Transactor<D> {
     fn of(log: Log, limits: TransactLimits, snapshots: Option<Snapshots<D>>) -> Self {
         // What has not happened yet is shown as such.
         metrics::counter!("daybook_transact_conflicts_total").increment(0);
+        crate::turn::count(0, 0);
         let cache = folded::cache(limits.cache_bytes, Weight);
         let (queues, queued) = (Mutex::default(), AtomicUsize::new(0));
         Transactor(Arc::new(Inner { log, limits, cache, queues, queued, snapshots }))

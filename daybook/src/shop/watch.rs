@@ -122,8 +122,10 @@ pub(super) fn of_log(log: &Log) -> Gauge {
 pub(super) fn of_read_side(whose: &'static str, read: &ReadSide) -> Gauge {
     let read = read.clone();
     Box::new(move || {
-        let status = read.pool.status();
-        show_pool(format!("{}/{whose}", read.service), status.size, status.waiting);
+        for (pool, use_of) in [(&read.pool, ""), (&read.posts, "/posts")] {
+            let status = pool.status();
+            show_pool(format!("{}/{whose}{use_of}", read.service), status.size, status.waiting);
+        }
     })
 }
 

@@ -84,7 +84,7 @@ fn a_bound_of_nothing_or_without_an_end_is_refused() {
         ),
         ("SESSION_S", "86401", "must be a whole number from 1 to 86400, which is a day"),
         (
-            "OVERLOAD_MS",
+            "CROWD_BURST_MS",
             "18446744073709551615",
             "must be a whole number from 1 to 86400000, which is a day",
         ),

@@ -149,7 +149,7 @@ impl World {
             command.arg("--accept-history");
         }
         // A debug build among other tests is slow; that is no overload.
-        command.env("DAYBOOK_OVERLOAD_MS", "60000");
+        command.env("DAYBOOK_CROWD_BURST_MS", "60000");
         // No test waits for a thousand events of a stream.
         command.env("DAYBOOK_SNAPSHOT_EVENTS", "3").args(&self.flags);
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();

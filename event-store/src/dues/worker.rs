@@ -94,18 +94,21 @@ pub struct DueWorker<D: Owes> {
     running: JoinSet<()>,
     /// Since when the oldest is due of what was claimed last.
     oldest: Option<DateTime<Utc>>,
+    /// When leases of workers that are gone were last looked for.
+    looked: Option<Instant>,
     /// Goes up with every due that is taken on, and with every one that is done with.
     acted: Arc<AtomicI64>,
 }
 
 /// Materialized, because a plan that looks for the rows once for each row to update claims more than the
 /// limit. Only the decider's own streams: another one's request would not be understood. A worker that was
-/// killed left its leases behind, but not its connection: nobody waits for them.
+/// killed left its leases behind, but not its connection: whoever looks for such (`$4`) waits for none of them.
 const CLAIM: &str = "with mine as materialized (\
        select stream, key from {schema}.due \
         where greatest(due_at, put_off_until) <= now() and starts_with(stream, $3) \
           and (lease_until <= now() \
-               or claimed_by is not null and claimed_by not in (select pid from pg_stat_activity)) \
+               or $4 and claimed_by is not null \
+                  and claimed_by not in (select pid from pg_stat_activity)) \
         order by greatest(due_at, put_off_until) limit $1 for update skip locked) \
      update {schema}.due d set tries = d.tries + 1, claimed_by = pg_backend_pid(), \
        lease_until = now() + make_interval(secs => $2) \
@@ -131,6 +134,7 @@ impl<D: Owes> DueWorker<D> {
             limits,
             running: JoinSet::new(),
             oldest: None,
+            looked: None,
             acted: Arc::default(),
         }
     }
@@ -197,12 +201,17 @@ impl<D: Owes> DueWorker<D> {
         if room == 0 {
             return Ok(0);
         }
-        let client = self.read.pool.get().await?;
+        let client = self.read.posts.get().await?;
         let claim = client.prepare_cached(&self.sql(CLAIM)).await?;
         let room = i64::try_from(room).unwrap_or(i64::MAX);
         let lease_s = self.limits.lease.as_secs_f64();
         let ours = format!("{}-", D::CATEGORY);
-        let rows = client.query(&claim, &[&room, &lease_s, &ours]).await?;
+        // To list the sessions costs more than all else together.
+        let orphans = self.looked.is_none_or(|at| at.elapsed() >= self.limits.poll);
+        let rows = client.query(&claim, &[&room, &lease_s, &ours, &orphans]).await?;
+        if orphans {
+            self.looked = Some(Instant::now());
+        }
         drop(client);
         let count = rows.len();
         if count > 0 {
@@ -238,7 +247,7 @@ impl<D: Owes> DueWorker<D> {
             metrics::counter!("daybook_due_retries_total", "category" => D::CATEGORY).increment(1);
             let pause = backoff(&limits, tries).as_secs_f64();
             let noted = async {
-                let client = read.pool.get().await?;
+                let client = read.posts.get().await?;
                 client.execute(&put_off, &[&stream, &key, &why, &pause, &tries]).await?;
                 Ok::<(), StoreError>(())
             };

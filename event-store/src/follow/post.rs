@@ -81,7 +81,7 @@ pub async fn post(
         [batch] => Cow::Borrowed(&*batch.events),
         several => several.iter().flat_map(|batch| batch.events.iter().cloned()).collect(),
     };
-    let mut client = read.pool.get().await.map_err(StoreError::from)?;
+    let mut client = read.posts.get().await.map_err(StoreError::from)?;
     let tx = client.transaction().await?;
     let statement = read.sql(ADVANCE);
     if !advance(&tx, &statement, follower.name(), generation, batches).await? {

@@ -1,8 +1,9 @@
 //! The task that works off a stream's queue while there is one.
 
 use super::decide::{Distinct, answers, decide};
-use super::folded::Folded;
+use super::folded::{CONTENDED, Folded};
 use super::{Answer, Done, Inner, TransactError, Waiting, unreadable};
+use crate::turn::Turn;
 use crate::{AppendError, Verdict};
 use decider::Decider;
 use std::sync::atomic::Ordering;
@@ -34,8 +35,24 @@ impl<D: Decider> Drop for Driver<'_, D> {
 pub(super) async fn drive<D: Decider>(inner: Arc<Inner<D>>, stream: String) {
     let mut driver = Driver { inner: &inner, stream: &stream, under_way: 0, finished: false };
     let mut cached = inner.cache.remove(&stream).map(|(_, folded)| folded);
+    let mut turn: Option<Turn> = None;
     loop {
-        let taken = inner.take(&stream);
+        if let Some(over) = turn.take_if(|turn| turn.is_over()) {
+            over.end().await;
+        }
+        let mut taken = inner.take(&stream);
+        if taken.is_empty()
+            && let Some(held) = turn.take()
+        {
+            // Who was just answered may ask for more.
+            tokio::time::sleep(LINGER).await;
+            taken = inner.take(&stream);
+            if taken.is_empty() {
+                held.end().await;
+            } else {
+                turn = Some(held);
+            }
+        }
         if taken.is_empty() {
             if let Some(folded) = cached.take() {
                 inner.cache.insert(stream.clone(), folded);
@@ -50,7 +67,7 @@ pub(super) async fn drive<D: Decider>(inner: Arc<Inner<D>>, stream: String) {
         }
         metrics::histogram!("daybook_transact_chain_commands").record(taken.len() as f64);
         driver.under_way = taken.len();
-        cached = inner.settle(&stream, cached, taken).await;
+        cached = inner.settle(&stream, cached, &mut turn, taken).await;
         inner.queued.fetch_sub(driver.under_way, Ordering::Relaxed);
         driver.under_way = 0;
     }
@@ -80,6 +97,7 @@ impl<D: Decider> Inner<D> {
         &self,
         stream: &str,
         mut cached: Option<Folded<D>>,
+        turn: &mut Option<Turn>,
         taken: Vec<Waiting<D>>,
     ) -> Option<Folded<D>> {
         if cached.is_none() && taken.first().is_some_and(|first| D::begins(&first.command)) {
@@ -90,10 +108,17 @@ impl<D: Decider> Inner<D> {
         let mut kept: Option<Folded<D>> = None;
         while let Some(batch) = batches.pop() {
             let of_now = |folded: &Folded<D>| folded.epoch == self.log.epoch_of(stream);
-            let folded = match (cached.take().filter(of_now), kept.take().filter(of_now)) {
-                (Some(folded), _) => Ok(folded),
-                (None, Some(behind)) => self.catch_up(stream, behind).await,
-                (None, None) => self.load(stream).await,
+            let known = cached.take().or(kept.take()).filter(of_now);
+            let is_contended = conflicts > 0 || known.as_ref().is_some_and(|it| it.contended > 0);
+            let mut behind = conflicts > 0;
+            if is_contended && turn.is_none() {
+                *turn = self.log.turn(stream).await;
+                behind = true;
+            }
+            let folded = match known {
+                Some(folded) if behind => self.catch_up(stream, folded).await,
+                Some(folded) => Ok(folded),
+                None => self.load(stream).await,
             };
             let mut folded = match folded {
                 Ok(folded) => folded,
@@ -104,8 +129,9 @@ impl<D: Decider> Inner<D> {
             };
             if conflicts > 0 {
                 folded.contended = CONTENDED;
+                // Whoever has no turn may be faster once more, and this would fall ever further behind.
+                kept = Some(folded.clone());
             }
-            kept = (folded.contended > 0).then(|| folded.clone());
             let (epoch, before) = (folded.epoch, (folded.version, folded.position.clone()));
             let (chain, decided, mut after) = decide(stream, folded, &batch);
             match self.log.append_in(Some(epoch), chain).await {
@@ -116,7 +142,6 @@ impl<D: Decider> Inner<D> {
                     let again = answered.flat_map(|(distinct, answer)| distinct.answer(answer));
                     batches.extend(Distinct::some_of(again));
                     after.position = last;
-                    after.contended = after.contended.saturating_sub(1);
                     if let Some(snapshots) = &self.snapshots {
                         snapshots.offer(stream, &mut after);
                     }
@@ -230,9 +255,8 @@ fn fail_all<D: Decider>(batch: Vec<Distinct<D>>, error: &TransactError<D::Reject
     }
 }
 
-/// Chains after a conflict for which a state is kept that costs a copy: whoever meets the next conflict goes on from
-/// there, and would fall ever further behind if it folded the stream again.
-const CONTENDED: u8 = 32;
+/// Until who was answered in a turn has asked for more.
+const LINGER: Duration = Duration::from_millis(1);
 /// Conflicts after which the next try comes at once: it has waited for its turn.
 const FAIR: u32 = 16;
 

@@ -20,9 +20,12 @@ pub(super) struct Folded<D: Decider> {
     /// An upper bound of what the state holds: its last snapshot, and the payloads folded since.
     pub(super) bytes: usize,
     pub(super) taken: Taken,
-    /// For so many more chains a state is kept to go on from: another process appends to the stream too.
+    /// For so many more turns it is taken to be appended to by another process too.
     pub(super) contended: u8,
 }
+
+/// Turns in which nothing was seen of another process until there are none any more.
+pub(super) const CONTENDED: u8 = 8;
 
 impl<D: Decider> Clone for Folded<D> {
     fn clone(&self) -> Self {
@@ -108,7 +111,7 @@ impl<D: Decider> Inner<D> {
     pub(super) async fn catch_up(
         &self,
         stream: &str,
-        folded: Folded<D>,
+        mut folded: Folded<D>,
     ) -> Result<Folded<D>, StoreError> {
         let before = folded.version - 1;
         let mut page = self.log.read_stream_in_turn(stream, before, PAGE + 1).await?.into_iter();
@@ -116,6 +119,8 @@ impl<D: Decider> Inner<D> {
         if last.is_none_or(|e| (e.version, e.event_id) != (folded.version, folded.event_id)) {
             return self.load(stream).await;
         }
+        folded.contended =
+            if page.len() > 0 { CONTENDED } else { folded.contended.saturating_sub(1) };
         self.fold_on(stream, folded, page.collect()).await
     }
 

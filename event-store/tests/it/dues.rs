@@ -94,7 +94,7 @@ async fn what_a_killed_worker_was_at_is_asked_for_at_once() {
     let (counting, mut other) = counting(&next, 64);
     assert_eq!(other.try_step().await.unwrap(), 0, "somebody alive is at them");
     // A kill closes its connections, and that is all that is seen of it.
-    killed.pool.close();
+    killed.posts.close();
     let claimed = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
             match other.try_step().await.unwrap() {
@@ -122,7 +122,7 @@ async fn what_was_put_off_waits_though_its_worker_is_gone() {
         late(&next, 0.0, 1).await.unwrap()[0].last_error.is_some()
     })
     .await;
-    killed.pool.close();
+    killed.posts.close();
     let admin = database.connect("tests").await.unwrap();
     eventually("its connections are gone", || async {
         let sql = "select count(*) from pg_stat_activity \

@@ -32,6 +32,27 @@ pub(super) const KEYS: &[Key] = &[
         "daybook_transact_conflicts_total",
     ),
     bound(
+        "turns",
+        "8",
+        "NUMBER",
+        "Connections for turns of streams that other processes append to as well, for each log",
+        "daybook_turns_missed_total",
+    ),
+    bound(
+        "turn_ms",
+        "20",
+        "MILLISECONDS",
+        "How long a process that has more to append keeps such a stream from the others",
+        "daybook_turns_total",
+    ),
+    bound(
+        "turn_wait_ms",
+        "1000",
+        "MILLISECONDS",
+        "How long a turn is waited for; then it goes on without one",
+        "daybook_turns_missed_total",
+    ),
+    bound(
         "state_cache_bytes",
         "67108864",
         "BYTES",

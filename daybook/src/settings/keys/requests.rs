@@ -54,16 +54,23 @@ pub(super) const KEYS: &[Key] = &[
     ),
     bound(
         "crowd",
-        "64",
+        "32",
         "NUMBER",
-        "When so many commands have been inside for `overload_ms`, others get 503 at once",
+        "So many commands that wait are a crowd; if it stands, others get 503 at once",
         "daybook_requests_refused_total",
     ),
     bound(
-        "overload_ms",
-        "100",
+        "crowd_burst_ms",
+        "250",
         "MILLISECONDS",
-        "When `crowd` commands have been inside for so long, others get 503 at once",
+        "A crowd that is gone sooner is a burst, and taken as a whole",
+        "daybook_requests_refused_total",
+    ),
+    bound(
+        "crowd_delay_ms",
+        "20",
+        "MILLISECONDS",
+        "How long the first of a crowd that stands may have waited when another is let in",
         "daybook_requests_refused_total",
     ),
     bound(

@@ -7,7 +7,7 @@ use edge::{AdmissionLimits, Crowd, Serving};
 use event_store::dues::DueLimits;
 use event_store::follow::FollowLimits;
 use event_store::kafka::{KafkaLimits, RelaySettings};
-use event_store::{DatabaseLimits, LogSettings, Pace, PaceLimits, TransactLimits};
+use event_store::{DatabaseLimits, LogSettings, Pace, PaceLimits, TransactLimits, TurnLimits};
 use sagas::checkout;
 use sagas::provider::{BreakerSettings, Timeouts};
 
@@ -41,7 +41,8 @@ impl Limits {
 
     #[must_use]
     pub fn of_commands(&self) -> AdmissionLimits {
-        let crowd = Crowd { size: self.crowd, delay: ms(self.overload_ms) };
+        let (burst, delay) = (ms(self.crowd_burst_ms), ms(self.crowd_delay_ms));
+        let crowd = Crowd { size: self.crowd, burst, delay };
         AdmissionLimits { most: self.commands, crowd: Some(crowd) }
     }
 
@@ -100,6 +101,11 @@ impl Limits {
             retry_first: ms(self.lane_retry_first_ms),
             retry_most: ms(self.lane_retry_most_ms),
             lock_wait: s(self.append_lock_s),
+            turns: TurnLimits {
+                most: self.turns,
+                length: ms(self.turn_ms),
+                wait: ms(self.turn_wait_ms),
+            },
             ..settings
         }
     }

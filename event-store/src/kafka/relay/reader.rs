@@ -24,7 +24,7 @@ impl Reader {
     pub(super) async fn open(log: &Log) -> Result<Self, StoreError> {
         let name = format!("daybook relay {}", log.service());
         let opening = async {
-            let client = log.database().connect(&name).await?;
+            let client = log.database().by_keys().connect(&name).await?;
             Ok(Reader {
                 page: client.prepare(&log.0.sql.partition).await?,
                 epochs: client.prepare(&log.0.sql.epochs).await?,
