@@ -1,6 +1,6 @@
 use crate::StoreError;
 use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod,
 };
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -144,6 +144,8 @@ impl Database {
         let DatabaseLimits { idle, answer, pool_wait, .. } = self.limits;
         Pool::builder(manager)
             .max_size(size)
+            // The one that was used last needs no question whether it lives, and has its statements at hand.
+            .queue_mode(QueueMode::Lifo)
             .pre_recycle(Hook::async_fn(move |client, usage| {
                 let is_idle = usage.last_used() > idle;
                 Box::pin(
