@@ -1,9 +1,13 @@
 use crate::support::{
-    InTill, NotEnough, Till, TillCommand, envelope, fresh_database, id, lose_the_tail, open,
-    took_one,
+    InTill, NotEnough, Till, TillCommand, envelope, eventually, fresh_database, id, lose_the_tail,
+    open, settings, took_one,
 };
-use event_store::{Envelope, Log, TransactError, TransactLimits, Transactor};
+use event_store::{
+    Database, Envelope, Log, LogSettings, TransactError, TransactLimits, Transactor, TurnLimits,
+};
+use futures_util::future::join_all;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn till(log: &Log) -> Transactor<Till> {
     Transactor::new(log.clone(), TransactLimits::default())
@@ -88,6 +92,58 @@ async fn a_hot_stream_is_decided_right_by_many_callers_in_two_processes() {
     }
     assert_eq!(taken, 100);
     assert_eq!(tills[0].state("till-1").await.unwrap().0.amount, 0);
+}
+
+/// Both take one again and again until somebody's turn is seen; how many they took.
+async fn contend(database: &Database, tills: &[Transactor<Till>; 2]) -> u64 {
+    let admin = database.connect("tests").await.unwrap();
+    let turns = "select count(*) from pg_stat_activity \
+         where datname = current_database() and application_name = 'daybook turn'";
+    let mut taken = 0;
+    eventually("they take turns", async || {
+        let of = |taker: u64| &tills[usize::try_from(taker % 2).unwrap()];
+        let take = |taker| took_one(of(taker), taker.into());
+        assert!(join_all((taken..taken + 20).map(take)).await.into_iter().all(|took| took));
+        taken += 20;
+        admin.query_one(turns, &[]).await.unwrap().get::<_, i64>(0) > 0
+    })
+    .await;
+    taken
+}
+
+#[tokio::test]
+async fn two_processes_take_turns_on_a_stream_that_they_share_and_give_them_back() {
+    let database = fresh_database().await;
+    let tills = [till(&open(&database).await), till(&open(&database).await)];
+    let put = TillCommand::Put { amount: 1_000_000 };
+    tills[0].transact("till-1", put, envelope(id(1))).await.unwrap();
+    contend(&database, &tills).await;
+    let admin = database.connect("tests").await.unwrap();
+    eventually("no turn is held", || async {
+        let held = "select count(*) from pg_locks where locktype = 'advisory' \
+             and database = (select oid from pg_database where datname = current_database())";
+        admin.query_one(held, &[]).await.unwrap().get::<_, i64>(0) == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_turn_that_is_never_given_holds_nobody_up() {
+    let database = fresh_database().await;
+    let open = async || {
+        let turns = TurnLimits { wait: Duration::from_millis(20), ..TurnLimits::default() };
+        Log::open(LogSettings { turns, ..settings(&database) }).await.unwrap()
+    };
+    let tills = [till(&open().await), till(&open().await)];
+    let put = TillCommand::Put { amount: 1_000_000 };
+    tills[0].transact("till-1", put, envelope(id(1))).await.unwrap();
+    let hung = database.connect("tests").await.unwrap();
+    hung.execute("select pg_advisory_lock(hashtextextended('shop/turn/till-1', 0))", &[])
+        .await
+        .unwrap();
+    let taken = contend(&database, &tills).await;
+    let left = tills[1].state("till-1").await.unwrap().0.amount;
+    assert_eq!(left, 1_000_000 - taken);
 }
 
 #[tokio::test]
