@@ -114,6 +114,7 @@ impl Broker {
              offsets.topic.replication.factor=1\n\
              offsets.topic.num.partitions=1\n\
              group.initial.rebalance.delay.ms=0\n\
+             log.cleaner.dedupe.buffer.size=4194304\n\
              broker.session.timeout.ms=3000\n\
              broker.heartbeat.interval.ms=500\n",
             proxy.port,
