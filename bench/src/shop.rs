@@ -96,10 +96,12 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     prepare(&daybook).await?;
     let mut placed = 0;
     for per_second in [50, 100] {
+        let before = Cpu::now()?;
         let new = orders(&daybook, per_second, bench.pace.pick(60, 3), placed).await?;
+        let cost = Cpu::now()?.since(&before, f64::from(new));
         let (p50, p99) = confirmed(&data, placed, new).await?;
         placed += new;
-        let name = |what| format!("placed to confirmed, {per_second} orders/s, {what}");
+        let name = |what: &str| format!("placed to confirmed, {per_second} orders/s, {what}");
         let (p50, p99) = (
             Figure::new(name("p50"), Unit::Ms, vec![p50]),
             Figure::new(name("p99"), Unit::Ms, vec![p99]),
@@ -107,6 +109,10 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
         let of_goal = per_second == 100;
         bench.section.add(if of_goal { p50.at_most(50.0) } else { p50 });
         bench.section.add(if of_goal { p99.at_most(250.0) } else { p99 });
+        for (whose, ms) in cost {
+            let name = name(&format!("processor time for each order, {whose}"));
+            bench.section.add(Figure::new(name, Unit::Ms, vec![ms]));
+        }
     }
     bench.section.add(Figure::new("memory, afterwards", Unit::Mib, vec![daybook.memory_mib()?]));
     daybook.stop().await?;
