@@ -170,7 +170,7 @@ async fn orders(daybook: &Daybook, per_second: u32, seconds: u32, before: u32) -
     while let Some(sent) = tasks.join_next().await {
         sent??;
     }
-    let all = format!("/v1/orders?status=confirmed&limit=1000");
+    let all = "/v1/orders?status=confirmed&limit=1000";
     let began = Instant::now();
     loop {
         let mut confirmed = 0;
