@@ -248,7 +248,8 @@ impl Line {
 /// A session that appends. An answer means that the disk has it, whatever the database's own default is;
 /// a stricter one (`remote_apply`) is kept.
 async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
-    let database = settings.database.by_keys();
+    // `append` says itself how it is planned.
+    let database = settings.database.with_option("plan_cache_mode=force_generic_plan");
     let client = database.connect(&format!("daybook lane {}", settings.service)).await?;
     client
         .batch_execute(&format!(
