@@ -2,7 +2,8 @@
 
 use crate::report::Section;
 use crate::servers::Servers;
-use crate::{append, cold, growth, hot, idle, overload, peak, read, rebuild, relay, settled, shop};
+use crate::{append, cold, follow, growth, hot, idle, overload, peak};
+use crate::{read, rebuild, relay, settled, shop};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub enum Name {
     Read,
     /// From the log to the real Kafka, beside Kafka's own load generator
     Relay,
+    /// Followers: from the append until one sees it, and the orders view posted live
+    Follow,
     /// Read models posted again from the log
     Rebuild,
     /// The binary itself: start, memory, and orders on their way to confirmed
@@ -54,6 +57,7 @@ impl Name {
             Name::Cold => cold::run(bench).await,
             Name::Read => read::run(bench).await,
             Name::Relay => relay::run(bench).await,
+            Name::Follow => follow::run(bench).await,
             Name::Rebuild => rebuild::run(bench).await,
             Name::Shop => shop::run(bench).await,
             Name::Peak => peak::run(bench).await,

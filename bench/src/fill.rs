@@ -1,5 +1,7 @@
 //! A log of any size by COPY, as appends would have left it.
 
+pub mod orders;
+
 use crate::peers::daybook::PARTITIONS;
 use crate::peers::payload;
 use anyhow::{Result, ensure};

@@ -11,6 +11,7 @@ mod cold;
 mod cpu;
 mod docs;
 mod fill;
+mod follow;
 mod growth;
 mod hot;
 mod idle;

@@ -51,6 +51,7 @@ pub struct Settings {
     pub lanes: usize,
     pub readers: usize,
     pub followers: usize,
+    pub shortcut: bool,
     pub accept_history: bool,
     pub provider_url: Option<String>,
     pub provider_key: Option<Secret>,

@@ -58,14 +58,19 @@ impl Shop {
         for (service, _) in SERVICES {
             migrate(&settings.database, service, settings.partitions).await?;
             let log = Log::open(settings.log(service)).await?;
-            let read = ReadSide::open(log.database(), service, settings.followers)?;
+            let sizes = (settings.readers, settings.followers);
+            let read = ReadSide::sized(log.database(), service, sizes)?;
             services.insert(service, Service { log, read });
         }
         let acting = CancellationToken::new();
         let tasks = TaskTracker::new();
         let waiting = Arc::<AtomicUsize>::default();
         let pace = Pace::new(edge::clock::now, waiting.clone(), settings.limits.pace());
-        let following = FollowLimits { pace: pace.clone(), ..settings.limits.follow() };
+        let following = FollowLimits {
+            pace: pace.clone(),
+            shortcut: settings.shortcut,
+            ..settings.limits.follow()
+        };
         let feeds: Vec<Feed> =
             services.values().map(|s| Feed::limited(s.log.clone(), &following)).collect();
         let runner = Runner::limited(feeds.clone(), acting.clone(), following);
@@ -253,7 +258,7 @@ fn start_kafka(
         let limits = settings.limits.relay(RelaySettings::new(settings.brokers.clone(), &topic));
         let relay = Relay::new(
             services[service.as_str()].log.clone(),
-            RelaySettings { pace: pace.clone(), ..limits },
+            RelaySettings { pace: pace.clone(), alone: Some(feed.clone()), ..limits },
         );
         relays.push(relay.watch());
         tasks.spawn(relay.run(stop.clone()));

@@ -5,8 +5,9 @@
 -- their commands; _version counts on from the chain's expected version; _rank counts the events of a partition
 -- from 0 in the order sent.
 --
--- All pass: ONE row with entry 0, 'ok' and the first offset of each partition in `bases`. Otherwise one row per command:
---   ok        appended: its first version and offset
+-- All pass: ONE row with entry 0, 'ok', the first offset of each partition in `bases`, and when they were recorded.
+-- Otherwise one row per command:
+--   ok        appended: its first version and offset, and when it was recorded
 --   already   it is in the log: its first version, offset, number of events and fingerprint
 --   again     fell with its chain beside an `already`
 --   conflict  version = the actual one
@@ -22,7 +23,8 @@ create function {service}.append(
   _entry int[], _event_stream text[], _event_command uuid[], _event_part int[], _version bigint[], _ordinal int[],
   _rank bigint[], _event_id uuid[], _type text[], _schema_version int[], _payload json[], _metadata json[],
   _occurred_at timestamptz[])
-returns table (entry int, verdict text, version bigint, first_offset bigint, events int, fingerprint text, bases bigint[])
+returns table (entry int, verdict text, version bigint, first_offset bigint, events int, fingerprint text, bases bigint[],
+               recorded_at timestamptz)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan as $f$
@@ -80,7 +82,7 @@ begin
              unnest(_version), unnest(_event_id), unnest(_event_command), unnest(_ordinal), unnest(_type),
              unnest(_schema_version), unnest(_payload), unnest(_metadata), unnest(_occurred_at), _at;
     end if;
-    entry := 0; verdict := 'ok'; bases := _base; events := _n;
+    entry := 0; verdict := 'ok'; bases := _base; events := _n; recorded_at := _at;
     return next;
     return;
   end if;
@@ -122,7 +124,8 @@ begin
                           (select y.version + 1 from {service}.event y where y.stream = h.s order by y.version desc limit 1)) - h.seen)::int
               when h.ok then coalesce(g.n, 0) else 0 end,
          f.metadata ->> 'fingerprint',
-         null::bigint[]
+         null::bigint[],
+         case when h.ok then _at end
     from h left join g on g.entry = h.o
     left join {service}.event f on f.stream = h.s and f.version = h.seen
    order by h.o;

@@ -1,14 +1,14 @@
 -- The short form of `append` for one command with one event, as it comes when little happens: the same promises with
--- half of the statements. Gives the event's offset; null is whatever does not pass, and changes nothing: `append` says why.
+-- half of the statements. Gives the event's offset and when it was recorded; null is whatever does not pass, and changes
+-- nothing: `append` says why.
 create function {service}.append_one(
   _partition int, _epoch int, _stream text, _expected bigint, _command_id uuid, _event_id uuid, _type text,
-  _schema_version int, _payload json, _metadata json, _occurred_at timestamptz)
-returns bigint
+  _schema_version int, _payload json, _metadata json, _occurred_at timestamptz,
+  out first_offset bigint, out recorded_at timestamptz)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan as $f$
-declare
-  _offset bigint;
+#variable_conflict use_column
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'append needs READ COMMITTED' using errcode = '25001';
@@ -28,8 +28,7 @@ begin
    where coalesce((select v.version from {service}.event v where v.stream = _stream order by v.version desc limit 1), 0) = _expected
      and (_expected = 0
           or not exists (select from {service}.event k where k.stream = _stream and k.command_id = _command_id and k.ordinal = 0))
-  returning log_offset into _offset;
-  return _offset;
+  returning log_offset, recorded_at into first_offset, recorded_at;
 end $f$;
 
 -- Returns when the append that is under way in a partition has ended: what is read then is not about to be outdated.

@@ -1,7 +1,7 @@
 //! What a writer hands to the log, and the one call that a lane makes of it.
 
 use crate::{AppendError, Metadata};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use postgres_types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -60,6 +60,8 @@ pub enum Verdict {
 pub struct ChainOutcome {
     pub partition: i32,
     pub epoch: i32,
+    /// When the log took what was appended; none if nothing was.
+    pub recorded_at: Option<DateTime<Utc>>,
     /// One for each entry of the chain, in its order.
     pub verdicts: Vec<Verdict>,
 }
@@ -72,6 +74,13 @@ impl Chain {
 
     pub(crate) fn bytes(&self) -> usize {
         self.entries.iter().flat_map(|e| &e.events).map(|e| e.payload.len() + 256).sum()
+    }
+
+    /// Postgres keeps microseconds: who hears of an event from the lane hears the same as who reads it.
+    pub(crate) fn keep_what_is_kept(&mut self) {
+        for event in self.entries.iter_mut().flat_map(|entry| &mut entry.events) {
+            event.occurred_at = event.occurred_at.trunc_subsecs(6);
+        }
     }
 
     /// Refuses what Postgres or the topic would, and what could be written but never read.
@@ -196,12 +205,12 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The offset of the one event of the only command, if that is what the call is and it passes.
+    /// The answer of the short form, if the call is one event of one command, and passes.
     async fn run_one(
         &self,
         client: &Client,
         append_one: &Statement,
-    ) -> Result<Option<i64>, tokio_postgres::Error> {
+    ) -> Result<Option<Answered>, tokio_postgres::Error> {
         if self.command.len() != 1 || !self.is_plain() {
             return Ok(None);
         }
@@ -223,7 +232,9 @@ impl<'a> Call<'a> {
                 ],
             )
             .await?;
-        row.try_get(0)
+        let offset: Option<i64> = row.try_get("first_offset")?;
+        let recorded_at = row.try_get("recorded_at")?;
+        Ok(offset.map(|offset| Answered::All { bases: vec![offset], recorded_at }))
     }
 
     /// Whether every command has exactly one event and none is chained: the short form of the call.
@@ -238,8 +249,8 @@ impl<'a> Call<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<Answered, tokio_postgres::Error> {
-        if let Some(offset) = self.run_one(client, &statements.append_one).await? {
-            return Ok(Answered::All { bases: vec![offset] });
+        if let Some(answered) = self.run_one(client, &statements.append_one).await? {
+            return Ok(answered);
         }
         let long = !self.is_plain();
         let entry = long.then_some(&self.entry);
@@ -275,9 +286,10 @@ impl<'a> Call<'a> {
             )
             .await?;
         Ok(match rows.first() {
-            Some(row) if row.try_get::<_, i32>("entry")? == 0 => {
-                Answered::All { bases: row.try_get::<_, Option<_>>("bases")?.unwrap_or_default() }
-            }
+            Some(row) if row.try_get::<_, i32>("entry")? == 0 => Answered::All {
+                bases: row.try_get::<_, Option<_>>("bases")?.unwrap_or_default(),
+                recorded_at: row.try_get("recorded_at")?,
+            },
             Some(_) | None => Answered::Each(rows),
         })
     }
@@ -295,17 +307,22 @@ impl<'a> Call<'a> {
             .map(|(partition, chain)| {
                 let part = self.parts.partition_point(|p| p < partition);
                 let mut version = chain.expected + 1;
+                let mut recorded_at = None;
                 let verdicts = chain
                     .entries
                     .iter()
                     .map(|entry| {
                         let verdict = match answered {
-                            Answered::All { bases } => {
+                            Answered::All { bases, recorded_at: at } => {
+                                recorded_at = *at;
                                 let rank = self.rank.get(event).copied().unwrap_or_default();
                                 let base = bases.get(part).copied().unwrap_or_default();
                                 Verdict::Ok { version, offset: base + rank }
                             }
-                            Answered::Each(rows) => verdict(&rows[command]),
+                            Answered::Each(rows) => {
+                                recorded_at = recorded_at.or(rows[command].get("recorded_at"));
+                                verdict(&rows[command])
+                            }
                         };
                         command += 1;
                         event += entry.events.len();
@@ -313,7 +330,8 @@ impl<'a> Call<'a> {
                         verdict
                     })
                     .collect();
-                ChainOutcome { partition: *partition, epoch: self.epochs[part], verdicts }
+                let epoch = self.epochs[part];
+                ChainOutcome { partition: *partition, epoch, recorded_at, verdicts }
             })
             .collect()
     }
@@ -344,8 +362,8 @@ impl Statements {
 
 /// What a call came to.
 pub(crate) enum Answered {
-    /// Everything passed: the first offset of each partition.
-    All { bases: Vec<i64> },
+    /// Everything passed: the first offset of each partition, and when the log took it.
+    All { bases: Vec<i64>, recorded_at: Option<DateTime<Utc>> },
     /// A row for each command.
     Each(Vec<Row>),
 }

@@ -90,10 +90,12 @@ impl Database {
     }
 
     /// The same database for sessions whose statements look rows up by their keys: each is planned once instead of
-    /// each time it runs, and by no scan or join of whole tables, however small they are when it is planned.
+    /// each time it runs, and by no scan or join of whole tables, however small they are when it is planned. Nor by
+    /// bitmaps: only the scan of an index marks what is dead in it, and goes through it once.
     #[must_use]
     pub fn by_keys(&self) -> Self {
-        let off = ["seqscan", "hashjoin", "mergejoin"].map(|kind| format!("enable_{kind}=off"));
+        let off = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"];
+        let off = off.map(|kind| format!("enable_{kind}=off"));
         let generic = "plan_cache_mode=force_generic_plan".to_owned();
         off.iter().chain([&generic]).fold(self.clone(), |it, setting| it.with_option(setting))
     }

@@ -138,12 +138,24 @@ impl ReadSide {
     /// # Errors
     /// If the pool's settings are refused.
     pub fn open(database: &Database, service: &str, size: usize) -> Result<Self, StoreError> {
+        Self::sized(database, service, (size, size))
+    }
+
+    /// So many connections for questions, and so many for followers.
+    ///
+    /// # Errors
+    /// If the pool's settings are refused.
+    pub fn sized(
+        database: &Database,
+        service: &str,
+        (pool, posts): (usize, usize),
+    ) -> Result<Self, StoreError> {
         let lazy = database.with_option("synchronous_commit=off");
         let schema: Arc<str> = format!("{service}_read").into();
         Ok(ReadSide {
             service: service.into(),
-            pool: lazy.pool(&format!("daybook query {service}"), size)?,
-            posts: lazy.by_keys().pool(&format!("daybook follow {service}"), size)?,
+            pool: lazy.pool(&format!("daybook query {service}"), pool)?,
+            posts: lazy.by_keys().pool(&format!("daybook follow {service}"), posts)?,
             locks: Locks::new(database.clone(), schema.clone()),
             schema,
         })

@@ -10,6 +10,7 @@ use crate::backoff::Backoff;
 use crate::error::{of_the_data, transient};
 use crate::failpoint::failpoint;
 use crate::log::{Epochs, Heads, LogSettings};
+use crate::tail::Tail;
 use crate::{AppendError, Chain, Database, StoreError, Verdict};
 use queue::{Queue, refuse};
 use std::time::Duration;
@@ -57,7 +58,10 @@ struct Line {
     settings: LaneSettings,
     heads: Heads,
     epochs: Epochs,
+    tail: Tail,
     session: Option<Session>,
+    /// How many there were.
+    sessions: u32,
     /// Since when no call was answered.
     failing: Option<Instant>,
 }
@@ -95,12 +99,14 @@ enum Tried {
 impl Lane {
     pub(crate) fn new(
         settings: LaneSettings,
-        (heads, epochs): (Heads, Epochs),
+        (heads, epochs, tail): (Heads, Epochs, Tail),
         receive: mpsc::Receiver<Job>,
         stop: CancellationToken,
     ) -> Self {
         let queue = Queue::new(&settings, receive, stop);
-        Lane { queue, line: Line { settings, heads, epochs, session: None, failing: None } }
+        let line =
+            Line { settings, heads, epochs, tail, session: None, sessions: 0, failing: None };
+        Lane { queue, line }
     }
 
     pub(crate) async fn run(self) {
@@ -179,7 +185,11 @@ impl Line {
     ) -> Result<Vec<ChainOutcome>, Tried> {
         let session = match self.session.take().filter(|session| session.is_fit_for(jobs)) {
             Some(session) => session,
-            None => self.reach().await?,
+            None => {
+                let session = self.reach().await?;
+                self.sessions += 1;
+                session
+            }
         };
         self.epochs.raise(&session.epochs);
         let decided_before =
@@ -224,25 +234,40 @@ impl Line {
         })
     }
 
+    /// Tells the callers, and then those who follow.
     fn answer(&self, jobs: Vec<Job>, outcomes: Vec<ChainOutcome>) {
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
-            let ends = job.chain.entries.iter().zip(&outcome.verdicts).filter_map(|(entry, v)| {
-                let events = i64::try_from(entry.events.len()).unwrap_or(i64::MAX);
-                match v {
-                    Verdict::Ok { offset, .. } if events > 0 => Some(offset + events),
-                    Verdict::Ok { .. }
-                    | Verdict::Already { .. }
-                    | Verdict::Again
-                    | Verdict::Conflict { .. } => None,
-                }
-            });
-            if let Some(next) = ends.max() {
-                self.heads.raise(job.partition, next);
+        let heard = self.tail.is_heard();
+        let mut appended = Vec::new();
+        for (Job { partition, chain, answer, .. }, outcome) in jobs.into_iter().zip(outcomes) {
+            if let Some(next) = end(&chain, &outcome) {
+                appended.push((partition, next, heard.then(|| (chain, outcome.clone()))));
             }
             // A caller that went away is not told; its chain is in the log all the same.
-            let _ = job.answer.send(Ok(outcome));
+            let _ = answer.send(Ok(outcome));
+        }
+        for (partition, next, told) in appended {
+            // Whoever knew the head before the event would read the log for it.
+            if let Some((chain, outcome)) = told {
+                self.tail.tell(chain, &outcome, self.sessions);
+            }
+            self.heads.raise(partition, next);
         }
     }
+}
+
+/// The next offset behind what was appended of a chain; none if nothing was.
+fn end(chain: &Chain, outcome: &ChainOutcome) -> Option<i64> {
+    let ends = chain.entries.iter().zip(&outcome.verdicts).filter_map(|(entry, verdict)| {
+        let events = i64::try_from(entry.events.len()).unwrap_or(i64::MAX);
+        match verdict {
+            Verdict::Ok { offset, .. } if events > 0 => Some(offset + events),
+            Verdict::Ok { .. }
+            | Verdict::Already { .. }
+            | Verdict::Again
+            | Verdict::Conflict { .. } => None,
+        }
+    });
+    ends.max()
 }
 
 /// A session that appends. An answer means that the disk has it, whatever the database's own default is;

@@ -23,6 +23,7 @@ mod position;
 mod progress;
 mod read;
 mod recorded;
+mod tail;
 mod transact;
 mod turn;
 
@@ -32,7 +33,7 @@ pub use database::{Database, DatabaseLimits};
 pub use error::{AppendError, StoreError};
 pub use log::{Log, LogSettings};
 pub use migrate::{migrate, open_epoch};
-pub use pace::{Pace, PaceLimits, Stepped};
+pub use pace::{Pace, PaceLimits, Rest, Stepped};
 pub use partitioner::partition_of;
 pub use position::{BadPosition, Position};
 pub use progress::{Progress, Watermark};

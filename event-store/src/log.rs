@@ -1,5 +1,6 @@
 use crate::append::index;
 use crate::lane::{Job, Lane, LaneSettings};
+use crate::tail::Tail;
 use crate::{
     AppendError, Chain, ChainOutcome, Database, StoreError, TurnLimits, migrate, partition_of,
 };
@@ -82,6 +83,7 @@ pub(crate) struct Inner {
     lanes: Vec<mpsc::Sender<Job>>,
     heads: Heads,
     epochs: Epochs,
+    tail: Tail,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -158,12 +160,13 @@ impl Log {
         let known: Vec<i32> = client.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect();
         let (heads, epochs) = (Heads::new(settings.partitions), Epochs::new(settings.partitions));
         epochs.raise(&known);
+        let tail = Tail::new(&settings.service, settings.partitions);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let lanes = (0..settings.lanes.max(1))
             .map(|_| {
                 let (send, receive) = mpsc::channel(settings.queue);
-                let known = (heads.clone(), epochs.clone());
+                let known = (heads.clone(), epochs.clone(), tail.clone());
                 let lane = Lane::new(LaneSettings::of(&settings), known, receive, stop.clone());
                 tasks.spawn(lane.run());
                 send
@@ -184,6 +187,7 @@ impl Log {
             lanes,
             heads,
             epochs,
+            tail,
             stop,
             tasks,
         }));
@@ -241,6 +245,11 @@ impl Log {
         Ok(())
     }
 
+    /// What the lanes of this process append, as they append it.
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.0.tail
+    }
+
     /// Tells those who wait for heads what was read of them after they were known as `before`.
     #[cfg(feature = "kafka")]
     pub(crate) fn set_heads(&self, heads: &[i64], before: &[i64]) {
@@ -274,8 +283,9 @@ impl Log {
     pub(crate) async fn append_in(
         &self,
         epoch: Option<i32>,
-        chain: Chain,
+        mut chain: Chain,
     ) -> Result<ChainOutcome, AppendError> {
+        chain.keep_what_is_kept();
         chain.check(self.0.event_bytes)?;
         if chain.entries.is_empty() {
             return Err(AppendError::Statement("a chain needs a command".into()));

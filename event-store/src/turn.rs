@@ -22,7 +22,7 @@ pub struct TurnLimits {
 impl Default for TurnLimits {
     fn default() -> Self {
         let (length, wait) = (Duration::from_millis(20), Duration::from_secs(1));
-        TurnLimits { most: 8, length, wait }
+        TurnLimits { most: 4, length, wait }
     }
 }
 

@@ -109,6 +109,7 @@ fn shop_settings(settings: &Settings, embedded: &Embedded, provider: &Provider) 
         followers: settings.followers,
         topic_prefix: settings.topic_prefix.clone(),
         brokers: embedded.kafka.clone(),
+        shortcut: settings.shortcut,
         accept_history: settings.accept_history,
         provider_url: provider.url.clone(),
         provider_key: provider.key.clone(),

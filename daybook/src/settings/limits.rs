@@ -51,6 +51,7 @@ pub struct Limits {
     pub watch_answer_s: u64,
     pub relay_window: u32,
     pub relay_page: u32,
+    pub relay_alone_ms: u64,
     pub relay_queue_bytes: u32,
     pub relay_batch_bytes: u32,
     pub relay_stall_s: u64,

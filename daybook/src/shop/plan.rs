@@ -33,6 +33,7 @@ pub struct ShopSettings {
     pub topic_prefix: String,
     /// Known once Kafka is up; never, if there is none.
     pub brokers: watch::Receiver<Option<String>>,
+    pub shortcut: bool,
     pub accept_history: bool,
     pub provider_url: String,
     pub provider_key: String,
@@ -47,10 +48,12 @@ impl ShopSettings {
         LogSettings { lanes: self.lanes, readers: self.readers, ..settings }
     }
 
-    /// For each service its lanes, readers of the log, followers, queries, the locks and the relay; the
-    /// price list's, those that write snapshots of products and stock, and one to watch.
+    /// For each service its lanes, its turns, readers of the log, queries, followers, what they ask besides, the locks
+    /// and the relay; the price list's, those that write snapshots of products and stock, and one to watch.
     fn connections(&self) -> usize {
-        SERVICES.len() * (self.lanes + 2 * self.readers + self.followers + 2) + self.readers + 3
+        let turns = self.limits.turns;
+        let service = self.lanes + turns + 3 * self.readers + self.followers + 2;
+        SERVICES.len() * service + self.readers + 3
     }
 }
 
@@ -63,7 +66,7 @@ pub(super) async fn check_connections(settings: &ShopSettings) -> Result<()> {
     if needed + 5 > most {
         bail!(
             "this process may open {needed} connections to Postgres, which allows {most} in all: raise \
-             max_connections there, or lower `readers` or `followers` here"
+             max_connections there, or lower `followers`, `readers` or `turns` here"
         );
     }
     Ok(())

@@ -20,7 +20,7 @@ use tokio_postgres::Client;
 const SOME: u64 = 40;
 
 /// Enough for one process of the shop, the tests, and few more.
-const FEW: &[&str] = &["max_connections=95"];
+const FEW: &[&str] = &["max_connections=130"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_is_stopped_for_a_while_is_waited_for() {

@@ -72,7 +72,7 @@ pub struct DueLimits {
 impl Default for DueLimits {
     fn default() -> Self {
         DueLimits {
-            concurrency: 64,
+            concurrency: 256,
             lease: Duration::from_secs(30),
             retry_first: Duration::from_millis(200),
             retry_most: Duration::from_secs(30),
@@ -188,7 +188,7 @@ impl<D: Owes> DueWorker<D> {
         let Some(oldest) = self.oldest.take() else { return };
         let rest = self.limits.pace.rest(Stepped { oldest, took, full: false });
         // Whether it was cut short shows in a moment.
-        let _ = tokio::time::timeout(rest, stop.cancelled()).await;
+        stop.run_until_cancelled(self.limits.pace.take(rest)).await;
     }
 
     /// Claims what is due, as much as there is room for, and starts on it.

@@ -2,8 +2,8 @@ use super::parked::Lot;
 use super::{
     ApplyError, Aside, Batch, Checkpoint, Feed, FollowLimits, Follower, ReadSide, StepError,
 };
-use crate::Recorded;
 use crate::backoff::Backoff;
+use crate::{Log, Recorded};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use tokio::time::Instant;
 pub(super) struct Cursor {
     pub(super) partition: i32,
     checkpoint: Option<Checkpoint>,
-    /// The epoch of the log in which the checkpoint was last found valid.
-    checked: i32,
+    /// In which life of the log the checkpoint was last found valid.
+    checked: Option<Life>,
     parked: Option<Lot>,
     overtaken: bool,
-    /// What Kafka brought and is not posted yet, in order.
+    /// What was brought and is not posted yet, in order.
     brought: VecDeque<Arc<Recorded>>,
     /// Whether the log must be read: at the start, at a hole, when Kafka is late.
     behind: bool,
@@ -29,6 +29,19 @@ pub(super) struct Cursor {
     /// When it is tried again after a failure.
     again: Option<Instant>,
     retry: Backoff,
+}
+
+/// While none of it changes, the log holds what it held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Life {
+    epoch: i32,
+    session: u32,
+}
+
+impl Life {
+    pub(super) fn of(log: &Log, partition: i32) -> Self {
+        Life { epoch: log.known_epoch(partition), session: log.tail().session(partition) }
+    }
 }
 
 /// What a follower reads from and posts to.
@@ -60,7 +73,7 @@ impl Cursor {
         Cursor {
             partition,
             checkpoint: None,
-            checked: 0,
+            checked: None,
             parked: None,
             overtaken: false,
             brought: VecDeque::new(),
@@ -85,12 +98,27 @@ impl Cursor {
     }
 
     pub(super) fn bring(&mut self, event: Arc<Recorded>) {
+        if self.has(&event) {
+            return;
+        }
         if self.again.is_some() {
             // Until it is tried again nothing is kept; the log has it.
             self.behind = true;
         } else {
             self.brought.push_back(event);
         }
+    }
+
+    /// Whether an event is posted, or queued, or behind a hole: then the log is read.
+    fn has(&self, event: &Recorded) -> bool {
+        let last = self.brought.back().map(|last| (last.epoch, last.offset + 1));
+        let end = last.or(self.checkpoint.as_ref().map(|it| (it.epoch, it.next_offset)));
+        end.is_some_and(|(epoch, next)| event.epoch == epoch && event.offset < next)
+    }
+
+    /// How many events wait to be posted.
+    pub(super) fn held(&self) -> usize {
+        self.brought.len()
     }
 
     pub(super) fn next_offset(&self) -> Option<i64> {
@@ -113,7 +141,7 @@ impl Cursor {
     /// With Kafka: how long it may take to bring what this process knows to be in the log.
     pub(super) fn prospect(
         &mut self,
-        (head, epoch): (i64, i32),
+        (head, life): (i64, Life),
         kafka: Option<Duration>,
         now: Instant,
     ) -> Prospect {
@@ -121,7 +149,7 @@ impl Cursor {
             return Prospect::At(at);
         }
         let next = self.next_offset().unwrap_or(0);
-        let checked = self.checkpoint.is_some() && self.checked >= epoch;
+        let checked = self.checkpoint.is_some() && self.checked == Some(life);
         if !checked || self.behind || !self.brought.is_empty() {
             return Prospect::Now;
         }
@@ -149,17 +177,17 @@ impl Cursor {
     /// The next batch, if there is one.
     pub(super) async fn next(&mut self, ends: &Ends) -> Result<Option<Batch>, StepError> {
         self.again = None;
-        let epoch = ends.feed.log().known_epoch(self.partition);
+        let life = Life::of(ends.feed.log(), self.partition);
         let from = match self.checkpoint.clone() {
             Some(checkpoint) => {
-                if self.checked < epoch {
+                if self.checked != Some(life) {
                     self.check(&checkpoint, ends).await?;
                 }
                 checkpoint
             }
             None => self.load(ends).await?,
         };
-        self.checked = epoch;
+        self.checked = Some(life);
         if let Some(parked) = &mut self.parked
             && parked.look_at().is_some_and(|at| at <= Instant::now())
         {

@@ -22,7 +22,15 @@ pub struct Feed(Arc<Inner>);
 struct Inner {
     log: Log,
     live: broadcast::Sender<Arc<Recorded>>,
+    shortcut: bool,
     transport: watch::Sender<Transport>,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Inner { log, shortcut, .. } = &*self.0;
+        f.debug_struct("Feed").field("log", log.service()).field("shortcut", shortcut).finish()
+    }
 }
 
 const POLL_BUSY: Duration = Duration::from_millis(100);
@@ -39,9 +47,11 @@ impl Feed {
     /// The same with other bounds.
     #[must_use]
     pub fn limited(log: Log, limits: &FollowLimits) -> Self {
-        let (live, transport) =
-            (broadcast::Sender::new(limits.buffer.max(1)), watch::Sender::new(Transport::Log));
-        Feed(Arc::new(Inner { log, live, transport }))
+        let (buffer, shortcut) = (limits.buffer.max(1), limits.shortcut);
+        let live =
+            if shortcut { log.tail().listen(buffer) } else { broadcast::Sender::new(buffer) };
+        let transport = watch::Sender::new(Transport::Log);
+        Feed(Arc::new(Inner { log, live, shortcut, transport }))
     }
 
     #[must_use]
@@ -54,6 +64,20 @@ impl Feed {
     pub fn deliver(&self, event: Arc<Recorded>) {
         // Nobody may be following just now.
         let _ = self.0.live.send(event);
+    }
+
+    /// Whether the followers were told of an event before Kafka brought it: this process appended it.
+    #[must_use]
+    pub fn knows(&self, partition: i32, epoch: i32, offset: i64) -> bool {
+        self.0.shortcut && self.0.log.tail().knows(partition, epoch, offset)
+    }
+
+    /// Whether no follower of another process waits for Kafka to bring what this process appends.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        let all = usize::try_from(self.0.log.partitions()).unwrap_or(usize::MAX);
+        self.0.shortcut
+            && matches!(&*self.0.transport.borrow(), Transport::Kafka(own) if own.len() == all)
     }
 
     /// Events that the slowest follower has not taken over yet.

@@ -31,7 +31,10 @@ pub struct FollowLimits {
     /// The pause of a partition after a failure; it doubles up to `retry_most`.
     pub retry_first: Duration,
     pub retry_most: Duration,
-    /// Events that a slow follower may lag behind Kafka; past that it reads the log.
+    /// Whether followers are told at once what their own process appends; else Kafka brings it, as it brings what
+    /// others append.
+    pub shortcut: bool,
+    /// Events that a slow follower may lag behind; past that it reads the log.
     pub buffer: usize,
     /// Events that it takes over from there at once.
     pub take: usize,
@@ -56,6 +59,7 @@ impl Default for FollowLimits {
             parked_lock: Duration::from_secs(2),
             retry_first: Duration::from_millis(20),
             retry_most: Duration::from_secs(5),
+            shortcut: true,
             buffer: 8_192,
             take: 2_000,
             kafka_wait: Duration::from_millis(200),

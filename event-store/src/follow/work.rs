@@ -77,6 +77,7 @@ impl Work {
         let name = self.worker.follower().name().to_owned();
         let posted = metrics::counter!("daybook_follower_events_total", "follower" => name.clone());
         let pace = self.worker.follower().pace();
+        let resting = self.worker.limits().pace.clone();
         let failures = metrics::counter!("daybook_follower_failures_total", "follower" => name);
         while !self.stop.is_cancelled() {
             let ask_at = self.arrange().await;
@@ -89,7 +90,7 @@ impl Work {
             let full = step.posted >= FULL;
             let mut rest = self.worker.rest(&step, began.elapsed(), full);
             if 0 < step.posted && !full {
-                rest = rest.max(pace);
+                rest = rest.at_least(pace);
             }
             posted.increment(step.posted as u64);
             failures.increment(step.failed.len() as u64);
@@ -104,8 +105,8 @@ impl Work {
             }
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(rest), if !rest.is_zero() => {}
-                () = self.worker.wait(), if rest.is_zero() => {}
+                () = resting.take(rest), if !rest.is_none() => {}
+                () = self.worker.wait(), if rest.is_none() => {}
                 () = tokio::time::sleep_until(ask_at) => {}
             }
         }

@@ -1,13 +1,14 @@
-use super::cursor::{Cursor, Ends, Failed, Prospect};
+use super::cursor::{Cursor, Ends, Failed, Life, Prospect};
 use super::feed::{Feed, Transport};
 use super::{ApplyError, Batch, FollowLimits, Follower, Posted, ReadSide, post};
 use crate::append::index;
-use crate::{Log, Recorded, Stepped, StoreError};
+use crate::{Log, Recorded, Rest, Stepped, StoreError};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 
@@ -147,13 +148,44 @@ impl LogWorker {
     fn prospects(&mut self, now: Instant) -> Vec<(i32, Prospect)> {
         let kafka = *self.transport.borrow() != Transport::Log;
         let kafka = kafka.then_some(self.ends.limits.kafka_wait);
-        let heads = self.heads.borrow_and_update();
+        // The lanes tell an event before its offset: what the heads count is there to be taken over.
+        let heads = self.heads.borrow_and_update().clone();
+        self.take_over();
         let log = self.ends.feed.log();
         let prospect = |cursor: &mut Cursor| {
-            let (head, epoch) = (heads[index(cursor.partition)], log.known_epoch(cursor.partition));
-            (cursor.partition, cursor.prospect((head, epoch), kafka, now))
+            let (head, life) = (heads[index(cursor.partition)], Life::of(log, cursor.partition));
+            (cursor.partition, cursor.prospect((head, life), kafka, now))
         };
         self.cursors.values_mut().map(prospect).collect()
+    }
+
+    /// Takes over what was brought meanwhile, as much as may be held.
+    fn take_over(&mut self) {
+        let held: usize = self.cursors.values().map(Cursor::held).sum();
+        let room = self.ends.limits.take.saturating_sub(held);
+        let mut taken = 0;
+        while taken < room {
+            match self.live.try_recv() {
+                Ok(event) => self.bring(Ok(event)),
+                Err(TryRecvError::Lagged(missed)) => self.bring(Err(RecvError::Lagged(missed))),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+            taken += 1;
+        }
+        if taken > 0 {
+            metrics::histogram!("daybook_follower_taken_events").record(taken as f64);
+        }
+    }
+
+    fn bring(&mut self, brought: Result<Arc<Recorded>, RecvError>) {
+        if let Ok(event) = brought {
+            if let Some(cursor) = self.cursors.get_mut(&event.partition) {
+                cursor.bring(event);
+            }
+        } else {
+            // What was missed may be the last of its partition, which leaves no hole.
+            self.cursors.values_mut().for_each(Cursor::read_log);
+        }
     }
 
     /// Waits until there may be something to post, or the transport has changed.
@@ -169,39 +201,13 @@ impl LogWorker {
             }
             let until = wake.unwrap_or_else(Instant::now);
             tokio::select! {
-                brought = self.live.recv() => self.take(brought),
+                brought = self.live.recv() => self.bring(brought),
                 _ = self.heads.changed() => {}
                 () = tokio::time::sleep_until(until), if wake.is_some() => {}
                 _ = self.transport.changed() => {
                     self.cursors.values_mut().for_each(Cursor::read_log);
                     return;
                 }
-            }
-        }
-    }
-
-    fn take(&mut self, first: Result<Arc<Recorded>, broadcast::error::RecvError>) {
-        let mut brought = first.ok();
-        if brought.is_none() {
-            // What was missed may be the last of its partition, which leaves no hole.
-            self.cursors.values_mut().for_each(Cursor::read_log);
-        }
-        let queued = self.live.len();
-        let most = self.ends.limits.take;
-        metrics::histogram!("daybook_follower_taken_events").record((queued + 1).min(most) as f64);
-        for _ in 0..most {
-            match brought.take().map_or_else(|| self.live.try_recv(), Ok) {
-                Ok(event) => {
-                    if let Some(cursor) = self.cursors.get_mut(&event.partition) {
-                        cursor.bring(event);
-                    }
-                }
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {
-                    self.cursors.values_mut().for_each(Cursor::read_log);
-                }
-                Err(
-                    broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed,
-                ) => return,
             }
         }
     }
@@ -226,9 +232,9 @@ impl LogWorker {
     }
 
     /// How long to rest after a step.
-    pub(super) fn rest(&self, step: &Step, took: Duration, full: bool) -> Duration {
+    pub(super) fn rest(&self, step: &Step, took: Duration, full: bool) -> Rest {
         let rest = |oldest| self.ends.limits.pace.rest(Stepped { oldest, took, full });
-        step.oldest.map_or(Duration::ZERO, rest)
+        step.oldest.map_or_else(Rest::default, rest)
     }
 
     pub(super) fn log(&self) -> &Log {

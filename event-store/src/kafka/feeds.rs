@@ -182,6 +182,13 @@ impl<'a> Session<'a> {
     fn deliver(&mut self, message: &BorrowedMessage<'_>) {
         let topic = self.settings.topics.iter().find(|(name, _)| name == message.topic());
         let Some((_, feed)) = topic else { return };
+        self.assigned.set_reachable(true);
+        let partition = message.partition();
+        if record::place(message)
+            .is_some_and(|(epoch, offset)| feed.knows(partition, epoch, offset))
+        {
+            return;
+        }
         match record::recorded(message, feed.log().service()) {
             Ok(event) => feed.deliver(Arc::new(event)),
             Err(error) => {
@@ -192,7 +199,6 @@ impl<'a> Session<'a> {
                 self.warned = true;
             }
         }
-        self.assigned.set_reachable(true);
     }
 
     fn mend(&mut self, error: &KafkaError) -> Result<(), KafkaFailure> {

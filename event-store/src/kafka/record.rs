@@ -83,6 +83,16 @@ pub fn recorded<M: Message>(message: &M, service: &Arc<str>) -> Result<Recorded,
     })
 }
 
+/// The epoch and the offset of an event, and nothing else of it; none if no relay wrote the record.
+pub(super) fn place<M: Message>(message: &M) -> Option<(i32, i64)> {
+    let headers = message.headers()?;
+    let of = |key| {
+        let header = headers.iter().find(|header| header.key == key)?;
+        std::str::from_utf8(header.value?).ok()
+    };
+    Some((of("daybook-epoch")?.parse().ok()?, of("daybook-offset")?.parse().ok()?))
+}
+
 fn read<M: Message>(message: &M, service: &Arc<str>) -> Result<Recorded, String> {
     let fields = Fields::of(message)?;
     let source = required(fields.source, "ce_source")?;

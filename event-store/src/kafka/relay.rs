@@ -14,6 +14,7 @@ use super::limits::{count_failure, waited};
 use super::topics::{self, Topic};
 use super::{KafkaFailure, KafkaLimits};
 use crate::backoff::Backoff;
+use crate::follow::Feed;
 use crate::lane::chain_of;
 use crate::{Log, Pace};
 use copy::Copy;
@@ -43,6 +44,10 @@ pub struct RelaySettings {
     pub limits: KafkaLimits,
     /// How long it rests between two rounds of pages.
     pub pace: Pace,
+    /// The followers of this process: while they are told what it appends, and no other process follows the log, it
+    /// rests so long at least. Each page costs the brokers the same, whether it has one event or many.
+    pub alone: Option<Feed>,
+    pub alone_rest: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,8 @@ impl RelaySettings {
             stall: Duration::from_secs(30),
             limits: KafkaLimits::default(),
             pace: Pace::default(),
+            alone: None,
+            alone_rest: Duration::from_millis(100),
         }
     }
 }

@@ -54,7 +54,8 @@ impl Process {
         });
         let status = feeds.status();
         tasks.spawn(feeds.run(stop.clone()));
-        let relay = Relay::new(log.clone(), relay);
+        let alone = Some(feed.clone());
+        let relay = Relay::new(log.clone(), RelaySettings { alone, ..relay });
         let relayed = relay.status();
         tasks.spawn(relay.run(stop.clone()));
         let runner = Runner::new(vec![feed.clone()], stop.clone());

@@ -108,10 +108,10 @@ async fn the_checker_finds_offsets_that_are_taken_before_the_lock() {
     let append_one = |right: &str| {
         let lock = "  perform from shop.log_partition";
         let early = "  select coalesce((select e.log_offset + 1 from shop.event e where e.partition = _partition \
-             order by e.log_offset desc limit 1), 0) into _offset;\n";
+             order by e.log_offset desc limit 1), 0) into first_offset;\n";
         right
             .replace(lock, &format!("{early}{lock}"))
-            .replace("coalesce(l.log_offset + 1, 0)", "_offset")
+            .replace("coalesce(l.log_offset + 1, 0)", "first_offset")
     };
     let bug = Bug { append, append_one };
     let unguarded = "alter table shop.event drop constraint event_position; \

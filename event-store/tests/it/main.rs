@@ -22,4 +22,5 @@ mod runner;
 mod support;
 mod server;
 mod snapshots;
+mod tail;
 mod transact;

@@ -33,7 +33,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     bound(
         "turns",
-        "8",
+        "4",
         "NUMBER",
         "Connections for turns of streams that other processes append to as well, for each log",
         "daybook_turns_missed_total",

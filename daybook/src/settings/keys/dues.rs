@@ -5,14 +5,14 @@ use super::{Key, bound};
 pub(super) const KEYS: &[Key] = &[
     bound(
         "requests_at_once",
-        "64",
+        "256",
         "NUMBER",
         "Requests of the checkouts to other services that are under way at once",
         "daybook_dues_under_way",
     ),
     bound(
         "calls_at_once",
-        "32",
+        "64",
         "NUMBER",
         "Calls to the payment provider that are under way at once",
         "daybook_dues_under_way",

@@ -35,14 +35,14 @@ pub(super) const KEYS: &[Key] = &[
         "follow_kafka_wait_ms",
         "200",
         "MILLISECONDS",
-        "How long Kafka may take to bring what is known to be in the log, before that is read",
+        "How long Kafka may take to bring what is known to be in the log and was not told, before that is read",
         "daybook_follower_log_reads_total",
     ),
     bound(
         "feed_buffer",
         "8192",
         "NUMBER",
-        "Events of a log from Kafka that may wait for the slowest follower; past that it reads the log",
+        "Events of a log, from its lanes or from Kafka, that may wait for the slowest follower; past that it reads the log",
         "daybook_feed_queued",
     ),
     bound(

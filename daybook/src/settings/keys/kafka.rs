@@ -32,6 +32,13 @@ pub(super) const KEYS: &[Key] = &[
         "daybook_relay_in_flight",
     ),
     bound(
+        "relay_alone_ms",
+        "100",
+        "MILLISECONDS",
+        "How long a relay rests between two pages while no other process of this group follows its log",
+        "daybook_rest_seconds",
+    ),
+    bound(
         "relay_stall_s",
         "30",
         "SECONDS",

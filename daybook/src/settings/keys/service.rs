@@ -62,6 +62,12 @@ pub(super) const KEYS: &[Key] = &[
         .bound("daybook_pool_waiting"),
     key("followers", "8", "NUMBER", "Connections of the followers, for each service")
         .bound("daybook_pool_waiting"),
+    key(
+        "shortcut",
+        "true",
+        "true|false",
+        "Tell followers of this process at once what it appends; else Kafka brings it, as from others",
+    ),
     key("accept_history", "false", "true|false", "Let an import send its own prices and times"),
     key(
         "provider_url",

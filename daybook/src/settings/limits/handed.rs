@@ -128,6 +128,7 @@ impl Limits {
         RelaySettings {
             window: self.relay_window.into(),
             page: self.relay_page.into(),
+            alone_rest: ms(self.relay_alone_ms),
             stall: s(self.relay_stall_s),
             limits: self.kafka(),
             ..settings
@@ -161,6 +162,7 @@ impl Limits {
             parked_lock: ms(self.parked_lock_ms),
             retry_first: ms(self.follow_retry_first_ms),
             retry_most: ms(self.follow_retry_most_ms),
+            shortcut: true,
             buffer: self.feed_buffer,
             take: self.feed_take,
             kafka_wait: ms(self.follow_kafka_wait_ms),

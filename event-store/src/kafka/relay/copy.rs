@@ -7,7 +7,8 @@ use super::producer::{Context, Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
 use crate::failpoint::failpoint;
-use crate::{Log, Recorded, Stepped, kafka};
+use crate::follow::Feed;
+use crate::{Log, Recorded, Rest, Stepped, kafka};
 use futures_util::{FutureExt, StreamExt};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -133,7 +134,7 @@ impl<'a> Copy<'a> {
             if !turns.is_empty() {
                 let rest = self.send_pages(turns).await?;
                 // Whether it was cut short shows in a moment.
-                let _ = tokio::time::timeout(rest, stop.cancelled()).await;
+                stop.run_until_cancelled(self.settings.pace.take(rest)).await;
                 continue;
             }
             let deliveries = self.deliveries.clone();
@@ -278,7 +279,7 @@ impl<'a> Copy<'a> {
     }
 
     /// While one page is handed to the producer Postgres reads the next. Returns how long to rest then.
-    async fn send_pages(&mut self, turns: Vec<Turn>) -> Result<Duration, KafkaFailure> {
+    async fn send_pages(&mut self, turns: Vec<Turn>) -> Result<Rest, KafkaFailure> {
         let began = Instant::now();
         let (mut oldest, mut full) = (None, false);
         let reader = self.reader;
@@ -296,8 +297,10 @@ impl<'a> Copy<'a> {
             }
         }
         let took = began.elapsed();
-        let rest = |oldest| self.settings.pace.rest(Stepped { oldest, took, full });
-        Ok(oldest.map_or(Duration::ZERO, rest))
+        let Some(oldest) = oldest else { return Ok(Rest::default()) };
+        let rest = self.settings.pace.rest(Stepped { oldest, took, full });
+        let alone = !full && self.settings.alone.as_ref().is_some_and(Feed::is_alone);
+        Ok(if alone { rest.at_least(self.settings.alone_rest) } else { rest })
     }
 
     /// Hands an event to the producer; false if it has no room.
