@@ -1,7 +1,7 @@
 use crate::kafka::{brokers, delete_topic, fill, known, logged, own, to};
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, open};
-use event_store::follow::{Feed, Runner, Transport};
+use event_store::follow::{Feed, FollowLimits, Runner, Transport};
 use event_store::kafka::{
     FeedSettings, FeedStatus, KafkaFeeds, KafkaLimits, Relay, RelaySettings, RelayStatus,
 };
@@ -12,6 +12,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Of followers that are told nothing by the lanes of their process.
+pub(crate) fn by_kafka() -> FollowLimits {
+    FollowLimits { shortcut: false, ..FollowLimits::default() }
+}
 
 /// What one process runs.
 pub(crate) struct Process {
@@ -32,7 +37,7 @@ impl Process {
         group: &str,
         brokers: watch::Receiver<Option<String>>,
     ) -> Self {
-        Self::relaying(name, database, to(topic), group, brokers).await
+        Self::relaying(name, database, to(topic), group, brokers, by_kafka()).await
     }
 
     /// Feeds its followers from where its relay copies to.
@@ -42,10 +47,11 @@ impl Process {
         relay: RelaySettings,
         group: &str,
         brokers: watch::Receiver<Option<String>>,
+        limits: FollowLimits,
     ) -> Self {
         let (log, stop, tasks) =
             (open(database).await, CancellationToken::new(), TaskTracker::new());
-        let feed = Feed::new(log.clone());
+        let feed = Feed::limited(log.clone(), &limits);
         let feeds = KafkaFeeds::new(FeedSettings {
             brokers,
             group: group.to_owned(),
@@ -58,7 +64,7 @@ impl Process {
         let relay = Relay::new(log.clone(), RelaySettings { alone, ..relay });
         let relayed = relay.status();
         tasks.spawn(relay.run(stop.clone()));
-        let runner = Runner::new(vec![feed.clone()], stop.clone());
+        let runner = Runner::limited(vec![feed.clone()], stop.clone(), limits);
         runner.follow(&(Arc::new(Posting { process: name }) as _), 0, &read_side(database).await);
         Process { log, relay: relayed, feed, status, runner, tasks, stop }
     }
@@ -179,7 +185,7 @@ async fn two_processes_of_a_group_share_the_partitions_and_each_event_is_posted_
 /// A follower that believes in a Kafka that is not there.
 async fn believing(database: &Database) -> (Log, Feed, Runner, CancellationToken) {
     let (log, stop) = (open(database).await, CancellationToken::new());
-    let feed = Feed::new(log.clone());
+    let feed = Feed::limited(log.clone(), &by_kafka());
     feed.set_transport(Transport::Kafka((0..log.partitions()).collect()));
     let runner = Runner::new(vec![feed.clone()], stop.clone());
     runner.follow(&(Arc::new(Posting { process: "one" }) as _), 0, &read_side(database).await);

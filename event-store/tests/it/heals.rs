@@ -4,7 +4,7 @@
 mod broker;
 
 use crate::append::chain;
-use crate::feeds::Process;
+use crate::feeds::{Process, by_kafka};
 use crate::kafka::{
     brokers, copied_to, create_topic, delete_topic, fill, logged, once, own, set_topic, to,
 };
@@ -43,7 +43,8 @@ impl Shop {
         let (tell_relay, told) = watch::channel(Some(brokers.clone()));
         let relay = set(RelaySettings::new(told, &topic));
         let told = watch::channel(Some(brokers.clone())).1;
-        let process = Process::relaying("one", &database, relay, &own("group"), told).await;
+        let process =
+            Process::relaying("one", &database, relay, &own("group"), told, by_kafka()).await;
         let mut shop = Shop { brokers, topic, database, read, process, tell_relay, sold: 0 };
         shop.is_whole().await;
         shop

@@ -150,7 +150,8 @@ async fn while_nobody_else_follows_the_relay_takes_its_time_and_followers_do_not
     let read = read_side(&database).await;
     let topic = own("shop-events");
     let relay = RelaySettings { alone_rest: Duration::from_secs(3_600), ..to(&topic) };
-    let process = Process::relaying("one", &database, relay, &own("group"), known()).await;
+    let (group, limits) = (own("group"), FollowLimits::default());
+    let process = Process::relaying("one", &database, relay, &group, known(), limits).await;
     process.until_kafka_brings(|assigned| assigned.len() == 4).await;
     fill(&process.log, 0..1).await;
     let relayed = async || {
