@@ -18,6 +18,10 @@ const SIZES: [u64; 3] = [100_000, 1_000_000, 10_000_000];
 /// Prime to every size, so that it leads to each old stream once before it comes back.
 const STRIDE: u64 = 7_368_787;
 
+/// Before the rounds of a log that was just copied: what Postgres writes of each page when it is first touched after a
+/// checkpoint is a matter of its settings and of the load, and not of the log's size.
+const WARM_UP: Duration = Duration::from_secs(20);
+
 const CHART: Chart = Chart::new(
     "growth",
     "Appends to new and old streams of a log that has grown",
@@ -30,6 +34,9 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mut logs = Vec::new();
     for size in &sizes[1..] {
         logs.push(Grown::open(bench, *size).await?);
+    }
+    for log in &logs {
+        log.append_for(bench.pace.pick(WARM_UP, Duration::from_secs(1))).await?;
     }
     let mut rounds = vec![Rounds::default(); sizes.len()];
     for _ in 0..bench.pace.rounds {
@@ -82,9 +89,12 @@ impl Grown {
         Ok(Grown { name, database, ours, size, appended: Arc::new(AtomicU64::new(0)) })
     }
 
-    /// Without a checkpoint before it, for once: after one, Postgres logs each page whole the first time, and a small
-    /// log has few. How often that happens is a matter of settings, and not of the log's size.
+    /// Without a checkpoint before it, for once: see [`WARM_UP`].
     async fn round(&self, bench: &Bench<'_>) -> Result<Round> {
+        self.append_for(bench.pace.round().min(Duration::from_secs(2))).await
+    }
+
+    async fn append_for(&self, time: Duration) -> Result<Round> {
         let before = self.appended.load(Ordering::Relaxed);
         let (log, size, appended) = (self.ours.0.clone(), self.size, self.appended.clone());
         let one = move |_caller, number| {
@@ -99,7 +109,6 @@ impl Grown {
                 daybook::append(&log, stream, i64::try_from(1 + nth / size)?, number).await
             }
         };
-        let time = bench.pace.round().min(Duration::from_secs(2));
         let round = closed_loop(CALLERS, time, one).await?;
         let stored = u64::try_from(count(&self.database, "shop.event").await?)?;
         let expected = self.size + before + round.all;

@@ -1,7 +1,7 @@
 //! What the figures were measured on.
 
 use crate::servers::Servers;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fmt;
 use std::process::Command;
@@ -19,14 +19,19 @@ pub struct Machine {
     pub git: String,
 }
 
+/// Of the machine, in all.
+pub fn memory_mib() -> Result<u64> {
+    let memory = line_of("/proc/meminfo", "MemTotal");
+    let kib = memory.split_whitespace().next().context("no memory is told")?;
+    Ok(kib.parse::<u64>()? / 1024)
+}
+
 impl Machine {
     pub async fn look(servers: &Servers) -> Result<Self> {
-        let memory = line_of("/proc/meminfo", "MemTotal");
-        let kib: f64 = memory.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
         Ok(Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             cpu: line_of("/proc/cpuinfo", "model name"),
-            memory_gib: (kib / 1024.0 / 1024.0).round(),
+            memory_gib: (memory_mib()? as f64 / 1024.0).round(),
             kernel: said("uname", &["-sr"]),
             file_system: servers.file_system(),
             postgres: servers.postgres_version().await?,

@@ -1,6 +1,6 @@
 //! One private Postgres and one private Kafka for the whole run, with their disks' promises kept.
 
-use crate::machine::said;
+use crate::machine::{memory_mib, said};
 use anyhow::{Context, Result};
 use daybook::embedded::{Java, Kafka, KafkaSettings, Postgres, PostgresSettings};
 use event_store::Database;
@@ -16,7 +16,9 @@ pub struct Servers {
 impl Servers {
     /// Kafka is started by the first who asks for it.
     pub async fn start(folder: &Path) -> Result<Self> {
-        let settings = PostgresSettings { leashed: true, ..PostgresSettings::new(folder) };
+        let buffers_mib = memory_mib()? / 4;
+        let settings =
+            PostgresSettings { leashed: true, buffers_mib, ..PostgresSettings::new(folder) };
         let postgres = Postgres::start(&settings).await?;
         Ok(Servers { folder: folder.to_owned(), postgres, kafka: OnceCell::new() })
     }

@@ -52,11 +52,14 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     log.0.close().await;
     bench.servers.drop_database(DATABASE).await?;
     let name = "append to seen by a follower, 100/s";
-    for (how, rounds, p50, p99) in
-        [("through Kafka", kafka, 8.0, Some(25.0)), ("in one process, without Kafka", alone, 4.0, None)]
-    {
+    for (how, rounds, p50, p99) in [
+        ("through Kafka", kafka, 8.0, Some(25.0)),
+        ("in one process, without Kafka", alone, 4.0, None),
+    ] {
         let name = format!("{name}, {how}");
-        bench.section.add(Figure::new(format!("{name}, p50"), Unit::Ms, rounds.p50s()).at_most(p50));
+        bench
+            .section
+            .add(Figure::new(format!("{name}, p50"), Unit::Ms, rounds.p50s()).at_most(p50));
         let tail = Figure::new(format!("{name}, p99"), Unit::Ms, rounds.p99s());
         bench.section.add(match p99 {
             Some(goal) => tail.at_most(goal),

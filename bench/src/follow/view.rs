@@ -53,7 +53,8 @@ async fn posted(shop: &Orders, orders: i64) -> Result<f64> {
     let took = began.elapsed();
     stop.cancel();
     runner.wait().await;
-    let shipped = place.sql("select count(*) from {schema}.order_{g} where fulfilment_status = 'fulfilled'");
+    let shipped =
+        place.sql("select count(*) from {schema}.order_{g} where fulfilment_status = 'fulfilled'");
     let rows: i64 = client.query_one(&shipped, &[]).await?.get(0);
     ensure!(rows == orders, "{rows} orders are shown as shipped, not {orders}");
     Ok((orders * EVENTS) as f64 / took.as_secs_f64())

@@ -35,11 +35,14 @@ pub struct PostgresSettings {
     pub durable: bool,
     /// Ends the server when the [`Postgres`] is dropped: for tests.
     pub leashed: bool,
+    /// Memory for its buffers, in MiB. On a machine of its own a server is given a quarter of it.
+    pub buffers_mib: u64,
 }
 
 impl PostgresSettings {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), port: 0, durable: true, leashed: false }
+        let data_dir = data_dir.into();
+        Self { data_dir, port: 0, durable: true, leashed: false, buffers_mib: 256 }
     }
 }
 
@@ -208,7 +211,7 @@ impl Cluster {
         // No socket file: its path may be no longer than 107 bytes, and the data folder's may.
         set("unix_socket_directories=");
         set("max_connections=300");
-        set("shared_buffers=256MB");
+        set(&format!("shared_buffers={}MB", self.settings.buffers_mib));
         set("max_wal_size=2GB");
         set("checkpoint_timeout=15min");
         // Until the first checkpoint there is no old file of the WAL to use again: each new one, every 16 MB, would be
