@@ -106,7 +106,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let again = Figure::new("start to the first command, data there", Unit::Seconds, again);
     bench.section.add(again.at_most(2.0));
     daybook.stop().await?;
-    let (daybook, _) = Daybook::start(&data, &["--shortcut", "false"]).await?;
+    let (daybook, _) = Daybook::start(&data, &["--shortcut=false"]).await?;
     // The first orders of a new process would tell of its cold caches.
     placed += orders(&daybook, 50, bench.pace.pick(10, 1), placed).await?;
     let way = "100 orders/s, each step by way of Kafka";

@@ -7,7 +7,7 @@ use crate::report::{Figure, Unit};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use event_store::follow::{ApplyError, Feed, Follower, ReadSide, Runner, Transport};
+use event_store::follow::{ApplyError, Feed, FollowLimits, Follower, ReadSide, Runner, Transport};
 use event_store::kafka::{FeedSettings, KafkaFeeds, KafkaLimits, Relay, RelaySettings};
 use event_store::{Database, Recorded};
 use std::collections::HashMap;
@@ -114,8 +114,10 @@ struct Process {
 impl Process {
     async fn start(log: &Ours, database: &Database, brokers: Option<&String>) -> Result<Self> {
         let (log, tasks, stop) = (log.0.clone(), TaskTracker::new(), CancellationToken::new());
-        let feed = Feed::new(log.clone());
-        let runner = Runner::new(vec![feed.clone()], stop.clone());
+        // What it appends itself it would be told without Kafka.
+        let limits = FollowLimits { shortcut: brokers.is_none(), ..FollowLimits::default() };
+        let feed = Feed::limited(log.clone(), &limits);
+        let runner = Runner::limited(vec![feed.clone()], stop.clone(), limits);
         let seen = Seen::default();
         let read = ReadSide::open(&database.of_service("shop"), "shop", PARTITIONS as usize)?;
         runner.follow(&(Arc::new(seen.clone()) as Arc<dyn Follower>), 0, &read);
