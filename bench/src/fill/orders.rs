@@ -1,12 +1,12 @@
 //! The logs of a shop whose orders were placed, paid for and shipped, and the read side that shows them.
 
+use crate::peers::daybook::PARTITIONS;
 use anyhow::{Context, Result};
 use event_store::follow::ReadSide;
 use event_store::{Database, Log, LogSettings, migrate};
 use projections::{Generations, Projection};
 use std::sync::Arc;
 
-const PARTITIONS: u32 = 8;
 /// Of each order, in both logs.
 pub const EVENTS: i64 = 5;
 
@@ -52,7 +52,7 @@ async fn fill(database: &Database, orders: i64) -> Result<()> {
         |service: &str, position: i64, events: i64, stream: &str, kind: &str, payload: &str| {
             format!(
                 "insert into {service}.event \
-             select i % 8, (i / 8) * {events} + {position}, '{stream}-' || \
+             select i % {PARTITIONS}, (i / {PARTITIONS}) * {events} + {position}, '{stream}-' || \
                     ('00000000-0000-5000-8000-' || lpad(to_hex(i), 12, '0')), {position} + 1, \
                     gen_random_uuid(), gen_random_uuid(), 0, '{kind}', 1, ({payload})::json, \
                     '{{\"correlation\":\"bench\",\"actor\":\"bench\"}}', now(), now() \

@@ -1,7 +1,7 @@
 //! What the followers of a process are told by its own lanes.
 
-use crate::feeds::Process;
-use crate::kafka::{copied, fill, known, own, to};
+use crate::feeds::{Process, by_kafka};
+use crate::kafka::{copied, fill, known, logged, own, to};
 use crate::posting::{Posting, all_posted_once, read_side};
 use crate::support::{at, eventually, fresh_database, id, open};
 use async_trait::async_trait;
@@ -71,19 +71,11 @@ fn chain(stream: &str, expected: i64, number: u128) -> Chain {
     Chain { stream: stream.into(), expected, entries }
 }
 
-async fn logged(log: &Log) -> Vec<Recorded> {
-    let mut logged = Vec::new();
-    for partition in 0..log.partitions() {
-        logged.extend(log.read_partition(partition, 0, 1_000).await.unwrap());
-    }
-    logged
-}
-
 async fn run(database: &Database, sql: &str) {
     database.connect("tests").await.unwrap().batch_execute(sql).await.unwrap();
 }
 
-/// A follower that has seen what two streams of each partition have, and cannot read the log from then on.
+/// A follower that has seen what twenty streams have, and cannot read the log from then on.
 async fn cut_off(database: &Database, limits: FollowLimits) -> (Log, Keeping, Runner) {
     let (log, read) = (open(database).await, read_side(database).await);
     let keeping = Keeping::default();
@@ -114,20 +106,19 @@ async fn followers_are_told_what_the_log_holds_without_reading_it() {
     }
     eventually("it is told", async || keeping.kept().len() == 120).await;
     run(&database, "grant select on shop.event to shop_service").await;
-    assert_eq!(keeping.kept(), logged(&log).await);
+    assert_eq!(keeping.kept(), logged(&log).await.concat());
 }
 
 #[tokio::test]
 async fn without_the_shortcut_followers_read_the_log() {
     let database = fresh_database().await;
-    let limits = FollowLimits { shortcut: false, ..FollowLimits::default() };
-    let (log, keeping, runner) = cut_off(&database, limits).await;
+    let (log, keeping, runner) = cut_off(&database, by_kafka()).await;
     log.append(chain("till-1", 3, 100)).await.unwrap();
     eventually("it stands still", async || !runner.stopped().is_empty()).await;
     assert_eq!(keeping.kept().len(), 60);
     run(&database, "grant select on shop.event to shop_service").await;
     eventually("it goes on", async || keeping.kept().len() == 63).await;
-    assert_eq!(keeping.kept(), logged(&log).await);
+    assert_eq!(keeping.kept(), logged(&log).await.concat());
 }
 
 #[tokio::test]
