@@ -1,5 +1,6 @@
 //! The shop in one process: every role of every service, on one database.
 
+mod behind;
 mod gate;
 mod plan;
 mod watch;
@@ -8,6 +9,7 @@ pub use plan::{SERVICES, ShopSettings, topic_of};
 
 use anyhow::{Context, Result};
 use axum::Router;
+use behind::Behind;
 use command_api::prices::{PriceFollower, Prices};
 use command_api::{CommandApi, Settings};
 use domain::checkout::checkout::Checkout;
@@ -37,6 +39,7 @@ pub struct Shop {
     /// Who acts and follows; ended before the logs are closed.
     acting: CancellationToken,
     tasks: TaskTracker,
+    _behind: Behind,
 }
 
 /// What one service has in this process.
@@ -73,20 +76,20 @@ impl Shop {
         };
         let feeds: Vec<Feed> =
             services.values().map(|s| Feed::limited(s.log.clone(), &following)).collect();
-        let runner = Runner::limited(feeds.clone(), acting.clone(), following);
+        let behind = Behind::start()?;
+        let runner = behind.spawns(|| Runner::limited(feeds.clone(), acting.clone(), following));
         let (health, gate) = (Health::default(), Gate::default());
 
         let api = command_api(&services, &settings).await?;
-        runner.follow(
-            &(Arc::new(PriceFollower) as Arc<dyn Follower>),
-            PriceFollower::GENERATION,
-            &services["orders"].read,
-        );
+        let prices: Arc<dyn Follower> = Arc::new(PriceFollower);
         let (checkout, payment) = sagas(&services, &api, &settings, &pace)?;
-        let dues = vec![
-            start(checkout, &services["checkout"].read, &runner, &tasks, &acting),
-            start(payment, &services["payments"].read, &runner, &tasks, &acting),
-        ];
+        let dues = behind.spawns(|| {
+            runner.follow(&prices, PriceFollower::GENERATION, &services["orders"].read);
+            vec![
+                start(checkout, &services["checkout"].read, &runner, &tasks, &acting),
+                start(payment, &services["payments"].read, &runner, &tasks, &acting),
+            ]
+        });
 
         let reads: Vec<ReadSide> = services.values().map(|s| s.read.clone()).collect();
         let generations = Generations::open(&reads).await?;
@@ -97,14 +100,15 @@ impl Shop {
             settings.limits.switch(),
             acting.clone(),
         );
-        tasks.spawn(following);
+        behind.spawns(|| tasks.spawn(following));
 
         // Pools of their own: a rush of queries must not hold up the followers.
         let asked = services
             .iter()
             .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
         let asked = asked.collect::<Result<Vec<_>, _>>()?;
-        let relays = start_kafka(&settings, &services, feeds, &pace, &tasks, &acting);
+        let relays =
+            behind.spawns(|| start_kafka(&settings, &services, feeds, &pace, &tasks, &acting));
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
             prices: api.prices.clone(),
@@ -130,7 +134,7 @@ impl Shop {
         let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
         let router = gate.before(commands.merge(queries));
         let router = router.merge(edge::health::routes(health.clone()));
-        Ok(Shop { health, router, logs, runner, acting, tasks })
+        Ok(Shop { health, router, logs, runner, acting, tasks, _behind: behind })
     }
 
     /// Every endpoint, without the limits and the request log around them.

@@ -3,8 +3,8 @@
 //! answers, what nobody waits for stands back.
 
 use chrono::{DateTime, Utc};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -17,6 +17,15 @@ struct Inner {
     now: fn() -> DateTime<Utc>,
     waiting: Arc<AtomicUsize>,
     limits: PaceLimits,
+    crowd: Arc<Mutex<Crowd>>,
+}
+
+struct Crowd {
+    /// Since when there has been one, and until when it counts though it is gone.
+    since: Option<Instant>,
+    until: Instant,
+    /// Until when all workers together rest for what they have done beside it.
+    booked: Instant,
 }
 
 /// Bounds of a [`Pace`].
@@ -24,8 +33,8 @@ struct Inner {
 pub struct PaceLimits {
     /// So many callers wait at once only if more is asked for than is answered at leisure.
     pub crowd: usize,
-    /// Beside a crowd a worker works a tenth of the time, and rests no longer than this at once, nor longer than the
-    /// crowd is there,
+    /// Beside a crowd all workers together work an eighth of the time, as if they were one, and none of them rests
+    /// longer than this at once, nor longer than the crowd is there,
     pub stand_back: Duration,
     /// but not when it is so far behind: then it has its share, and the door lets in fewer.
     pub far_behind: Duration,
@@ -36,8 +45,8 @@ pub struct PaceLimits {
 impl Default for PaceLimits {
     fn default() -> Self {
         PaceLimits {
-            crowd: 4,
-            stand_back: Duration::from_millis(500),
+            crowd: 16,
+            stand_back: Duration::from_secs(2),
             far_behind: Duration::from_secs(30),
             rest: Duration::from_millis(50),
         }
@@ -64,8 +73,13 @@ pub struct Rest {
 /// How soon it is seen that a crowd is gone.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// So much longer than its step took a worker rests beside a crowd.
-const STANDS_BACK: u32 = 9;
+/// So much longer than its step took all workers rest beside a crowd.
+const STANDS_BACK: u32 = 7;
+/// A crowd counts for as long again as it lasted, up to this. Near what can be done at most it comes and goes: would all
+/// go on whenever it is gone for a moment, they would make the next one. After a burst nothing is lost by going on.
+const LINGERS: Duration = Duration::from_millis(100);
+/// Events of one partition.
+const LITTLE: usize = 32;
 /// Without one it does not rest while what it does is as fresh as this: nothing waits for it to be idle,
 const FRESH: Duration = Duration::from_millis(25);
 /// and then for a part of what its events are older.
@@ -75,22 +89,32 @@ impl Pace {
     /// `waiting` counts the callers that wait for an answer.
     #[must_use]
     pub fn new(now: fn() -> DateTime<Utc>, waiting: Arc<AtomicUsize>, limits: PaceLimits) -> Self {
-        Pace(Some(Inner { now, waiting, limits }))
+        let began = Instant::now();
+        let crowd = Crowd { since: None, until: began, booked: began };
+        Pace(Some(Inner { now, waiting, limits, crowd: Arc::new(Mutex::new(crowd)) }))
     }
 
     #[must_use]
     pub fn rest(&self, step: Stepped) -> Rest {
-        let Some(Inner { now, limits, .. }) = &self.0 else { return Rest::default() };
+        let Some(inner) = &self.0 else { return Rest::default() };
+        let Inner { now, limits, .. } = inner;
         // Clocks of two machines may differ; then it is shorter or longer within its bounds.
         let age = (now() - step.oldest).to_std().unwrap_or_default();
         if self.is_crowded() && age < limits.far_behind {
-            let most = (step.took * STANDS_BACK).min(limits.stand_back);
+            let most = inner.book(step.took * STANDS_BACK);
             Rest { least: step.took.min(most), most }
         } else if step.full {
             Rest::default()
         } else {
             Rest::of((age.saturating_sub(FRESH) / OF_AGE).min(limits.rest))
         }
+    }
+
+    /// How much the next step takes after one that took `now`, of `most` at most. Beside a crowd it is little: a step
+    /// that has begun stands back for nobody. When the crowd is gone it becomes more, step by step.
+    #[must_use]
+    pub fn next_most(&self, now: usize, most: usize) -> usize {
+        if self.is_crowded() { LITTLE.min(most) } else { now.saturating_mul(2).min(most) }
     }
 
     /// Rests. Dropped, it has ended early.
@@ -108,8 +132,36 @@ impl Pace {
     }
 
     fn is_crowded(&self) -> bool {
-        let waits = |inner: &Inner| inner.waiting.load(Ordering::Relaxed) >= inner.limits.crowd;
-        self.0.as_ref().is_some_and(waits)
+        self.0.as_ref().is_some_and(Inner::is_crowded)
+    }
+}
+
+impl Inner {
+    fn is_crowded(&self) -> bool {
+        let now = Instant::now();
+        let mut crowd = self.crowd();
+        if self.waiting.load(Ordering::Relaxed) >= self.limits.crowd {
+            let lasted = now - *crowd.since.get_or_insert(now);
+            crowd.until = now + lasted.min(LINGERS);
+            return true;
+        }
+        if crowd.until <= now {
+            crowd.since = None;
+        }
+        crowd.since.is_some()
+    }
+
+    /// Books a rest behind those of the other workers, and says how long it is until its end.
+    fn book(&self, rest: Duration) -> Duration {
+        let (now, most) = (Instant::now(), self.limits.stand_back);
+        let mut crowd = self.crowd();
+        // Of a crowd that was gone before its time no more is left than this.
+        crowd.booked = crowd.booked.clamp(now, now + most) + rest;
+        (crowd.booked - now).min(most)
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_fresh_event_is_followed_at_once_and_an_old_one_with_others() {
-        let calm = pace(3);
+        let calm = pace(15);
         assert!(calm.rest(step(0, 3, false)).is_none());
         assert!(calm.rest(step(25, 3, false)).is_none());
         assert_eq!(calm.rest(step(33, 3, false)), Rest::of(Duration::from_millis(2)));
@@ -164,33 +216,66 @@ mod tests {
         assert!(calm.rest(step(60_000, 3, true)).is_none());
     }
 
-    #[test]
-    fn a_crowd_comes_first_until_what_follows_is_far_behind() {
-        let crowded = pace(4);
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_comes_first_until_what_follows_is_far_behind() {
         let rest = |least, most| Rest {
             least: Duration::from_millis(least),
             most: Duration::from_millis(most),
         };
-        assert_eq!(crowded.rest(step(0, 3, false)), rest(3, 27));
-        assert_eq!(crowded.rest(step(29_000, 100, true)), rest(100, 500));
-        assert!(crowded.rest(step(30_000, 100, true)).is_none());
+        assert_eq!(pace(16).rest(step(0, 3, false)), rest(3, 21));
+        assert_eq!(pace(16).rest(step(29_000, 400, true)), rest(400, 2_000));
+        assert!(pace(16).rest(step(30_000, 100, true)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beside_a_crowd_all_workers_share_an_eighth_of_the_time() {
+        let crowded = pace(16);
+        let most: Vec<_> = (0..4).map(|_| crowded.rest(step(0, 50, false)).most).collect();
+        assert_eq!(most, [350, 700, 1_050, 1_400].map(Duration::from_millis));
+        sleep(Duration::from_millis(1_400)).await;
+        assert_eq!(crowded.rest(step(0, 50, false)).most, Duration::from_millis(350));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_stands_back_no_longer_than_the_crowd_is_there() {
-        let waiting = Arc::new(AtomicUsize::new(4));
+        let waiting = Arc::new(AtomicUsize::new(16));
         let pace = Pace::new(noon, waiting.clone(), PaceLimits::default());
         let rest = pace.rest(step(0, 50, false));
         let began = Instant::now();
         pace.take(rest).await;
-        assert_eq!(began.elapsed(), Duration::from_millis(450));
+        assert_eq!(began.elapsed(), Duration::from_millis(350));
+        let rest = pace.rest(step(0, 50, false));
         let began = Instant::now();
         let leaves = async {
             sleep(Duration::from_millis(95)).await;
-            waiting.store(3, Ordering::Relaxed);
+            waiting.store(15, Ordering::Relaxed);
         };
         tokio::join!(pace.take(rest), leaves);
-        assert_eq!(began.elapsed(), Duration::from_millis(100));
+        // It had been there for longer than a crowd counts when it is gone.
+        let last_seen = Duration::from_millis(90);
+        assert_eq!(began.elapsed(), last_seen + LINGERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_burst_it_goes_on_at_once() {
+        let waiting = Arc::new(AtomicUsize::new(16));
+        let pace = Pace::new(noon, waiting.clone(), PaceLimits::default());
+        let rest = pace.rest(step(0, 10, false));
+        waiting.store(0, Ordering::Relaxed);
+        let began = Instant::now();
+        pace.take(rest).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(10), "as long as the step took");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beside_a_crowd_a_step_is_small_and_grows_when_it_is_gone() {
+        let waiting = Arc::new(AtomicUsize::new(16));
+        let pace = Pace::new(noon, waiting.clone(), PaceLimits::default());
+        assert_eq!(pace.next_most(500, 500), 32);
+        assert_eq!(pace.next_most(20, 20), 20);
+        waiting.store(0, Ordering::Relaxed);
+        assert_eq!(pace.next_most(32, 500), 64);
+        assert_eq!(pace.next_most(400, 500), 500);
     }
 
     #[test]

@@ -174,8 +174,12 @@ impl Cursor {
         Prospect::Now
     }
 
-    /// The next batch, if there is one.
-    pub(super) async fn next(&mut self, ends: &Ends) -> Result<Option<Batch>, StepError> {
+    /// The next batch of `most` events at most, if there is one.
+    pub(super) async fn next(
+        &mut self,
+        most: usize,
+        ends: &Ends,
+    ) -> Result<Option<Batch>, StepError> {
         self.again = None;
         let life = Life::of(ends.feed.log(), self.partition);
         let from = match self.checkpoint.clone() {
@@ -197,7 +201,8 @@ impl Cursor {
                 tracing::warn!(follower, partition, %error, "what was asked for of parked events is tried again");
             }
         }
-        let events = self.following(&from, ends).await?;
+        let most = self.pieces.last().copied().unwrap_or(most);
+        let events = self.following(&from, most, ends).await?;
         let Some(first) = events.first() else { return Ok(None) };
         if first.epoch != from.epoch {
             // Should that fail, what Kafka brought is gone.
@@ -271,13 +276,13 @@ impl Cursor {
     async fn following(
         &mut self,
         from: &Checkpoint,
+        most: usize,
         ends: &Ends,
     ) -> Result<Vec<Arc<Recorded>>, StepError> {
         let past = |e: &Arc<Recorded>| e.offset < from.next_offset || e.epoch < from.epoch;
         while self.brought.front().is_some_and(past) {
             self.brought.pop_front();
         }
-        let most = self.pieces.last().copied().unwrap_or(ends.limits.batch);
         let newest = ends.feed.log().known_epoch(self.partition);
         if self.brought.front().is_some_and(|e| e.offset == from.next_offset && e.epoch < newest) {
             self.brought.clear();

@@ -20,6 +20,8 @@ pub struct LogWorker {
     live: broadcast::Receiver<Arc<Recorded>>,
     heads: watch::Receiver<Vec<i64>>,
     pub(super) transport: watch::Receiver<Transport>,
+    /// Events of one partition that the next step takes.
+    most: usize,
 }
 
 /// What a step did.
@@ -68,7 +70,8 @@ impl LogWorker {
     ) -> Self {
         let (live, heads, transport) = (feed.live(), feed.log().known_heads(), feed.transport());
         let ends = Ends { follower, generation, read, feed, limits };
-        LogWorker { ends, cursors: BTreeMap::new(), live, heads, transport }
+        let most = ends.limits.batch;
+        LogWorker { ends, cursors: BTreeMap::new(), live, heads, transport, most }
     }
 
     #[must_use]
@@ -89,10 +92,11 @@ impl LogWorker {
     pub async fn try_step(&mut self) -> Step {
         let mut step = Step::default();
         let ready = self.ready();
-        let ends = &self.ends;
+        let (ends, most) = (&self.ends, self.most);
+        self.most = ends.limits.pace.next_most(most, ends.limits.batch);
         let cursors = self.cursors.values_mut().filter(|cursor| ready.contains(&cursor.partition));
         let next = cursors.map(async |cursor| {
-            let next = timeout(ends.limits.call_timeout, cursor.next(ends)).await;
+            let next = timeout(ends.limits.call_timeout, cursor.next(most, ends)).await;
             (next.unwrap_or(Err(StoreError::Silent.into())), cursor)
         });
         let (mut together, mut alone) = (Vec::new(), Vec::new());

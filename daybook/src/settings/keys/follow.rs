@@ -75,14 +75,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     bound(
         "pace_crowd",
-        "4",
+        "16",
         "NUMBER",
         "Commands that wait for an answer, beside which what follows the log stands back",
         "daybook_rest_seconds",
     ),
     bound(
         "pace_stand_back_ms",
-        "500",
+        "2000",
         "MILLISECONDS",
         "How long it rests at most between two steps then",
         "daybook_rest_seconds",
