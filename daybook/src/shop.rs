@@ -1,6 +1,5 @@
 //! The shop in one process: every role of every service, on one database.
 
-mod behind;
 mod gate;
 mod plan;
 mod watch;
@@ -9,7 +8,6 @@ pub use plan::{SERVICES, ShopSettings, topic_of};
 
 use anyhow::{Context, Result};
 use axum::Router;
-use behind::Behind;
 use command_api::prices::{PriceFollower, Prices};
 use command_api::{CommandApi, Settings};
 use domain::checkout::checkout::Checkout;
@@ -39,7 +37,6 @@ pub struct Shop {
     /// Who acts and follows; ended before the logs are closed.
     acting: CancellationToken,
     tasks: TaskTracker,
-    _behind: Behind,
 }
 
 /// What one service has in this process.
@@ -76,20 +73,20 @@ impl Shop {
         };
         let feeds: Vec<Feed> =
             services.values().map(|s| Feed::limited(s.log.clone(), &following)).collect();
-        let behind = Behind::start()?;
-        let runner = behind.spawns(|| Runner::limited(feeds.clone(), acting.clone(), following));
+        let runner = Runner::limited(feeds.clone(), acting.clone(), following);
         let (health, gate) = (Health::default(), Gate::default());
 
         let api = command_api(&services, &settings).await?;
-        let prices: Arc<dyn Follower> = Arc::new(PriceFollower);
+        runner.follow(
+            &(Arc::new(PriceFollower) as Arc<dyn Follower>),
+            PriceFollower::GENERATION,
+            &services["orders"].read,
+        );
         let (checkout, payment) = sagas(&services, &api, &settings, &pace)?;
-        let dues = behind.spawns(|| {
-            runner.follow(&prices, PriceFollower::GENERATION, &services["orders"].read);
-            vec![
-                start(checkout, &services["checkout"].read, &runner, &tasks, &acting),
-                start(payment, &services["payments"].read, &runner, &tasks, &acting),
-            ]
-        });
+        let dues = vec![
+            start(checkout, &services["checkout"].read, &runner, &tasks, &acting),
+            start(payment, &services["payments"].read, &runner, &tasks, &acting),
+        ];
 
         let reads: Vec<ReadSide> = services.values().map(|s| s.read.clone()).collect();
         let generations = Generations::open(&reads).await?;
@@ -100,15 +97,14 @@ impl Shop {
             settings.limits.switch(),
             acting.clone(),
         );
-        behind.spawns(|| tasks.spawn(following));
+        tasks.spawn(following);
 
         // Pools of their own: a rush of queries must not hold up the followers.
         let asked = services
             .iter()
             .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
         let asked = asked.collect::<Result<Vec<_>, _>>()?;
-        let relays =
-            behind.spawns(|| start_kafka(&settings, &services, feeds, &pace, &tasks, &acting));
+        let relays = start_kafka(&settings, &services, feeds, &pace, &tasks, &acting);
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
             prices: api.prices.clone(),
@@ -134,7 +130,7 @@ impl Shop {
         let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
         let router = gate.before(commands.merge(queries));
         let router = router.merge(edge::health::routes(health.clone()));
-        Ok(Shop { health, router, logs, runner, acting, tasks, _behind: behind })
+        Ok(Shop { health, router, logs, runner, acting, tasks })
     }
 
     /// Every endpoint, without the limits and the request log around them.
