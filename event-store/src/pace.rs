@@ -10,14 +10,13 @@ use tokio::time::{Instant, sleep};
 
 /// The pace of one process; clones are one. The default never rests.
 #[derive(Clone, Default)]
-pub struct Pace(Option<Inner>);
+pub struct Pace(Option<Arc<Inner>>);
 
-#[derive(Clone)]
 struct Inner {
     now: fn() -> DateTime<Utc>,
     waiting: Arc<AtomicUsize>,
     limits: PaceLimits,
-    crowd: Arc<Mutex<Crowd>>,
+    crowd: Mutex<Crowd>,
 }
 
 struct Crowd {
@@ -91,16 +90,16 @@ impl Pace {
     pub fn new(now: fn() -> DateTime<Utc>, waiting: Arc<AtomicUsize>, limits: PaceLimits) -> Self {
         let began = Instant::now();
         let crowd = Crowd { since: None, until: began, booked: began };
-        Pace(Some(Inner { now, waiting, limits, crowd: Arc::new(Mutex::new(crowd)) }))
+        Pace(Some(Arc::new(Inner { now, waiting, limits, crowd: Mutex::new(crowd) })))
     }
 
     #[must_use]
     pub fn rest(&self, step: Stepped) -> Rest {
         let Some(inner) = &self.0 else { return Rest::default() };
-        let Inner { now, limits, .. } = inner;
+        let Inner { now, limits, .. } = &**inner;
         // Clocks of two machines may differ; then it is shorter or longer within its bounds.
         let age = (now() - step.oldest).to_std().unwrap_or_default();
-        if self.is_crowded() && age < limits.far_behind {
+        if inner.is_crowded() && age < limits.far_behind {
             let most = inner.book(step.took * STANDS_BACK);
             Rest { least: step.took.min(most), most }
         } else if step.full {
@@ -132,7 +131,7 @@ impl Pace {
     }
 
     fn is_crowded(&self) -> bool {
-        self.0.as_ref().is_some_and(Inner::is_crowded)
+        self.0.as_deref().is_some_and(Inner::is_crowded)
     }
 }
 
