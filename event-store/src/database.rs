@@ -2,9 +2,10 @@ use crate::StoreError;
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod,
 };
+use futures_util::{StreamExt, stream};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Default for DatabaseLimits {
             session: Duration::from_secs(10),
             connect: Duration::from_secs(5),
             pool_wait: Duration::from_secs(5),
-            idle: Duration::from_secs(1),
+            idle: Duration::from_secs(3),
             answer: Duration::from_secs(3),
             lock_answer: Duration::from_secs(5),
         }
@@ -123,14 +124,32 @@ impl Database {
     /// # Errors
     /// If Postgres cannot be reached or refuses the session.
     pub async fn connect(&self, application: &str) -> Result<Client, StoreError> {
+        self.connect_hearing(application, || ()).await
+    }
+
+    /// The same, and `hear` is called at each notification of a channel that it listens to.
+    pub(crate) async fn connect_hearing(
+        &self,
+        application: &str,
+        hear: impl Fn() + Send + 'static,
+    ) -> Result<Client, StoreError> {
         let session = self.session(application);
         let asked = Instant::now();
         let connecting = tokio::time::timeout(self.limits.session, session.connect(NoTls)).await;
         metrics::histogram!("daybook_session_seconds").record(asked.elapsed());
-        let (client, connection) = connecting.map_err(|_elapsed| StoreError::Silent)??;
+        let (client, mut connection) = connecting.map_err(|_elapsed| StoreError::Silent)??;
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to postgres ended");
+            let mut told = stream::poll_fn(|cx| connection.poll_message(cx));
+            while let Some(message) = told.next().await {
+                match message {
+                    Ok(AsyncMessage::Notification(_)) => hear(),
+                    Ok(AsyncMessage::Notice(notice)) => tracing::debug!(%notice, "postgres says"),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection to postgres ended");
+                        return;
+                    }
+                }
             }
         });
         Ok(client)

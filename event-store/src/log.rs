@@ -5,9 +5,9 @@ use crate::{
     AppendError, Chain, ChainOutcome, Database, StoreError, TurnLimits, migrate, partition_of,
 };
 use deadpool_postgres::Pool;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -90,11 +90,12 @@ pub(crate) struct Inner {
 
 /// The next offset of each partition, as far as this process knows.
 #[derive(Clone)]
-pub(crate) struct Heads(Arc<watch::Sender<Vec<i64>>>);
+pub(crate) struct Heads(Arc<watch::Sender<Vec<i64>>>, Arc<Mutex<Instant>>);
 
 impl Heads {
     fn new(partitions: u32) -> Self {
-        Heads(Arc::new(watch::Sender::new((0..partitions).map(|_| 0).collect())))
+        let none = (0..partitions).map(|_| 0).collect();
+        Heads(Arc::new(watch::Sender::new(none)), Arc::new(Mutex::new(Instant::now())))
     }
 
     pub(crate) fn raise(&self, partition: i32, next: i64) {
@@ -110,6 +111,7 @@ impl Heads {
     /// still is, the log has lost its tail, and whoever waited for that tail would look for it in vain, again
     /// and again.
     fn set(&self, next: &[i64], before: &[i64]) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.0.send_if_modified(|heads| {
             let mut changed = false;
             for ((head, next), before) in heads.iter_mut().zip(next).zip(before) {
@@ -243,6 +245,11 @@ impl Log {
         let heads = self.heads().await?;
         self.0.heads.set(&heads, &before);
         Ok(())
+    }
+
+    /// How long ago anybody in this process read the heads.
+    pub(crate) fn heads_age(&self) -> Duration {
+        self.0.heads.1.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// What the lanes of this process append, as they append it.

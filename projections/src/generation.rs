@@ -61,7 +61,7 @@ fn side_of<'a>(layout: &Layout, reads: &'a [ReadSide]) -> Option<&'a ReadSide> {
 }
 
 /// How often the table of generations is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(800);
 /// How long queries stay with the old rows while the new ones catch up with them.
 pub const SWITCH_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{sleep, timeout};
 
-/// How soon the end of a process is noticed.
+/// How soon the end of a process is noticed that is about to be gone.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// How long a parent may need to collect a process that has ended; that of an orphan is the machine's first.
@@ -96,10 +96,12 @@ impl Process {
     }
 
     /// Waits until it has ended. It is looked at, not waited for: an adopted process is not our
-    /// child.
+    /// child. What has lived for a while is looked at less often.
     pub async fn ended(&self) {
+        let mut pause = GLANCE / 4;
         while self.alive() {
-            sleep(GLANCE).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(GLANCE * 4);
         }
     }
 

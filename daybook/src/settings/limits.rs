@@ -54,6 +54,7 @@ pub struct Limits {
     pub relay_alone_ms: u64,
     pub relay_queue_bytes: u32,
     pub relay_batch_bytes: u32,
+    pub relay_poll_ms: u64,
     pub relay_stall_s: u64,
     pub relay_start_s: u64,
     pub relay_drain_ms: u64,

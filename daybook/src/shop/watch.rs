@@ -33,6 +33,8 @@ pub(super) struct Watched {
 pub(super) type Gauge = Box<dyn Fn() + Send + Sync>;
 
 const EVERY: Duration = Duration::from_millis(500);
+/// Of so many looks one counts what is due: it asks Postgres.
+const DUES_EVERY: usize = 4;
 /// Nobody comes sooner for it.
 const ATTENTION_EVERY: Duration = Duration::from_secs(5);
 /// What has stood still for so long though there was work is said to hang.
@@ -46,7 +48,8 @@ pub(super) async fn watch(mut watched: Watched) {
     let followers = watched.health.component("followers");
     let dues = watched.health.component("dues");
     let mut pulse = Pulse::default();
-    loop {
+    let mut of_dues = Vec::new();
+    for look in 0.. {
         let began = Instant::now();
         let felt = pulse.feel(&watched.database, watched.answer).await;
         watched.gate.set(felt.as_ref().is_err_and(is_away));
@@ -69,7 +72,9 @@ pub(super) async fn watch(mut watched: Watched) {
         let stopped = watched.runner.stopped();
         let stopped = stopped.iter().map(|it| format!("{} stands still", it.name));
         tell(&followers, stopped.chain(hanging(&of_followers)).collect());
-        let of_dues = join_all(watched.dues.iter_mut().map(DueWatch::look)).await;
+        if look % DUES_EVERY == 0 {
+            of_dues = join_all(watched.dues.iter_mut().map(DueWatch::look)).await;
+        }
         tell(&dues, hanging(&of_dues).collect());
         // Without Kafka followers read the log: a relay that hangs is told of, and costs nobody his answer.
         let of_relays: Vec<_> = watched.relays.iter_mut().filter_map(RelayWatch::look).collect();

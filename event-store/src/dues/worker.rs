@@ -76,7 +76,7 @@ impl Default for DueLimits {
             lease: Duration::from_secs(30),
             retry_first: Duration::from_millis(200),
             retry_most: Duration::from_secs(30),
-            poll: Duration::from_millis(200),
+            poll: Duration::from_secs(1),
             away: Duration::from_secs(1),
             look: Duration::from_secs(1),
             states: 20_000,
@@ -114,6 +114,12 @@ const CLAIM: &str = "with mine as materialized (\
        lease_until = now() + make_interval(secs => $2) \
      from mine where d.stream = mine.stream and d.key = mine.key \
      returning d.stream, d.key, d.request, d.correlation, d.causation, d.due_at, d.tries";
+/// In how many seconds the next one comes due that nobody has taken on.
+const NEXT: &str = "select extract(epoch from greatest(due_at, put_off_until) - now())::float8 from {schema}.due      where greatest(due_at, put_off_until) > now() and starts_with(stream, $1)      order by greatest(due_at, put_off_until) limit 1";
+/// After a claim that found something more may come due at any time,
+const BUSY: Duration = Duration::from_millis(200);
+/// and the next one is waited for so long at least.
+const AGAIN: Duration = Duration::from_millis(5);
 /// A try that outlived its lease must not shorten the lease of the one that followed it.
 const PUT_OFF: &str = "update {schema}.due set last_error = $3, claimed_by = null, \
        lease_until = '-infinity', put_off_until = now() + make_interval(secs => $4) \
@@ -161,8 +167,8 @@ impl<D: Owes> DueWorker<D> {
         let under_way = metrics::gauge!("daybook_dues_under_way", "category" => D::CATEGORY);
         while !stop.is_cancelled() {
             let began = Instant::now();
-            let pause = match self.try_step().await {
-                Ok(_) => self.limits.poll,
+            let pause = match self.claim().await {
+                Ok(pause) => pause,
                 Err(error) => {
                     let category = D::CATEGORY;
                     tracing::warn!(category, error = %chain_of(&error), "dues cannot be claimed");
@@ -189,6 +195,21 @@ impl<D: Owes> DueWorker<D> {
         let rest = self.limits.pace.rest(Stepped { oldest, took, full: false });
         // Whether it was cut short shows in a moment.
         stop.run_until_cancelled(self.limits.pace.take(rest)).await;
+    }
+
+    /// Claims what is due; returns how long nothing is, as far as is known now.
+    async fn claim(&mut self) -> Result<Duration, StoreError> {
+        if self.try_step().await? > 0 {
+            return Ok(BUSY);
+        }
+        let client = self.read.posts.get().await?;
+        let next = client.prepare_cached(&self.sql(NEXT)).await?;
+        let Some(row) = client.query_opt(&next, &[&format!("{}-", D::CATEGORY)]).await? else {
+            return Ok(self.limits.poll);
+        };
+        let in_s: f64 = row.try_get(0)?;
+        let next = Duration::try_from_secs_f64(in_s).unwrap_or_default();
+        Ok(next.max(AGAIN).min(self.limits.poll))
     }
 
     /// Claims what is due, as much as there is room for, and starts on it.
@@ -231,7 +252,7 @@ impl<D: Owes> DueWorker<D> {
         let due_at = row.try_get(5)?;
         self.oldest = Some(self.oldest.map_or(due_at, |oldest| oldest.min(due_at)));
         let (settle, read, limits) = (self.settle.clone(), self.read.clone(), self.limits.clone());
-        let acted = self.acted.clone();
+        let (acted, posted) = (self.acted.clone(), self.posted.clone());
         acted.fetch_add(1, Ordering::Relaxed);
         let put_off = self.sql(PUT_OFF);
         self.running.spawn(async move {
@@ -249,6 +270,8 @@ impl<D: Owes> DueWorker<D> {
             let noted = async {
                 let client = read.posts.get().await?;
                 client.execute(&put_off, &[&stream, &key, &why, &pause, &tries]).await?;
+                // It may come due before the worker looks again.
+                posted.notify_one();
                 Ok::<(), StoreError>(())
             };
             if let Err(error) = noted.await {

@@ -107,12 +107,16 @@ impl Feed {
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = POLL_BUSY;
         loop {
+            let with_kafka = *self.0.transport.borrow() != Transport::Log;
             let heads = self.0.log.known_heads();
             let before = heads.borrow().clone();
-            if let Err(error) = self.0.log.refresh_heads().await {
+            if with_kafka && self.0.log.heads_age() < POLL_TAIL {
+                // The relay of this process has just looked.
+                pause = POLL_TAIL;
+            } else if let Err(error) = self.0.log.refresh_heads().await {
                 tracing::warn!(service = %self.0.log.service(), %error, "the log's heads cannot be read");
                 pause = POLL_TAIL;
-            } else if *self.0.transport.borrow() != Transport::Log {
+            } else if with_kafka {
                 pause = POLL_TAIL;
             } else if before == *heads.borrow() {
                 pause = (pause + POLL_BUSY / 4).min(POLL_IDLE);

@@ -92,8 +92,9 @@ impl LogWorker {
     pub async fn try_step(&mut self) -> Step {
         let mut step = Step::default();
         let ready = self.ready();
-        let (ends, most) = (&self.ends, self.most);
-        self.most = ends.limits.pace.next_most(most, ends.limits.batch);
+        let ends = &self.ends;
+        let most = ends.limits.pace.next_most(self.most, ends.limits.batch);
+        self.most = most;
         let cursors = self.cursors.values_mut().filter(|cursor| ready.contains(&cursor.partition));
         let next = cursors.map(async |cursor| {
             let next = timeout(ends.limits.call_timeout, cursor.next(most, ends)).await;

@@ -141,7 +141,7 @@ fn open(
         // A lost place is said, never chosen: the follower reads the log instead.
         .set("auto.offset.reset", "error")
         // A partition that was just assigned waits for the fetch under way without it.
-        .set("fetch.wait.max.ms", "100")
+        .set("fetch.wait.max.ms", "250")
         .set("fetch.queue.backoff.ms", "10")
         .create_with_context(Context(assigned))
 }

@@ -39,6 +39,8 @@ pub struct RelaySettings {
     pub window: i64,
     /// Events of one partition that are read at once.
     pub page: i64,
+    /// How often it looks for what other processes have appended, besides being told.
+    pub poll: Duration,
     /// Without one acknowledgement for so long, with events under way, the client is made anew.
     pub stall: Duration,
     pub limits: KafkaLimits,
@@ -66,6 +68,7 @@ impl RelaySettings {
             start: RelayStart::Beginning,
             window: 8_000,
             page: 500,
+            poll: Duration::from_secs(1),
             stall: Duration::from_secs(30),
             limits: KafkaLimits::default(),
             pace: Pace::default(),
@@ -202,10 +205,12 @@ impl Relay {
         brokers: &str,
     ) -> Result<(Reader, Option<u32>, Vec<End>), KafkaFailure> {
         let reader = Reader::open(&self.log).await?;
+        let mut heads = self.log.known_heads();
         while !reader.try_own().await? {
             self.note(RelayState::Elsewhere);
-            tokio::time::sleep(self.settings.limits.lock_pause).await;
+            reader.pass_on(&mut heads, self.settings.limits.lock_pause).await?;
         }
+        reader.listen().await?;
         let topic = Topic {
             name: self.settings.topic.clone(),
             partitions: self.log.partitions(),

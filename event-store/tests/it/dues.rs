@@ -177,7 +177,9 @@ async fn what_is_owed_is_asked_for_until_the_stream_has_moved_on() {
     .await;
 
     let printer = Arc::new(Printer { till: till.clone(), tries: Mutex::default() });
-    let limits = DueLimits { retry_first: Duration::from_millis(10), ..DueLimits::default() };
+    // It learns of what it has put off without looking around.
+    let (retry_first, poll) = (Duration::from_millis(10), Duration::from_secs(3_600));
+    let limits = DueLimits { retry_first, poll, ..DueLimits::default() };
     let worker = DueWorker::<Till>::new(read.clone(), printer.clone(), posted, limits);
     let worker = tokio::spawn(worker.run(stop.clone()));
     eventually("nothing is owed", || async { late(&read, 0.0, 100).await.unwrap().is_empty() })

@@ -68,6 +68,24 @@ async fn the_topic_equals_the_log_event_by_event() {
 }
 
 #[tokio::test]
+async fn a_process_that_does_not_relay_tells_the_one_that_does_what_it_appends() {
+    let database = fresh_database().await;
+    let (here, there) = (open(&database).await, open(&database).await);
+    let topic = own("shop-events");
+    let never = Duration::from_secs(3_600);
+    let mut relay = Running::start(&here, RelaySettings { poll: never, ..to(&topic) });
+    relay.until("up", |status| status.state == RelayState::Up).await;
+    let mut waits = Running::start(&there, to(&topic));
+    waits.until("waiting", |status| status.state == RelayState::Elsewhere).await;
+    for round in 0..5 {
+        fill(&there, round * 10..round * 10 + 10).await;
+        relay.caught_up(&there).await;
+    }
+    relay.stop().await;
+    waits.stop().await;
+}
+
+#[tokio::test]
 async fn the_relay_skips_nothing_when_several_processes_append_at_once() {
     let database = fresh_database().await;
     let (here, there) = (open(&database).await, open(&database).await);

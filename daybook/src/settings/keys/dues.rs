@@ -40,7 +40,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     bound(
         "due_poll_ms",
-        "200",
+        "1000",
         "MILLISECONDS",
         "How often what comes due is looked for, besides being told",
         "daybook_behind",

@@ -39,6 +39,13 @@ pub(super) const KEYS: &[Key] = &[
         "daybook_rest_seconds",
     ),
     bound(
+        "relay_poll_ms",
+        "1000",
+        "MILLISECONDS",
+        "How often a relay looks for what other processes append, besides being told",
+        "daybook_relay_in_flight",
+    ),
+    bound(
         "relay_stall_s",
         "30",
         "SECONDS",

@@ -26,7 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     bound(
         "pool_idle_s",
-        "1",
+        "3",
         "SECONDS",
         "A connection of a pool that was idle for so long is asked whether it still answers",
         "daybook_pool_check_seconds",

@@ -129,6 +129,7 @@ impl Limits {
             window: self.relay_window.into(),
             page: self.relay_page.into(),
             alone_rest: ms(self.relay_alone_ms),
+            poll: ms(self.relay_poll_ms),
             stall: s(self.relay_stall_s),
             limits: self.kafka(),
             ..settings

@@ -35,25 +35,18 @@ pub(super) struct Copy<'a> {
     in_flight: metrics::Gauge,
     /// When `relayed` last grew, or nothing was under way.
     moved: Instant,
-    poll: Poll,
+    /// When the heads are read again, on the relay's own connection: for what other processes append, and to learn
+    /// that the connection, and with it the lock, is lost.
+    poll_at: Instant,
     watch: Watch,
 }
 
-const POLL_BUSY: Duration = Duration::from_millis(100);
-const POLL_IDLE: Duration = Duration::from_millis(250);
 /// A topic that was deleted and made again is reported by nobody, so it is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(3);
 /// How soon a comparison is given up that nobody waits for any more.
 const WATCH_STEP: Duration = Duration::from_secs(1);
 /// After a page of so many events it does not wait for more.
 const FULL: usize = 100;
-
-/// The heads, read now and then on the relay's own connection: for what other processes append, and to
-/// learn that the connection, and with it the lock, is lost.
-struct Poll {
-    at: Instant,
-    pause: Duration,
-}
 
 /// How far a partition was acknowledged, and when this producer was acknowledged there last.
 ///
@@ -84,6 +77,7 @@ struct Watch {
     at: Instant,
     running: Option<JoinHandle<Result<Answer, KafkaFailure>>>,
     given_up: CancellationToken,
+    turn: usize,
 }
 
 impl<'a> Copy<'a> {
@@ -109,11 +103,12 @@ impl<'a> Copy<'a> {
             known,
             turn: 0,
             moved: now,
-            poll: Poll { at: now, pause: POLL_BUSY },
+            poll_at: now,
             watch: Watch {
                 at: now + WATCH_EVERY,
                 running: None,
                 given_up: CancellationToken::new(),
+                turn: 0,
             },
         }
     }
@@ -143,7 +138,8 @@ impl<'a> Copy<'a> {
                 Ok(()) = brokers.changed() => return Ok(()),
                 () = deliveries.told.notified() => {}
                 Ok(()) = heads.changed() => {}
-                () = tokio::time::sleep_until(self.poll.at) => {}
+                () = self.reader.told.notified() => self.poll_at = Instant::now(),
+                () = tokio::time::sleep_until(self.poll_at) => {}
             }
         }
         let asked = std::time::Instant::now();
@@ -196,12 +192,26 @@ impl<'a> Copy<'a> {
             }
         } else if now >= self.watch.at {
             let (client, topic) = (self.producer.client(), self.settings.topic.clone());
-            let (ends, given_up) = (self.deliveries.ends(), self.watch.given_up.clone());
+            let given_up = self.watch.given_up.clone();
             let patience = self.settings.limits.answer;
-            let comparing = move || compare(&client, topic, &ends, patience, &given_up);
+            let end = self.watched_end();
+            let comparing = move || compare(&client, topic, end, patience, &given_up);
             self.watch.running = Some(spawn_blocking(comparing));
         }
         Ok(())
+    }
+
+    /// The partition to compare next, and its end: one that has records, because a topic made again has none where
+    /// it had some. They take turns.
+    fn watched_end(&mut self) -> (i32, i64) {
+        let ends = self.deliveries.ends();
+        let after = (0..).zip(ends).map(|(partition, end)| (partition, end.kafka));
+        let (mut filled, all): (Vec<_>, Vec<_>) = after.partition(|(_, end)| *end > 0);
+        if filled.is_empty() {
+            filled = all;
+        }
+        self.watch.turn += 1;
+        filled[self.watch.turn % filled.len()]
     }
 
     /// Lets go of the producer: a comparison that is under way would keep it from its end.
@@ -233,17 +243,11 @@ impl<'a> Copy<'a> {
     }
 
     async fn refresh(&mut self) -> Result<(), KafkaFailure> {
-        if Instant::now() < self.poll.at {
-            return Ok(());
+        let told = self.reader.told.notified().now_or_never().is_some();
+        if told || self.poll_at <= Instant::now() {
+            self.reader.refresh_heads().await?;
+            self.poll_at = Instant::now() + self.settings.poll;
         }
-        let before = self.heads();
-        self.reader.refresh_heads().await?;
-        self.poll.pause = if before == self.heads() {
-            (self.poll.pause + POLL_BUSY / 4).min(POLL_IDLE)
-        } else {
-            POLL_BUSY
-        };
-        self.poll.at = Instant::now() + self.poll.pause;
         Ok(())
     }
 
@@ -334,34 +338,31 @@ impl<'a> Copy<'a> {
     }
 }
 
-/// Whether the topic still holds what was acknowledged. Blocks.
+/// Whether a partition of the topic still holds what was acknowledged. Blocks.
 fn compare(
     client: &BaseProducer<Context>,
     topic: String,
-    ends: &[End],
+    (partition, end): (i32, i64),
     patience: Duration,
     given_up: &CancellationToken,
 ) -> Result<Answer, KafkaFailure> {
-    for (partition, end) in (0..).zip(ends) {
-        match watermarks(client, &topic, partition, patience, given_up) {
-            Ok((_, found)) if found < end.kafka => return Err(KafkaFailure::Replaced { topic }),
-            Ok(_) => {}
-            Err(error) => match error.rdkafka_error_code() {
-                Some(
-                    RDKafkaErrorCode::UnknownTopicOrPartition
-                    | RDKafkaErrorCode::UnknownTopic
-                    | RDKafkaErrorCode::UnknownPartition,
-                ) => return Err(KafkaFailure::Replaced { topic }),
-                Some(
-                    RDKafkaErrorCode::OperationTimedOut
-                    | RDKafkaErrorCode::BrokerTransportFailure
-                    | RDKafkaErrorCode::AllBrokersDown,
-                ) => return Ok(Answer::Nothing),
-                Some(_) | None => return Ok(Answer::NotNow),
-            },
-        }
+    match watermarks(client, &topic, partition, patience, given_up) {
+        Ok((_, found)) if found < end => Err(KafkaFailure::Replaced { topic }),
+        Ok(_) => Ok(Answer::AsAcknowledged),
+        Err(error) => match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            ) => Err(KafkaFailure::Replaced { topic }),
+            Some(
+                RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown,
+            ) => Ok(Answer::Nothing),
+            Some(_) | None => Ok(Answer::NotNow),
+        },
     }
-    Ok(Answer::AsAcknowledged)
 }
 
 /// Asks in steps, so that it can be given up.

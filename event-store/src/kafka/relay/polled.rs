@@ -17,7 +17,7 @@ pub(super) struct Polled<C: ProducerContext + 'static> {
 
 const POLL: Duration = Duration::from_millis(100);
 /// How soon an error is told that concerns no event.
-const NAP: Duration = Duration::from_millis(500);
+const NAP: Duration = Duration::from_secs(2);
 
 impl<C: ProducerContext + 'static> Polled<C> {
     pub(super) fn new(client: BaseProducer<C>) -> io::Result<Self> {

@@ -1,6 +1,8 @@
 use crate::{Log, Recorded, StoreError};
 use postgres_types::ToSql;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
 use tokio_postgres::{Client, Row, Statement};
 
 /// The one connection of a relay. It holds the log's lock **and** reads the log, so that who has lost the
@@ -11,7 +13,12 @@ pub(super) struct Reader {
     page: Statement,
     epochs: Statement,
     heads: Statement,
+    /// That another process has appended.
+    pub(super) told: Arc<Notify>,
 }
+
+/// Between two words of one process that it has appended.
+const TELL_PAUSE: Duration = Duration::from_millis(5);
 
 /// A life of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +31,12 @@ impl Reader {
     pub(super) async fn open(log: &Log) -> Result<Self, StoreError> {
         let name = format!("daybook relay {}", log.service());
         let opening = async {
-            let client = log.database().by_keys().connect(&name).await?;
+            let told = Arc::<Notify>::default();
+            let hears = told.clone();
+            let hear = move || hears.notify_one();
+            let client = log.database().by_keys().connect_hearing(&name, hear).await?;
             Ok(Reader {
+                told,
                 page: client.prepare(&log.0.sql.partition).await?,
                 epochs: client.prepare(&log.0.sql.epochs).await?,
                 heads: client.prepare(&log.0.sql.heads).await?,
@@ -45,6 +56,33 @@ impl Reader {
         let owned = self.log.in_time(asking).await;
         metrics::histogram!("daybook_lock_seconds", "who" => "relay").record(asked.elapsed());
         owned
+    }
+
+    /// Is told from now on of what other processes append, by those of them that know.
+    pub(super) async fn listen(&self) -> Result<(), StoreError> {
+        let sql = format!("listen {}", self.channel());
+        self.log.in_time(async { Ok(self.client.batch_execute(&sql).await?) }).await
+    }
+
+    /// For so long, tells the relay at work what this process appends: outside of any append, because a commit with
+    /// a notification waits for every other one of its server, and without waiting for the disk. What is not told
+    /// is found by the relay's poll.
+    pub(super) async fn pass_on(
+        &self,
+        heads: &mut watch::Receiver<Vec<i64>>,
+        pause: Duration,
+    ) -> Result<(), StoreError> {
+        let until = tokio::time::Instant::now() + pause;
+        let sql = format!("set local synchronous_commit = off; notify {}", self.channel());
+        while let Ok(Ok(())) = tokio::time::timeout_at(until, heads.changed()).await {
+            self.log.in_time(async { Ok(self.client.batch_execute(&sql).await?) }).await?;
+            tokio::time::sleep(TELL_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    fn channel(&self) -> String {
+        format!("daybook_{}", self.log.service())
     }
 
     /// What a writer does at every connection: on another server or timeline it opens the next epoch. The relay
