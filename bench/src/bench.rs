@@ -2,7 +2,7 @@
 
 use crate::report::Section;
 use crate::servers::Servers;
-use crate::{append, cold, follow, growth, hot, idle, overload, peak};
+use crate::{append, beside, cold, follow, growth, hot, idle, overload, peak};
 use crate::{read, rebuild, relay, settled, shop};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -29,8 +29,10 @@ pub enum Name {
     Relay,
     /// Followers: from the append until one sees it, and the orders view posted live
     Follow,
-    /// Read models posted again from the log
+    /// Read models posted again from the log, and in how much memory
     Rebuild,
+    /// Everything rebuilt while orders are placed: what those who ask notice
+    Beside,
     /// The binary itself: start, memory, and orders on their way to confirmed
     Shop,
     /// Orders accepted over HTTP, beside pgbench; what follows them is done afterwards
@@ -59,6 +61,7 @@ impl Name {
             Name::Relay => relay::run(bench).await,
             Name::Follow => follow::run(bench).await,
             Name::Rebuild => rebuild::run(bench).await,
+            Name::Beside => beside::run(bench).await,
             Name::Shop => shop::run(bench).await,
             Name::Peak => peak::run(bench).await,
             Name::Settled => settled::run(bench).await,

@@ -39,19 +39,30 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
         log.append_for(bench.pace.pick(WARM_UP, Duration::from_secs(1))).await?;
     }
     let mut rounds = vec![Rounds::default(); sizes.len()];
+    let mut written = vec![Written::default(); sizes.len()];
     for _ in 0..bench.pace.rounds {
         // It would grow by more than itself: each round has a new one.
         let small = Grown::open(bench, sizes[0]).await?;
-        rounds[0].0.push(small.round(bench).await?);
+        rounds[0].0.push(small.round(bench, &mut written[0]).await?);
         small.close(bench).await?;
-        for (log, rounds) in logs.iter().zip(&mut rounds[1..]) {
-            rounds.0.push(log.round(bench).await?);
+        for ((log, rounds), written) in logs.iter().zip(&mut rounds[1..]).zip(&mut written[1..]) {
+            rounds.0.push(log.round(bench, written).await?);
         }
     }
     for log in logs {
         log.close(bench).await?;
     }
     report(bench, sizes, &rounds);
+    for (size, Written { bytes, pages }) in sizes.iter().zip(written) {
+        let name =
+            |what: &str| format!("{what} for each append on {} events", thousands(*size as f64));
+        bench.section.add(Figure::new(name("bytes of WAL"), Unit::Count, bytes));
+        bench.section.add(Figure::new(
+            name("hundredths of a page written whole"),
+            Unit::Count,
+            pages,
+        ));
+    }
     Ok(())
 }
 
@@ -68,6 +79,14 @@ fn report(bench: &mut Bench<'_>, sizes: &[u64], rounds: &[Rounds]) {
         let name = format!("cost of an append on {} events / on {}", of(*size), of(sizes[0]));
         bench.section.add(Figure::ratio(name, &small, &rounds.rates()).at_most(1.2));
     }
+}
+
+/// What Postgres wrote ahead for each append, round by round.
+#[derive(Clone, Default)]
+struct Written {
+    bytes: Vec<f64>,
+    /// Pages that were touched for the first time since the last checkpoint, in hundredths.
+    pages: Vec<f64>,
 }
 
 /// A log of so many streams of one event each.
@@ -90,8 +109,22 @@ impl Grown {
     }
 
     /// Without a checkpoint before it, for once: see [`WARM_UP`].
-    async fn round(&self, bench: &Bench<'_>) -> Result<Round> {
-        self.append_for(bench.pace.round().min(Duration::from_secs(2))).await
+    async fn round(&self, bench: &Bench<'_>, written: &mut Written) -> Result<Round> {
+        let client = self.database.connect("bench growth").await?;
+        let so_far = async || -> Result<(f64, f64)> {
+            // Backends tell what they wrote within a second of it.
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
+            let sql = "select wal_bytes::float8, wal_fpi::float8 from pg_stat_wal";
+            let row = client.query_one(sql, &[]).await?;
+            Ok((row.get(0), row.get(1)))
+        };
+        let (bytes, pages) = so_far().await?;
+        let round = self.append_for(bench.pace.round().min(Duration::from_secs(2))).await?;
+        let (bytes_after, pages_after) = so_far().await?;
+        let appends = round.all as f64;
+        written.bytes.push((bytes_after - bytes) / appends);
+        written.pages.push((pages_after - pages) * 100.0 / appends);
+        Ok(round)
     }
 
     async fn append_for(&self, time: Duration) -> Result<Round> {

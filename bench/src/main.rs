@@ -6,6 +6,7 @@
 
 mod append;
 mod bench;
+mod beside;
 mod caller;
 mod cold;
 mod cpu;

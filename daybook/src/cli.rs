@@ -6,6 +6,8 @@ mod checkout;
 mod completions;
 mod config;
 mod dues;
+mod explain;
+mod generations;
 mod import;
 mod log;
 mod parked;
@@ -14,6 +16,7 @@ mod rebuild;
 mod sandbox_provider;
 mod serve;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -37,9 +40,11 @@ Examples:
   daybook log orders --follow                    watch what happens to orders
   daybook status                                 logs, followers and their lag, what is late
   daybook dues list --late 10                    what should have been settled, and why it is not
+  daybook explain order 5f0c1b7e-8f58-…          what happened to an order, and what it waits for
   daybook checkout list                          orders that no rule can settle, and why
   daybook parked list                            what could not be posted, and why
   daybook rebuild orders                         post a read model again from the log
+  daybook verify orders                          are its rows what the log says?
   daybook config                                 what is set, and where
 
 A command finds a running Daybook through the data folder (--data-dir), or your Postgres and Kafka
@@ -51,10 +56,13 @@ enum Command {
     SandboxProvider(sandbox_provider::SandboxProvider),
     Import(import::Import),
     Rebuild(rebuild::Rebuild),
+    Verify(verify::Verify),
+    Generations(generations::Generations),
     Log(log::Log),
     Status(status::Status),
     Parked(parked::Parked),
     Dues(dues::Dues),
+    Explain(explain::Explain),
     Checkout(checkout::Checkout),
     Config(config::Config),
     Completions(completions::Completions),
@@ -69,10 +77,13 @@ impl Cli {
             Command::SandboxProvider(provider) => provider.run().await,
             Command::Import(import) => import.run().await,
             Command::Rebuild(rebuild) => rebuild.run().await,
+            Command::Verify(verify) => verify.run().await,
+            Command::Generations(generations) => generations.run().await,
             Command::Log(log) => log.run().await,
             Command::Status(status) => status.run().await,
             Command::Parked(parked) => parked.run().await,
             Command::Dues(dues) => dues.run().await,
+            Command::Explain(explain) => explain.run().await,
             Command::Checkout(checkout) => checkout.run().await,
             Command::Config(config) => config.run(),
             Command::Completions(completions) => completions.run(),

@@ -45,6 +45,9 @@ struct Service {
     read: ReadSide,
 }
 
+/// Connections that build generations of read models which this version of the program lacks.
+const BUILDERS: usize = 8;
+
 type Services = BTreeMap<&'static str, Service>;
 
 impl Shop {
@@ -98,32 +101,46 @@ impl Shop {
             acting.clone(),
         );
         tasks.spawn(following);
+        if !generations.missing().is_empty() {
+            let read = |(service, s): (&&str, &Service)| {
+                ReadSide::open(s.log.database(), service, BUILDERS)
+            };
+            let reads = services.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            let logs = services.values().map(|s| s.log.clone()).collect();
+            let stop = acting.clone();
+            tasks.spawn(projections::build_missing(generations.clone(), reads, logs, stop));
+        }
 
         // Pools of their own: a rush of queries must not hold up the followers.
         let asked = services
             .iter()
             .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
         let asked = asked.collect::<Result<Vec<_>, _>>()?;
+        let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
+        let mut gauges = gauges(&services, &api, &asked, &runner);
+        let queries = Queries::new(asked, logs.values().cloned().collect(), generations.clone())
+            .waiting(runner.clone(), settings.limits.min_position_wait(), settings.leaving.clone())
+            .bounded(settings.limits.listeners, settings.limits.past_at_once);
+        gauges.push(watch::of_queries(&queries));
         let relays = start_kafka(&settings, &services, feeds, &pace, &tasks, &acting);
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
             prices: api.prices.clone(),
             runner: runner.clone(),
+            generations: generations.clone(),
             dues,
             relays,
-            gauges: gauges(&services, &api, &asked, &runner),
+            gauges,
             database: settings.database.clone(),
             gate: gate.clone(),
             answer: settings.limits.watch_answer(),
             stop: acting.clone(),
         }));
-        let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
         tasks.spawn(watch::count_attention(
             services["checkout"].read.clone(),
             settings.limits.watch_answer(),
             acting.clone(),
         ));
-        let queries = Queries::new(asked, logs.values().cloned().collect(), generations);
         let limits = &settings.limits;
         let (commands, queries) = (command_api::router(api), projections::router(queries));
         let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);

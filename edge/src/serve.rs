@@ -5,12 +5,13 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const TIDY_EVERY: Duration = Duration::from_secs(5);
@@ -22,6 +23,8 @@ pub struct Serving {
     pub connections: usize,
     /// A connection on which no request's headers are complete for so long is closed.
     pub idle: Duration,
+    /// A connection whose caller takes nothing of an answer for so long is closed.
+    pub stalled: Duration,
     /// After a failed accept (no file descriptors left, mostly) nothing is accepted for so long.
     pub accept_pause: Duration,
     /// How long an orderly stop may take.
@@ -33,6 +36,7 @@ impl Default for Serving {
         Serving {
             connections: 10_000,
             idle: Duration::from_secs(75),
+            stalled: Duration::from_secs(30),
             accept_pause: Duration::from_millis(200),
             deadline: Duration::from_secs(10),
         }
@@ -49,8 +53,8 @@ pub struct Unfinished {
 /// Serves the router until `shutdown`; then accepts nothing new, finishes what is in flight, and returns by
 /// the deadline.
 ///
-/// This is `axum::serve` with four things that it lacks: limits on the number of connections and on slow and idle
-/// ones, answers that are not held back by Nagle's algorithm, and an end to what outlives the deadline.
+/// This is `axum::serve` with four things that it lacks: limits on the number of connections and on slow, idle and
+/// stalled ones, answers that are not held back by Nagle's algorithm, and an end to what outlives the deadline.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -66,6 +70,7 @@ pub async fn run(
     let refused = ::metrics::counter!("http_accept_failures_total");
     refused.increment(0);
     ::metrics::counter!("http_connections_idle_total").increment(0);
+    ::metrics::counter!("http_connections_stalled_total").increment(0);
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     let mut tidy = interval(TIDY_EVERY);
     tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,7 +80,7 @@ pub async fn run(
             _ = tidy.tick() => metrics::tidy(),
             (place, accepted) = accept() => match accepted {
                 Ok((stream, _)) => {
-                    let (serving, cut) = (serve(stream, router.clone(), limits.idle, shutdown.clone()), cut.clone());
+                    let (serving, cut) = (serve(stream, router.clone(), limits, shutdown.clone()), cut.clone());
                     let open = open.clone();
                     connections.spawn(async move {
                         open.increment(1);
@@ -102,14 +107,16 @@ pub async fn run(
     Err(unfinished)
 }
 
-async fn serve(stream: TcpStream, router: Router, idle: Duration, shutdown: CancellationToken) {
+async fn serve(stream: TcpStream, router: Router, limits: Serving, shutdown: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with Nagle's algorithm");
     }
     let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(idle);
+    protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle);
     let service = TowerToHyperService::new(router);
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.stalled));
+    let mut connection = pin!(protocol.serve_connection(TokioIo::new(Box::pin(stream)), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = shutdown.cancelled() => {
@@ -120,6 +127,10 @@ async fn serve(stream: TcpStream, router: Router, idle: Duration, shutdown: Canc
     if let Err(error) = ended {
         if error.is_timeout() {
             ::metrics::counter!("http_connections_idle_total").increment(1);
+        }
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
+            ::metrics::counter!("http_connections_stalled_total").increment(1);
         }
         tracing::debug!(%error, "a connection broke");
     }

@@ -43,15 +43,31 @@ pub async fn late(read: &ReadSide, grace_s: f64, limit: i64) -> Result<Vec<Late>
          where due_at < now() - make_interval(secs => $1) order by due_at limit $2",
         read.schema
     );
-    let rows = client.query(&sql, &[&grace_s, &limit]).await?;
-    let late = |row: &tokio_postgres::Row| Late {
+    Ok(client.query(&sql, &[&grace_s, &limit]).await?.iter().map(of_row).collect())
+}
+
+fn of_row(row: &tokio_postgres::Row) -> Late {
+    Late {
         stream: row.get(0),
         key: row.get(1),
         due_at: row.get(2),
         tries: row.get(3),
         last_error: row.get(4),
-    };
-    Ok(rows.iter().map(late).collect())
+    }
+}
+
+/// What streams still owe, also what comes due later, in the order in which it comes due.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn owed(read: &ReadSide, streams: &[String]) -> Result<Vec<Late>, StoreError> {
+    let client = read.pool.get().await?;
+    let sql = read.sql(
+        "select stream, key, due_at, tries, last_error from {schema}.due \
+         where stream = any ($1) order by due_at, stream, key",
+    );
+    let statement = client.prepare_cached(&sql).await?;
+    Ok(client.query(&statement, &[&streams]).await?.iter().map(of_row).collect())
 }
 
 /// Ends the pause of dues that were put off after a failure, of one stream and key or of all; gives their

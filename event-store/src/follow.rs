@@ -13,7 +13,7 @@ mod runner;
 mod work;
 mod worker;
 
-pub use checkpoint::{Checkpoint, Start, has_posted, wait_until_posted};
+pub use checkpoint::{Checkpoint, Standing, Start, has_posted, standing, wait_until_posted};
 pub use feed::{Feed, Transport};
 pub use locks::{Lock, Locks};
 pub use parked::{Aside, Parked, Which, discard, discarded, parked, retry};

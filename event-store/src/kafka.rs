@@ -3,6 +3,7 @@
 //! read from that Kafka did not bring.
 
 mod client;
+mod compare;
 mod error;
 mod feeds;
 mod limits;

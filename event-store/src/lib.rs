@@ -6,6 +6,7 @@
 
 mod append;
 mod backoff;
+mod check;
 mod codec;
 mod database;
 pub mod dues;
@@ -28,6 +29,7 @@ mod transact;
 mod turn;
 
 pub use append::{Chain, ChainOutcome, Entry, EventEntry, StoredMetadata, Verdict};
+pub use check::{Checked, Fault};
 pub use codec::{DecodeError, current, encode};
 pub use database::{Database, DatabaseLimits};
 pub use error::{AppendError, StoreError};

@@ -43,6 +43,7 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
             ("V2__parked", fill(include_str!("../migrations/parked.sql"))),
             ("V3__put_off", fill(include_str!("../migrations/put_off.sql"))),
             ("V4__snapshot", fill(include_str!("../migrations/snapshot.sql"))),
+            ("V5__ended", fill(include_str!("../migrations/ended.sql"))),
         ],
     )
     .await?;

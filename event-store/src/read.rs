@@ -1,7 +1,8 @@
 //! Reading streams and partitions.
 
 use crate::append::JsonText;
-use crate::{Log, Metadata, Recorded, StoreError};
+use crate::{Log, Metadata, Position, Recorded, StoreError};
+use chrono::{DateTime, Utc};
 use postgres_types::ToSql;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -14,6 +15,8 @@ pub(crate) struct Sql {
     snapshot: String,
     command: String,
     turn: String,
+    pub(crate) closed: String,
+    pub(crate) commands: String,
     pub(crate) heads: String,
     pub(crate) epochs: String,
 }
@@ -38,6 +41,16 @@ impl Sql {
             command: format!(
                 "select version, metadata ->> 'fingerprint' from {service}.event \
                  where stream = $1 and command_id = $2 and ordinal = 0"
+            ),
+            // The clock first: what is recorded after this answer is recorded later.
+            closed: format!(
+                "select clock_timestamp() > $2, \
+                   coalesce((select e.recorded_at > $2 from {service}.event e \
+                              where e.partition = $1 order by e.log_offset desc limit 1), false)"
+            ),
+            commands: format!(
+                "select {COLUMNS} from {service}.event \
+                 where (stream, command_id) in (select * from unnest($1::text[], $2::uuid[])) and ordinal = 0"
             ),
             turn: format!("select {service}.turn($1)"),
             heads: format!(
@@ -175,6 +188,78 @@ impl Log {
             Ok(client.query(&statement, &[]).await?.iter().map(|row| row.get(0)).collect())
         };
         give_back(timeout(self.0.call_timeout, reading).await, client)
+    }
+
+    /// Whether a position is of the newest epoch that this process knows of.
+    #[must_use]
+    pub fn is_of_newest_epoch(&self, position: &Position) -> bool {
+        (0..self.partitions()).contains(&position.partition)
+            && position.epoch == self.known_epoch(position.partition)
+    }
+
+    /// Whether the log has lost a position: a newer epoch begins at or before its offset, or no epoch as new as its own
+    /// is known any more.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn has_lost(&self, position: &Position) -> Result<bool, StoreError> {
+        let Position { partition, epoch, offset, .. } = position;
+        if !(0..self.partitions()).contains(partition) {
+            return Ok(true);
+        }
+        let client = self.0.readers.get().await?;
+        let reading = async {
+            let statement = client.prepare_cached(&self.0.sql.epochs).await?;
+            let rows = client.query(&statement, &[]).await?;
+            let epochs = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
+            Ok(epochs.collect::<Vec<(i32, i32, i64)>>())
+        };
+        let epochs = give_back(timeout(self.0.call_timeout, reading).await, client)?;
+        let own = || epochs.iter().filter(|(of, ..)| of == partition);
+        own().for_each(|(_, epoch, _)| self.learn_epoch(*partition, *epoch));
+        let newest = own().map(|(_, epoch, _)| *epoch).max().unwrap_or(0);
+        let superseded = |(_, newer, first): &(i32, i32, i64)| epoch < newer && first <= offset;
+        Ok(newest < *epoch || own().any(superseded))
+    }
+
+    /// Whether nothing more can be recorded in a partition at or before an instant. An append that is under way is
+    /// waited for; false if the instant is still to come.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn is_closed_until(
+        &self,
+        partition: i32,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let client = self.0.readers.get().await?;
+        let asking = async {
+            let statement = client.prepare_cached(&self.0.sql.closed).await?;
+            let row = client.query_one(&statement, &[&partition, &at]).await?;
+            let (passed, recorded_later): (bool, bool) = (row.get(0), row.get(1));
+            if passed && !recorded_later {
+                // Whoever takes the partition's lock from now on reads a later clock.
+                let turn = client.prepare_cached(&self.0.sql.turn).await?;
+                client.execute(&turn, &[&partition]).await?;
+            }
+            Ok(passed)
+        };
+        give_back(timeout(self.0.call_timeout, asking).await, client)
+    }
+
+    /// What commands appended to streams: of each pair of a stream and a command id the first event.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn read_commands(
+        &self,
+        streams: &[String],
+        commands: &[Uuid],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let client = self.0.readers.get().await?;
+        let sought: &[&(dyn ToSql + Sync)] = &[&streams, &commands];
+        let read = timeout(self.0.call_timeout, self.read(&client, &self.0.sql.commands, sought));
+        give_back(read.await, client)
     }
 
     /// The first version and the fingerprint of a command of a stream, if it is in the log.

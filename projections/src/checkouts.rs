@@ -5,17 +5,20 @@ mod change;
 
 pub use attention::{NeedsAttention, needing_attention};
 
-use crate::query::{Amount, Filters, Instant, Items, Page, Queries, failed, one_of, page};
+use crate::query::{
+    Amount, AsOf, Asker, Filters, Instant, Items, Page, Queries, failed, one_of, page, with_version,
+};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::Json;
-use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use domain::checkout::checkout::{self, Reservation};
+use domain::ids::OrderId;
 use domain::payments::payment;
 use domain::values::Operator;
-use edge::{Params, Problem};
+use edge::{Params, Problem, Target};
 use event_store::Recorded;
 use event_store::dues::{Late, late};
 use event_store::follow::ApplyError;
@@ -36,6 +39,7 @@ const LAYOUT: Layout = Layout {
     service: "checkout",
     logs: &["checkout"],
     tables: &["checkout"],
+    key: ("checkout", "order_id"),
     create: include_str!("checkouts/tables.sql"),
     index: include_str!("checkouts/indexes.sql"),
 };
@@ -197,7 +201,7 @@ async fn late_by_order(queries: &Queries) -> Result<BTreeMap<Uuid, Vec<Late>>, P
 /// `GET /v1/checkouts`: the latest first. `state=needs-attention` are those that wait for a person, and
 /// `state=stuck` those for which something is late.
 pub(crate) async fn list(
-    State(queries): State<Queries>,
+    asker: Asker,
     params: Params,
 ) -> Result<Json<Items<CheckoutView>>, Problem> {
     let (state, page): (Option<&str>, Page<(Instant, Uuid)>) = params.read(|fields| {
@@ -205,16 +209,43 @@ pub(crate) async fn list(
         let page = page(fields);
         Some((state?, page?))
     })?;
-    let mut late = late_by_order(&queries).await?;
+    let mut late = late_by_order(&asker).await?;
     let stuck: Option<Vec<Uuid>> = (state == Some(STUCK)).then(|| late.keys().copied().collect());
     let stored = state.filter(|state| *state != STUCK);
     let mut filters = Filters::default();
     filters.and("order_id = any(?)", &stuck);
     filters.and("state = ?", &stored);
     filters.and_pair("(started_at, order_id) < (?, ?)", &page.after);
-    let view = queries.view(&LAYOUT).await?;
+    let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("checkouts/list.sql"), &filters, page.limit).await?;
     let checkouts = rows.iter().map(|row| CheckoutView::of(row, &mut late));
     let checkouts = checkouts.collect::<Result<Vec<_>, _>>()?;
     Ok(page.items(checkouts, |checkout| (Instant(checkout.started_at), checkout.order)))
+}
+
+/// `GET /v1/checkouts/{id}`, by the id of the order.
+pub(crate) async fn find(
+    asker: Asker,
+    Target(order): Target<OrderId>,
+    params: Params,
+) -> Result<Response, Problem> {
+    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let sql = include_str!("checkouts/list.sql");
+    let only = Some(order.0);
+    let mut filters = Filters::default();
+    filters.and("order_id = ?", &only);
+    let answer = |row: Option<&Row>, mut late| {
+        let none = || Problem::not_found(format!("No checkout of order {order} has begun."));
+        let checkout = CheckoutView::of(row.ok_or_else(none)?, &mut late)?;
+        Ok::<_, Problem>(with_version(checkout.version, checkout))
+    };
+    if let Some(as_of) = as_of {
+        let streams = [("checkout", checkout::stream(order))];
+        let then = asker.then(&Checkouts, &streams, as_of, (sql, &filters)).await?;
+        // What was late then is known to nobody.
+        return Ok(then.told(answer(then.rows.first(), BTreeMap::new())?));
+    }
+    let view = asker.view(&LAYOUT).await?;
+    let row = view.find(sql, &filters).await?;
+    answer(row.as_ref(), late_by_order(&asker).await?)
 }

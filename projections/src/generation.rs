@@ -2,11 +2,13 @@
 
 mod tables;
 
+pub use tables::{Generation, generations};
 pub(crate) use tables::{add, drop_generation, live, lock};
 
-use crate::{Layout, Place, Posting, Projection, all};
-use event_store::StoreError;
+use crate::query::chain;
+use crate::{Check, Layout, Place, Posting, Projection, RebuildError, Work, all, rebuild};
 use event_store::follow::{Follower, ReadSide, Runner};
+use event_store::{Log, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 /// The live generation of each projection that this process answers for. Clones share it.
 #[derive(Clone)]
-pub struct Generations(Arc<HashMap<&'static str, watch::Sender<i32>>>);
+pub struct Generations(Arc<HashMap<&'static str, watch::Sender<Option<i32>>>>);
 
 impl Generations {
-    /// Finds the live generation of every projection whose service is among `reads`; where there is none
-    /// of this binary's version, an empty one is made, which its followers then fill. Safe to call from
-    /// several processes at once.
+    /// Finds the live generation of every projection whose service is among `reads`. Where there is none of any
+    /// version, an empty one is made, which its followers then fill; where there are only those of other versions, one
+    /// of this version has to be built beside them. Safe to call from several processes at once.
     ///
     /// # Errors
     /// If the database is out of reach.
@@ -35,18 +37,25 @@ impl Generations {
 
     #[must_use]
     pub fn live(&self, projection: &str) -> Option<i32> {
-        Some(*self.0.get(projection)?.borrow())
+        *self.0.get(projection)?.borrow()
+    }
+
+    /// The projections that have no live generation of this binary's version yet.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let missing = self.0.iter().filter(|(_, live)| live.borrow().is_none());
+        missing.map(|(projection, _)| *projection).collect()
     }
 
     /// Tells when another generation becomes the live one.
     #[must_use]
-    pub fn watch(&self, projection: &str) -> Option<watch::Receiver<i32>> {
+    pub fn watch(&self, projection: &str) -> Option<watch::Receiver<Option<i32>>> {
         Some(self.0.get(projection)?.subscribe())
     }
 
     fn set(&self, projection: &str, generation: i32) {
         if let Some(live) = self.0.get(projection) {
-            live.send_replace(generation);
+            live.send_replace(Some(generation));
         }
     }
 }
@@ -77,12 +86,11 @@ pub async fn follow(
     let mut followed = Vec::new();
     for projection in all() {
         let layout = projection.layout();
-        let read = side_of(layout, &reads).cloned();
-        if let (Some(read), Some(generation)) = (read, generations.live(layout.name)) {
-            let place = Place::new(&read, generation);
-            let following = start(&runner, &projection, place, &read);
-            followed.push(Followed { projection, read, generation, following });
-        }
+        let Some(read) = side_of(layout, &reads).cloned() else { continue };
+        let following = generations.live(layout.name).map(|generation| {
+            (generation, start(&runner, &projection, Place::new(&read, generation), &read))
+        });
+        followed.push(Followed { projection, read, following });
     }
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,8 +109,7 @@ pub async fn follow(
 struct Followed {
     projection: Arc<dyn Projection>,
     read: ReadSide,
-    generation: i32,
-    following: CancellationToken,
+    following: Option<(i32, CancellationToken)>,
 }
 
 fn start(
@@ -112,7 +119,8 @@ fn start(
     read: &ReadSide,
 ) -> CancellationToken {
     let generation = place.generation;
-    let posting: Arc<dyn Follower> = Arc::new(Posting { projection: projection.clone(), place });
+    let posting: Arc<dyn Follower> =
+        Arc::new(Posting { projection: projection.clone(), place, fills: false });
     runner.follow(&posting, generation, read)
 }
 
@@ -131,7 +139,7 @@ async fn change_over(
         let Some(&generation) = live.get(&(layout.name.to_owned(), layout.version)) else {
             continue;
         };
-        if generation != it.generation {
+        if it.following.as_ref().is_none_or(|(followed, _)| *followed != generation) {
             it.switch(runner, generations, generation, switch).await?;
         }
     }
@@ -150,16 +158,60 @@ impl Followed {
     ) -> Result<(), StoreError> {
         let name = self.projection.layout().name;
         let place = Place::new(&self.read, generation);
-        let new = start(runner, &self.projection, place, &self.read);
-        std::mem::replace(&mut self.following, new).cancel();
-        let old = std::mem::replace(&mut self.generation, generation);
-        let until = Instant::now() + patience;
-        while Instant::now() < until && tables::is_behind(&self.read, name, old, generation).await?
-        {
-            sleep(Duration::from_millis(10)).await;
+        let new = (generation, start(runner, &self.projection, place, &self.read));
+        if let Some((old, following)) = self.following.replace(new) {
+            following.cancel();
+            let until = Instant::now() + patience;
+            // Who cannot be asked may be behind.
+            while Instant::now() < until
+                && tables::is_behind(&self.read, name, old, generation).await.unwrap_or(true)
+            {
+                sleep(Duration::from_millis(10)).await;
+            }
         }
         generations.set(name, generation);
-        tracing::info!(projection = name, old, new = generation, "another generation is live");
+        tracing::info!(projection = name, generation, "another generation is live");
         Ok(())
+    }
+}
+
+/// How soon a generation is tried to be built again, and how often it is looked whether another process has done it.
+const BUILD_AGAIN: Duration = Duration::from_secs(5);
+
+/// Builds the generations that this binary's version lacks, one after the other, beside those of other versions.
+/// `reads` must have other pools than the followers.
+pub async fn build_missing(
+    generations: Generations,
+    reads: Vec<ReadSide>,
+    logs: Vec<Log>,
+    stop: CancellationToken,
+) {
+    let missing = generations.missing();
+    for projection in all().into_iter().filter(|it| missing.contains(&it.layout().name)) {
+        let layout = projection.layout();
+        let Some(read) = side_of(layout, &reads) else { continue };
+        let (name, version) = (layout.name, layout.version);
+        tracing::info!(projection = name, version, "a generation of this version is built");
+        let work = Work { projection: &projection, read, logs: &logs, tell: Arc::new(|_| {}) };
+        while generations.live(name).is_none() {
+            let Some(built) = stop.run_until_cancelled(rebuild(&work, Check::Verify)).await else {
+                return;
+            };
+            match built {
+                Ok(built) => {
+                    let (events, built_s) = (built.events, built.took.as_secs_f64());
+                    tracing::info!(projection = name, version, events, built_s, "it is live");
+                    break;
+                }
+                Err(RebuildError::UnderWay(_)) => {}
+                Err(error) => {
+                    let why = chain(&error);
+                    tracing::error!(projection = name, version, why, "it could not be built");
+                }
+            }
+            if stop.run_until_cancelled(sleep(BUILD_AGAIN)).await.is_none() {
+                return;
+            }
+        }
     }
 }

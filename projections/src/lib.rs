@@ -1,12 +1,13 @@
 //! What remembers: read models, query endpoints, rebuild.
 //!
 //! A read model is one file: its tables, its fold ([`Projection::post`]), its queries and its endpoint.
-//! [`follow`] keeps one generation of each up to date, [`router`] answers from it, and [`rebuild`] builds
+//! [`follow`] keeps one generation of each up to date, [`router`] answers from it, and [`rebuild()`] builds
 //! another one from the log beside it and makes that the live one. Everything here can be thrown away and
 //! posted again; nothing here writes a log.
 
 mod projection;
 mod generation;
+mod compare;
 mod rebuild;
 mod query;
 mod router;
@@ -19,6 +20,7 @@ mod products;
 mod payments;
 mod checkouts;
 mod sales;
+mod timeline;
 mod log;
 
 #[cfg(fuzzing)]
@@ -28,12 +30,19 @@ pub mod fuzzing {
 }
 
 pub use checkouts::{NeedsAttention, needing_attention};
-pub use generation::{Generations, SWITCH_PATIENCE, follow};
-pub use log::LoggedEvent;
+pub use compare::{ColumnDiffers, Columns, Compared, ComparedTable, Difference};
+pub use generation::{
+    Generation, Generations, SWITCH_PATIENCE, build_missing, follow, generations,
+};
+pub use log::{LoggedEvent, readable};
 pub use projection::{Layout, Place, Posting, Projection};
 pub use query::{Amount, Queries};
-pub use rebuild::{Phase, Progress, RebuildError, Rebuilt, rebuild};
+pub use rebuild::{
+    Check, Phase, Progress, RebuildError, Rebuilt, Tell, Verified, Work, drop_one, rebuild,
+    roll_back, verify,
+};
 pub use router::router;
+pub use timeline::{BecauseOf, Happened, StillDue, Timeline, timeline};
 
 use std::sync::Arc;
 

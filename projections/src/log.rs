@@ -1,8 +1,10 @@
 //! A log as it is, for those who follow it without access to its database.
 
-use crate::query::{Items, Queries, failed, limit};
+use crate::query::{Ahead, Asker, Items, chain, failed, limit, sent};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
+use axum::response::sse::Event;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use decider::Decider;
 use domain::catalogue::product::{self, Product};
@@ -11,10 +13,11 @@ use domain::inventory::stock::{self, Stock};
 use domain::orders::order::{self, Order};
 use domain::payments::payment::{self, Payment};
 use edge::{Params, Problem};
-use event_store::{DecodeError, Metadata, Recorded, current};
+use event_store::{DecodeError, Log, Metadata, Recorded, StoreError, current};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// An event of the log as it is shown: one JSON object.
@@ -85,23 +88,49 @@ fn upcast(event: &Recorded) -> Result<(i32, Cow<'_, str>), DecodeError> {
     current(&event.event_type, event.schema_version, &event.payload)
 }
 
+/// Whether this binary can read an event of the shop, whichever wrote it.
+///
+/// # Errors
+/// Why not.
+pub fn readable(event: &Recorded) -> Result<(), String> {
+    let read = match event.stream.split('-').next().unwrap_or_default() {
+        Product::CATEGORY => event.decode::<product::Event>().map(drop),
+        Stock::CATEGORY => event.decode::<stock::Event>().map(drop),
+        Order::CATEGORY => event.decode::<order::Event>().map(drop),
+        Payment::CATEGORY => event.decode::<payment::Event>().map(drop),
+        Checkout::CATEGORY => event.decode::<checkout::Event>().map(drop),
+        _ => return Err(format!("`{}` is no stream of this shop", event.stream)),
+    };
+    read.map_err(|error| chain(&error))
+}
+
+/// Events that are read at once for who listens.
+const PAGE: i64 = 100;
+
 /// `GET /v1/log/{service}/{partition}`. The cursor of a log is an offset, which followers know by
 /// themselves: `after=41` begins at 42, and without it at 0.
 pub(crate) async fn list(
-    State(queries): State<Queries>,
+    asker: Asker,
     Path((service, partition)): Path<(String, String)>,
     params: Params,
-) -> Result<Json<Items<LoggedEvent>>, Problem> {
+) -> Result<Response, Problem> {
     let (after, limit) = params.read(|fields| {
         let after = fields.optional::<u64>("after");
         let limit = limit(fields);
         Some((after?, limit?))
     })?;
     let unknown = || Problem::not_found(format!("There is no log {service}/{partition} here."));
-    let log = queries.log(&service).ok_or_else(unknown)?;
+    let log = asker.log(&service).ok_or_else(unknown)?;
     let number = partition.parse().ok().filter(|number| (0..log.partitions()).contains(number));
+    let partition = number.ok_or_else(unknown)?;
+    if let Some(last) = asker.events() {
+        let after = last.or(after.and_then(|after| i64::try_from(after).ok()));
+        let next = after.map_or(0, |after| after.saturating_add(1));
+        let heads = log.known_heads();
+        return sent(&asker, LogAhead { log: log.clone(), heads, partition, next });
+    }
     let from = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
-    let events = log.read_partition(number.ok_or_else(unknown)?, from, limit + 1).await;
+    let events = log.read_partition(partition, from, limit + 1).await;
     let mut events = events.map_err(failed)?;
     let asked = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = events.len() > asked;
@@ -109,5 +138,35 @@ pub(crate) async fn list(
     let next = events.last().filter(|_| more).map(|last| last.offset.to_string());
     let items = events.into_iter().map(LoggedEvent::of).collect::<Result<_, _>>();
     let items = items.map_err(Problem::internal)?;
-    Ok(Json(Items { items, next }))
+    Ok(Json(Items::<LoggedEvent> { items, next }).into_response())
+}
+
+/// What is yet to come in one partition of a log.
+struct LogAhead {
+    log: Log,
+    heads: watch::Receiver<Vec<i64>>,
+    partition: i32,
+    next: i64,
+}
+
+impl Ahead for LogAhead {
+    async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
+        let at = usize::try_from(self.partition).unwrap_or_default();
+        loop {
+            let page = self.log.read_partition(self.partition, self.next, PAGE).await?;
+            if let Some(last) = page.last() {
+                self.next = last.offset + 1;
+                let event = |event: Recorded| {
+                    let shown =
+                        Event::default().id(event.offset.to_string()).event(&event.event_type);
+                    Ok(shown.data(serde_json::to_string(&LoggedEvent::of(event)?)?))
+                };
+                return page.into_iter().map(event).collect();
+            }
+            let next = self.next;
+            let more = self.heads.wait_for(|heads| heads.get(at).is_some_and(|head| next < *head));
+            // The sender lives as long as the log that is held here.
+            let _ = more.await;
+        }
+    }
 }

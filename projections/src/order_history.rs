@@ -1,21 +1,24 @@
 //! What happened to an order, event by event.
 
-use crate::query::{Filters, Items, Page, Queries, page};
+use crate::query::{Ahead, AsOf, Asker, Filters, Page, StreamAhead, failed, page, sent};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
-use axum::Json;
-use axum::extract::State;
+use axum::response::sse::Event;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use domain::ids::OrderId;
 use domain::orders::order;
 use edge::{Params, Problem, Target};
 use event_store::follow::ApplyError;
-use event_store::{Recorded, current};
+use event_store::{Recorded, StoreError, current};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio_postgres::Row;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 pub(crate) struct OrderHistory;
@@ -26,6 +29,7 @@ const LAYOUT: Layout = Layout {
     service: "orders",
     logs: &["orders"],
     tables: &["order_event"],
+    key: ("order", "order_id"),
     create: include_str!("order_history/tables.sql"),
     index: "",
 };
@@ -44,11 +48,7 @@ impl Projection for OrderHistory {
         tx: &Transaction<'_>,
         batch: &[Arc<Recorded>],
     ) -> Result<(), ApplyError> {
-        let orders = batch.iter().map(|event| projection::target(event, order::id_of));
-        let orders = orders.map(|order| Ok(order?.0)).collect::<Result<Vec<_>, ApplyError>>()?;
-        for event in batch {
-            current::<order::Event>(&event.event_type, event.schema_version, &event.payload)?;
-        }
+        let orders = orders(batch)?;
         let events = || batch.iter();
         let sql = include_str!("order_history/post.sql");
         place
@@ -72,6 +72,60 @@ impl Projection for OrderHistory {
             .await?;
         Ok(())
     }
+
+    async fn fill(
+        &self,
+        place: &Place,
+        tx: &Transaction<'_>,
+        batch: &[Arc<Recorded>],
+    ) -> Result<(), ApplyError> {
+        let orders = orders(batch)?;
+        let copy = tx.copy_in(&place.sql(include_str!("order_history/copy.sql"))).await?;
+        let mut rows = pin!(BinaryCopyInWriter::new(copy, &COLUMNS));
+        for (order, it) in orders.iter().zip(batch) {
+            rows.as_mut()
+                .write(&[
+                    order,
+                    &it.version,
+                    &it.event_id,
+                    &it.event_type,
+                    &it.schema_version,
+                    &it.payload,
+                    &it.metadata.correlation,
+                    &it.metadata.causation,
+                    &it.metadata.actor,
+                    &it.occurred_at,
+                    &it.recorded_at,
+                ])
+                .await?;
+        }
+        rows.finish().await?;
+        Ok(())
+    }
+}
+
+/// The types of the columns that are copied.
+const COLUMNS: [Type; 11] = [
+    Type::UUID,
+    Type::INT8,
+    Type::UUID,
+    Type::TEXT,
+    Type::INT4,
+    Type::TEXT,
+    Type::TEXT,
+    Type::UUID,
+    Type::TEXT,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+];
+
+/// The orders of events that this binary can read.
+fn orders(batch: &[Arc<Recorded>]) -> Result<Vec<Uuid>, ApplyError> {
+    let order = |event: &Arc<Recorded>| {
+        current::<order::Event>(&event.event_type, event.schema_version, &event.payload)?;
+        Ok(projection::target(event, order::id_of)?.0)
+    };
+    batch.iter().map(order).collect()
 }
 
 #[derive(Serialize)]
@@ -91,6 +145,25 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// What [`of`](Self::of) gives of the same event once it is posted.
+    fn of_event(event: Recorded) -> Result<Self, serde_json::Error> {
+        let (stored, payload) = (event.schema_version, &*event.payload);
+        let (schema, payload) = current::<order::Event>(&event.event_type, stored, payload)
+            .unwrap_or((stored, payload.into()));
+        Ok(Entry {
+            version: event.version,
+            id: event.event_id,
+            schema,
+            payload: RawValue::from_string(payload.into())?,
+            event_type: event.event_type,
+            correlation: event.metadata.correlation,
+            causation: event.metadata.causation,
+            actor: event.metadata.actor,
+            occurred_at: event.occurred_at,
+            recorded_at: event.recorded_at,
+        })
+    }
+
     fn of(row: &Row) -> Result<Self, Problem> {
         let (event_type, stored, payload) =
             (row.get("type"), row.get("schema_version"), row.get("payload"));
@@ -114,20 +187,60 @@ impl Entry {
 
 /// `GET /v1/orders/{id}/history`: from the first event on.
 pub(crate) async fn list(
-    State(queries): State<Queries>,
+    asker: Asker,
     Target(order): Target<OrderId>,
     params: Params,
-) -> Result<Json<Items<Entry>>, Problem> {
-    let page: Page<i64> = params.read(page)?;
+) -> Result<Response, Problem> {
+    let (as_of, page): (Option<AsOf>, Page<i64>) = params.read(|fields| {
+        let as_of = fields.optional("as_of");
+        let page = page(fields);
+        Some((as_of?, page?))
+    })?;
+    if let (Some(last), None) = (asker.events(), as_of) {
+        return live(&asker, order, last.or(page.after).unwrap_or(0)).await;
+    }
+    let sql = include_str!("order_history/list.sql");
     let only = Some(order.0);
     let mut filters = Filters::default();
     filters.and("order_id = ?", &only);
     filters.and("version > ?", &page.after);
-    let view = queries.view(&LAYOUT).await?;
-    let rows = view.list(include_str!("order_history/list.sql"), &filters, page.limit).await?;
-    if rows.is_empty() && page.after.is_none() {
+    let answer = |rows: &[Row]| {
+        if rows.is_empty() && page.after.is_none() {
+            return Err(Problem::not_found(format!("There is no order {order}.")));
+        }
+        let entries = rows.iter().map(Entry::of).collect::<Result<Vec<_>, _>>()?;
+        Ok(page.items(entries, |entry| entry.version).into_response())
+    };
+    if let Some(as_of) = as_of {
+        let streams = [("orders", order::stream(order))];
+        let sql = format!("{sql} limit {}", page.limit + 1);
+        let then = asker.then(&OrderHistory, &streams, as_of, (&sql, &filters)).await?;
+        return Ok(then.told(answer(&then.rows)?));
+    }
+    let view = asker.view(&LAYOUT).await?;
+    answer(&view.list(sql, &filters, page.limit).await?)
+}
+
+/// The same as it goes on.
+async fn live(asker: &Asker, order: OrderId, after: i64) -> Result<Response, Problem> {
+    let stream = order::stream(order);
+    let log = asker.log("orders").ok_or_else(|| asker.not_served(LAYOUT.name))?;
+    if log.read_stream(&stream, 0, 1).await.map_err(failed)?.is_empty() {
         return Err(Problem::not_found(format!("There is no order {order}.")));
     }
-    let entries = rows.iter().map(Entry::of).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.items(entries, |entry| entry.version))
+    let ahead = StreamAhead::new(asker, "orders", stream, after);
+    let ahead = ahead.ok_or_else(|| asker.not_served(LAYOUT.name))?;
+    sent(asker, History(ahead))
+}
+
+struct History(StreamAhead);
+
+impl Ahead for History {
+    async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
+        let event = |event: Recorded| {
+            let shown = Event::default().id(event.version.to_string()).event(&event.event_type);
+            Ok(shown.data(serde_json::to_string(&Entry::of_event(event)?)?))
+        };
+        self.0.events().await?.into_iter().map(event).collect()
+    }
 }

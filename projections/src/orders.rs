@@ -1,10 +1,12 @@
 //! Orders as people look for them, with how far payment and shipment have come.
 
-use crate::query::{Amount, Filters, Instant, Items, Page, Queries, one_of, page, with_version};
+use crate::query::{
+    Amount, AsOf, Asker, Filters, Instant, Items, Page, StreamAhead, failed, one_of, page,
+    with_version,
+};
 use crate::{Layout, Place, Projection, payments, projection};
 use async_trait::async_trait;
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
@@ -13,11 +15,14 @@ use domain::orders::order::{self, Event, PlacedLine, ShippedLine};
 use domain::payments::payment;
 use domain::values::{Country, CustomerRef, LineNumber, Money};
 use edge::{Params, Problem, Target};
-use event_store::Recorded;
 use event_store::follow::ApplyError;
+use event_store::{Position, Recorded, StoreError};
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -29,6 +34,7 @@ const LAYOUT: Layout = Layout {
     service: "orders",
     logs: &["orders", "payments"],
     tables: &["order"],
+    key: ("order", "order_id"),
     create: include_str!("orders/tables.sql"),
     index: include_str!("orders/indexes.sql"),
 };
@@ -251,10 +257,7 @@ struct Asked {
 }
 
 /// `GET /v1/orders`: the latest first. `placed_from` is inclusive, `placed_to` is not.
-pub(crate) async fn list(
-    State(queries): State<Queries>,
-    params: Params,
-) -> Result<Json<Items<OrderView>>, Problem> {
+pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<OrderView>>, Problem> {
     let asked = params.read(|fields| {
         let status = one_of(fields, "status", STATUSES);
         let payment_status = one_of(fields, "payment_status", payments::STATUSES);
@@ -282,7 +285,7 @@ pub(crate) async fn list(
     filters.and("placed_at >= ?", &asked.placed_from);
     filters.and("placed_at < ?", &asked.placed_to);
     filters.and_pair("(placed_at, order_id) < (?, ?)", &asked.page.after);
-    let view = queries.view(&LAYOUT).await?;
+    let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("orders/list.sql"), &filters, asked.page.limit).await?;
     let orders = rows.iter().map(OrderView::of).collect::<Result<Vec<_>, _>>()?;
     Ok(asked.page.items(orders, |order| (Instant(order.placed_at), order.order)))
@@ -290,17 +293,62 @@ pub(crate) async fn list(
 
 /// `GET /v1/orders/{id}`
 pub(crate) async fn find(
-    State(queries): State<Queries>,
+    asker: Asker,
     Target(order): Target<OrderId>,
     params: Params,
 ) -> Result<Response, Problem> {
-    params.read(|_| Some(()))?;
+    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let sql = include_str!("orders/list.sql");
     let only = Some(order.0);
     let mut filters = Filters::default();
     filters.and("order_id = ?", &only);
-    let view = queries.view(&LAYOUT).await?;
-    let row = view.find(include_str!("orders/list.sql"), &filters).await?;
-    let row = row.ok_or_else(|| Problem::not_found(format!("There is no order {order}.")))?;
-    let order = OrderView::of(&row)?;
-    Ok(with_version(order.version, order))
+    let answer = |row: Option<&Row>| {
+        let none = || Problem::not_found(format!("There is no order {order}."));
+        let order = OrderView::of(row.ok_or_else(none)?)?;
+        Ok::<_, Problem>(with_version(order.version, order))
+    };
+    if let Some(as_of) = as_of {
+        let streams = [("orders", order::stream(order)), ("payments", payment::stream(order))];
+        let then = asker.then(&Orders, &streams, as_of, (sql, &filters)).await?;
+        return Ok(then.told(answer(then.rows.first())?));
+    }
+    let Some(patience) = asker.patience() else {
+        let view = asker.view(&LAYOUT).await?;
+        return answer(view.find(sql, &filters).await?.as_ref());
+    };
+    // Where too many wait already, he is told how it is now: it is no more than a preference.
+    let place = asker.listens();
+    let patience = if place.is_some() { patience } else { Duration::ZERO };
+    let settled = timeout(patience, settled(&asker, order)).await;
+    drop(place);
+    let asker = match settled.ok().transpose().map_err(failed)?.flatten() {
+        Some(position) => asker.having_seen(position),
+        None => asker,
+    };
+    let view = asker.view(&LAYOUT).await?;
+    let mut response = answer(view.find(sql, &filters).await?.as_ref())?;
+    let applied = HeaderValue::try_from(format!("wait={}", patience.as_secs()));
+    if let Ok(applied) = applied {
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    Ok(response)
+}
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Waits until an order is confirmed or cancelled; gives where that stands. None if there is no such order.
+async fn settled(asker: &Asker, order: OrderId) -> Result<Option<Position>, StoreError> {
+    let stream = order::stream(order);
+    let Some(log) = asker.log("orders") else { return Ok(None) };
+    if log.read_stream(&stream, 0, 1).await?.is_empty() {
+        return Ok(None);
+    }
+    let Some(mut ahead) = StreamAhead::new(asker, "orders", stream, 0) else { return Ok(None) };
+    loop {
+        for event in ahead.events().await? {
+            if matches!(&*event.event_type, "order.confirmed" | "order.cancelled") {
+                return Ok(Some(event.position()));
+            }
+        }
+    }
 }

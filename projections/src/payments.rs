@@ -1,9 +1,8 @@
 //! The money of an order: what was asked of the provider, and what it said.
 
-use crate::query::{Amount, Filters, Queries, with_version};
+use crate::query::{Amount, AsOf, Asker, Filters, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
-use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
@@ -27,6 +26,7 @@ const LAYOUT: Layout = Layout {
     service: "payments",
     logs: &["payments"],
     tables: &["payment"],
+    key: ("payment", "order_id"),
     create: include_str!("payments/tables.sql"),
     index: "",
 };
@@ -188,19 +188,26 @@ impl PaymentView {
 
 /// `GET /v1/payments/{id}`, by the id of the order.
 pub(crate) async fn find(
-    State(queries): State<Queries>,
+    asker: Asker,
     Target(order): Target<OrderId>,
     params: Params,
 ) -> Result<Response, Problem> {
-    params.read(|_| Some(()))?;
+    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let sql = include_str!("payments/find.sql");
     let only = Some(order.0);
     let mut filters = Filters::default();
     filters.and("order_id = ?", &only);
-    let view = queries.view(&LAYOUT).await?;
-    let row = view.find(include_str!("payments/find.sql"), &filters).await?;
-    let row = row.ok_or_else(|| {
-        Problem::not_found(format!("Nothing was asked of the payment provider for order {order}."))
-    })?;
-    let payment = PaymentView::of(&row);
-    Ok(with_version(payment.version, payment))
+    let answer = |row: Option<&Row>| {
+        let none = || format!("Nothing was asked of the payment provider for order {order}.");
+        let row = row.ok_or_else(|| Problem::not_found(none()))?;
+        let payment = PaymentView::of(row);
+        Ok::<_, Problem>(with_version(payment.version, payment))
+    };
+    if let Some(as_of) = as_of {
+        let streams = [("payments", payment::stream(order))];
+        let then = asker.then(&Payments, &streams, as_of, (sql, &filters)).await?;
+        return Ok(then.told(answer(then.rows.first())?));
+    }
+    let view = asker.view(&LAYOUT).await?;
+    answer(view.find(sql, &filters).await?.as_ref())
 }

@@ -1,10 +1,9 @@
 //! What the shop sells, and the search for it: by the first letters of words in name and SKU.
 
-use crate::query::{Amount, Filters, Items, Page, Queries, page, with_version};
+use crate::query::{Amount, AsOf, Asker, Filters, Items, Page, page, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::catalogue::product::{self, Event};
@@ -25,6 +24,7 @@ const LAYOUT: Layout = Layout {
     service: "catalogue",
     logs: &["catalogue"],
     tables: &["product"],
+    key: ("product", "sku"),
     create: include_str!("products/tables.sql"),
     index: include_str!("products/indexes.sql"),
 };
@@ -138,7 +138,7 @@ const SEARCH_CHARS: usize = 200;
 
 /// `GET /v1/products`: by SKU. `search` finds those that have a word for each of its words.
 pub(crate) async fn list(
-    State(queries): State<Queries>,
+    asker: Asker,
     params: Params,
 ) -> Result<Json<Items<ProductView>>, Problem> {
     let (search, page): (Option<String>, Page<String>) = params.read(|fields| {
@@ -161,26 +161,34 @@ pub(crate) async fn list(
     let mut filters = Filters::default();
     filters.and("words @@ ?::text::tsquery", &search);
     filters.and("sku > ?", &page.after);
-    let view = queries.view(&LAYOUT).await?;
+    let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("products/list.sql"), &filters, page.limit).await?;
     Ok(page.items(rows.iter().map(ProductView::of).collect(), |product| product.sku.clone()))
 }
 
 /// `GET /v1/products/{sku}`
 pub(crate) async fn find(
-    State(queries): State<Queries>,
+    asker: Asker,
     Target(sku): Target<Sku>,
     params: Params,
 ) -> Result<Response, Problem> {
-    params.read(|_| Some(()))?;
+    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let sql = include_str!("products/list.sql");
     let only = Some(sku.as_str());
     let mut filters = Filters::default();
     filters.and("sku = ?", &only);
-    let view = queries.view(&LAYOUT).await?;
-    let row = view.find(include_str!("products/list.sql"), &filters).await?;
-    let row = row.ok_or_else(|| Problem::not_found(format!("There is no product {sku}.")))?;
-    let product = ProductView::of(&row);
-    Ok(with_version(product.version, product))
+    let answer = |row: Option<&Row>| {
+        let none = || Problem::not_found(format!("There is no product {sku}."));
+        let product = ProductView::of(row.ok_or_else(none)?);
+        Ok::<_, Problem>(with_version(product.version, product))
+    };
+    if let Some(as_of) = as_of {
+        let streams = [("catalogue", product::stream(&sku))];
+        let then = asker.then(&Products, &streams, as_of, (sql, &filters)).await?;
+        return Ok(then.told(answer(then.rows.first())?));
+    }
+    let view = asker.view(&LAYOUT).await?;
+    answer(view.find(sql, &filters).await?.as_ref())
 }
 
 #[cfg(test)]

@@ -1,8 +1,14 @@
 //! What every query shares: where its rows are, filters, pages and their cursors.
 
+mod as_of;
+mod asker;
+mod events;
 mod filters;
 mod page;
 
+pub(crate) use as_of::AsOf;
+pub(crate) use asker::Asker;
+pub(crate) use events::{Ahead, StreamAhead, sent};
 pub(crate) use filters::{Filters, Instant, one_of};
 #[cfg(fuzzing)]
 pub use page::cursor;
@@ -13,7 +19,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use deadpool_postgres::Object;
 use edge::Problem;
-use event_store::follow::ReadSide;
+use event_store::follow::{ReadSide, Runner};
 use event_store::{Log, StoreError};
 use http::header;
 use serde::Serialize;
@@ -21,7 +27,9 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::Row;
+use tokio_util::sync::CancellationToken;
 
 /// What the endpoints answer from. Clones share it.
 #[derive(Clone)]
@@ -31,11 +39,24 @@ struct Inner {
     reads: HashMap<Arc<str>, ReadSide>,
     logs: HashMap<Arc<str>, Log>,
     generations: Generations,
+    /// Who follows in this process, and how long a caller may wait for him.
+    runner: Option<Runner>,
+    min_position_wait: Duration,
+    /// Ends answers that have no end of their own.
+    leaving: CancellationToken,
+    /// Places for those who listen or wait, and for questions about the past.
+    listeners: Arc<Semaphore>,
+    past: Semaphore,
     late_after: Duration,
 }
 
 /// How long a due may be late before its checkout counts as stuck.
 const LATE_AFTER: Duration = Duration::from_secs(30);
+/// How many may listen or wait at once, and how many questions about the past are answered at once.
+const LISTENERS: usize = 500;
+const PAST: usize = 2;
+/// How long a caller waits for what he has written.
+const MIN_POSITION_WAIT: Duration = Duration::from_secs(2);
 
 impl Queries {
     /// `reads` should be other pools than the followers', which a rush of queries must not hold up.
@@ -45,12 +66,50 @@ impl Queries {
             reads: reads.into_iter().map(|read| (read.service.clone(), read)).collect(),
             logs: logs.into_iter().map(|log| (log.service().clone(), log)).collect(),
             generations,
+            runner: None,
+            min_position_wait: MIN_POSITION_WAIT,
+            leaving: CancellationToken::new(),
+            listeners: Arc::new(Semaphore::new(LISTENERS)),
+            past: Semaphore::new(PAST),
             late_after: LATE_AFTER,
         }))
     }
 
+    /// Who waits for what he has written is answered as soon as a follower of this runner has posted it, and refused
+    /// after `most`. Who listens to events is let go when the process is `leaving`.
+    #[must_use]
+    pub fn waiting(self, runner: Runner, most: Duration, leaving: CancellationToken) -> Self {
+        let inner = Arc::into_inner(self.0).expect("nobody has a clone of what is being made");
+        let (runner, min_position_wait) = (Some(runner), most);
+        Queries(Arc::new(Inner { runner, min_position_wait, leaving, ..inner }))
+    }
+
+    /// With other bounds: so many callers may listen or wait at once, and so many questions about the past are answered
+    /// at once, others after them.
+    #[must_use]
+    pub fn bounded(self, listeners: usize, past: usize) -> Self {
+        let inner = Arc::into_inner(self.0).expect("nobody has a clone of what is being made");
+        let listeners = Arc::new(Semaphore::new(listeners));
+        Queries(Arc::new(Inner { listeners, past: Semaphore::new(past), ..inner }))
+    }
+
+    /// A place for one who listens or waits, if there is one.
+    pub(crate) fn listens(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.listeners.clone().try_acquire_owned().ok()
+    }
+
+    /// How many places are left for those who listen or wait, and for questions about the past.
+    #[must_use]
+    pub fn room(&self) -> (usize, usize) {
+        (self.0.listeners.available_permits(), self.0.past.available_permits())
+    }
+
     pub(crate) fn log(&self, service: &str) -> Option<&Log> {
         self.0.logs.get(service)
+    }
+
+    pub(crate) fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.0.logs.values()
     }
 
     pub(crate) fn read_side(&self, service: &str) -> Option<&ReadSide> {
@@ -65,15 +124,18 @@ impl Queries {
         self.0.late_after
     }
 
-    /// The live rows of a projection.
-    pub(crate) async fn view(&self, layout: &Layout) -> Result<View, Problem> {
+    /// Where the live rows of a projection are.
+    fn place(&self, layout: &Layout) -> Result<(&ReadSide, Place), Problem> {
         let read = self.read_side(layout.service);
         let (Some(read), Some(generation)) = (read, self.0.generations.live(layout.name)) else {
-            let detail = format!("This process does not answer for {}.", layout.name);
-            return Err(Problem::unavailable("not-served", 5).detail(detail));
+            return Err(self.not_served(layout.name));
         };
-        let client = read.pool.get().await.map_err(failed)?;
-        Ok(View { client, place: Place::new(read, generation) })
+        Ok((read, Place::new(read, generation)))
+    }
+
+    pub(crate) fn not_served(&self, what: &str) -> Problem {
+        let detail = format!("This process does not answer for {what}.");
+        Problem::unavailable("not-served", 5).detail(detail)
     }
 }
 
@@ -125,7 +187,7 @@ fn is_dropped_generation(error: &StoreError) -> bool {
     error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE)
 }
 
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |&source| source.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

@@ -1,22 +1,27 @@
 //! A new generation of a projection, built from the log beside the live one, which keeps following; when it
-//! has caught up it becomes the live one. The log is only read, and whoever is killed at any line leaves the
-//! live generation as it was.
+//! has caught up and holds the same rows it becomes the live one. The log is only read, and whoever is killed at any
+//! line leaves the live generation as it was.
 
 mod builder;
 mod cutover;
+mod verify;
 
+use crate::compare::Compared;
 use crate::generation::{add, drop_generation, lock};
 use crate::{Place, Projection};
 use builder::Builder;
 use deadpool_postgres::Object;
 use event_store::failpoint::failpoint;
-use event_store::follow::{ApplyError, ReadSide};
+use event_store::follow::{ApplyError, ReadSide, is_worked};
 use event_store::{Log, StoreError};
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use verify::Verdict;
 
 /// What a rebuild is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Posting what the log held at the start.
     Filling,
@@ -24,12 +29,16 @@ pub enum Phase {
     Indexing,
     /// Posting what came meanwhile.
     CatchingUp,
+    /// Comparing its rows with those of the live generation.
+    Verifying,
+    /// Posting everything a second time, because the live generation cannot be compared with.
+    Replaying,
     /// The new generation is the live one.
     Live,
 }
 
 /// How far a rebuild is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Progress {
     pub projection: &'static str,
     pub phase: Phase,
@@ -38,22 +47,65 @@ pub struct Progress {
     pub total: u64,
     /// Events a second since the start.
     pub rate: f64,
+    /// Whether it stands back for the live followers.
+    pub stands_back: bool,
+}
+
+/// Who is told how far it is.
+pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// How a new generation is looked at before it becomes the live one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// It must hold the rows of the live one.
+    #[default]
+    Verify,
+    /// The rows that differ are named, and it becomes the live one all the same: somebody knows that the old rows
+    /// are wrong.
+    Accept,
+    /// It is not looked at.
+    Trust,
 }
 
 /// A rebuild whose generation is live.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Rebuilt {
+    pub projection: &'static str,
     pub generation: i32,
     pub events: u64,
     /// Of these, what somebody had discarded.
     pub left_out: u64,
+    /// Until it was compared, and with the comparison.
+    #[serde(rename = "built_s", serialize_with = "seconds")]
+    pub built: Duration,
+    #[serde(rename = "took_s", serialize_with = "seconds")]
     pub took: Duration,
+    pub verified: Verified,
+}
+
+/// What speaks for the rows of a new generation.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "by")]
+pub enum Verified {
+    /// The live rows at the same positions are the same.
+    Live { compared: Compared },
+    /// A second replay gave the same rows, which shows no more than that the fold gives the same each time. What
+    /// changed against the live rows of another version, if they could be compared.
+    Replay { compared: Compared, against: Option<i32>, changes: Option<Compared> },
+    /// Its rows differ from the live ones, and somebody wanted it all the same.
+    Accepted { compared: Compared },
+    /// Nobody wanted it to be verified.
+    Nothing,
+}
+
+fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(took.as_secs_f64())
 }
 
 /// Why the live generation is still the old one.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    #[error("`{0}` is being rebuilt by another process")]
+    #[error("`{0}` is being rebuilt or verified by another process")]
     UnderWay(&'static str),
     #[error("`{projection}` is posted from the log of `{service}`, which is not open here")]
     NoLog { projection: &'static str, service: &'static str },
@@ -65,6 +117,65 @@ pub enum RebuildError {
     Overtaken,
     #[error("a task of the rebuild ended early")]
     Task(#[from] tokio::task::JoinError),
+    #[error("{} rows are not what the log says", .0.differing())]
+    Differs(Box<Compared>),
+    #[error("a second replay gave {} other rows: the fold does not give the same each time", .0.differing())]
+    Unsteady(Box<Compared>),
+    #[error("`{0}` has no live generation of this binary's version")]
+    NotLive(&'static str),
+    #[error("`{0}` has no old generation of this binary's version to go back to")]
+    NothingOld(&'static str),
+    #[error("`{0}` has no generation {1}; see `daybook generations list`")]
+    NoSuch(&'static str, i32),
+    #[error(
+        "generation {1} of `{0}` is the live one; a rebuild or a rollback makes another one live"
+    )]
+    IsLive(&'static str, i32),
+    #[error(
+        "generation {1} of `{0}` is followed by a process, of another version of the program perhaps"
+    )]
+    IsFollowed(&'static str, i32),
+    #[error("generation {1} of `{0}` is of a newer version of the program, which knows its tables")]
+    Newer(&'static str, i32),
+    #[error(
+        "the old generation of `{0}` has parked events, which nobody would post in their order; rebuild it instead"
+    )]
+    OldParked(&'static str),
+    #[error(
+        "the live rows of `{0}` are not at a place of the log: it lost its tail after they were posted, or they are \
+         posted by nobody; rebuild it"
+    )]
+    NowhereNear(&'static str),
+}
+
+impl RebuildError {
+    /// The rows that differ, if that is why.
+    #[must_use]
+    pub fn compared(&self) -> Option<&Compared> {
+        if let RebuildError::Differs(compared) | RebuildError::Unsteady(compared) = self {
+            return Some(compared);
+        }
+        None
+    }
+
+    /// Whether it was refused, and not tried in vain.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            RebuildError::UnderWay(_)
+                | RebuildError::Differs(_)
+                | RebuildError::Unsteady(_)
+                | RebuildError::NotLive(_)
+                | RebuildError::NothingOld(_)
+                | RebuildError::NowhereNear(_)
+                | RebuildError::NoSuch(..)
+                | RebuildError::IsLive(..)
+                | RebuildError::IsFollowed(..)
+                | RebuildError::Newer(..)
+                | RebuildError::OldParked(_)
+        )
+    }
 }
 
 impl From<tokio_postgres::Error> for RebuildError {
@@ -79,90 +190,237 @@ impl From<deadpool_postgres::PoolError> for RebuildError {
     }
 }
 
+/// What a rebuild works on. `read` is used by a few tasks at once, and must have another pool than the followers of
+/// this process: for a moment these wait for the rebuild, each with a connection.
+pub struct Work<'a> {
+    pub projection: &'a Arc<dyn Projection>,
+    pub read: &'a ReadSide,
+    pub logs: &'a [Log],
+    pub tell: Tell,
+}
+
 /// Builds a new generation of a projection and makes it the live one. It works beside running processes,
-/// which take it on within a second, and without any. `read` is used by a few tasks at once, and must have
-/// another pool than the followers of this process: for a moment these wait for the rebuild, each with a
-/// connection.
+/// which take it on within a second, and without any.
 ///
 /// # Errors
 /// See [`RebuildError`]; the live generation is then the same as before.
-pub async fn rebuild(
-    projection: &Arc<dyn Projection>,
-    read: &ReadSide,
-    logs: &[Log],
-    progress: Arc<dyn Fn(Progress) + Send + Sync>,
-) -> Result<Rebuilt, RebuildError> {
-    let layout = projection.layout();
+pub async fn rebuild(work: &Work<'_>, check: Check) -> Result<Rebuilt, RebuildError> {
     let began = Instant::now();
-    let logs = layout.logs.iter().map(|&service| {
-        let log = logs.iter().find(|log| **log.service() == *service).cloned();
-        log.ok_or(RebuildError::NoLog { projection: layout.name, service })
-    });
-    let logs = logs.collect::<Result<Vec<_>, _>>()?;
-    let alone = alone(projection, read).await?;
-    let built = build(projection, read, logs, progress).await;
-    if let Err(error) = alone.execute("select pg_advisory_unlock_all()", &[]).await {
-        tracing::debug!(%error, "the session ended, and the lock of the rebuild with it");
+    work.alone(async |logs| {
+        work.clear().await?;
+        work.clear_old().await?;
+        let builder = work.build(logs, began, check).await?;
+        let built = began.elapsed();
+        let verified = match check {
+            Check::Trust => Verified::Nothing,
+            Check::Verify | Check::Accept => match verify::verify(work, &builder).await {
+                Ok(Verdict::Verified(verified)) => verified,
+                Ok(Verdict::Differs(compared)) if check == Check::Accept => {
+                    Verified::Accepted { compared }
+                }
+                Ok(Verdict::Differs(compared)) => {
+                    work.drop(&builder.place).await?;
+                    return Err(RebuildError::Differs(Box::new(compared)));
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        failpoint("rebuild-after-verify");
+        // It took its time, and the live generation went on.
+        builder.stops_exactly(false);
+        builder.catch_up().await?;
+        cutover::make_live(&builder).await?;
+        failpoint("rebuild-after-cutover");
+        builder.report(Phase::Live);
+        Ok(Rebuilt {
+            projection: builder.layout().name,
+            generation: builder.place.generation,
+            events: builder.done(),
+            left_out: builder.left_out(),
+            built,
+            took: began.elapsed(),
+            verified,
+        })
+    })
+    .await
+}
+
+/// Compares the live rows with a replay at the same place of each log, and leaves nothing behind.
+///
+/// # Errors
+/// See [`RebuildError`]; `Differs` is no error here but the answer.
+pub async fn verify(work: &Work<'_>) -> Result<Compared, RebuildError> {
+    let began = Instant::now();
+    work.alone(async |logs| {
+        work.clear().await?;
+        let place = work.begin().await?;
+        let compared = async {
+            let builder = Arc::new(work.builder(place.clone(), logs, began).await?);
+            builder.stops_exactly(true);
+            builder.fill(Phase::Filling).await?;
+            builder.catch_up().await?;
+            verify::against_live(&builder).await
+        };
+        let compared = compared.await;
+        work.drop(&place).await?;
+        compared
+    })
+    .await
+}
+
+/// Makes the generation that was live before the live one again, once it has posted all that the live one has.
+///
+/// # Errors
+/// See [`RebuildError`]; the live generation is then the same as before.
+pub async fn roll_back(work: &Work<'_>) -> Result<i32, RebuildError> {
+    work.alone(async |logs| {
+        let layout = work.projection.layout();
+        let client = work.read.pool.get().await?;
+        let sql = include_str!("rebuild/last_old.sql").replace("{schema}", &work.read.schema);
+        let row = client.query_opt(&sql, &[&layout.name, &layout.version]).await?;
+        drop(client);
+        let row = row.ok_or(RebuildError::NothingOld(layout.name))?;
+        if row.get(1) {
+            return Err(RebuildError::OldParked(layout.name));
+        }
+        let place = Place::new(work.read, row.get(0));
+        let builder = Arc::new(work.builder(place, logs, Instant::now()).await?);
+        builder.catch_up().await?;
+        cutover::make_live(&builder).await?;
+        builder.report(Phase::Live);
+        Ok(builder.place.generation)
+    })
+    .await
+}
+
+/// Drops a generation that nobody needs any more.
+///
+/// # Errors
+/// See [`RebuildError`]; nothing is dropped then.
+pub async fn drop_one(work: &Work<'_>, generation: i32) -> Result<(), RebuildError> {
+    work.alone(async |logs| {
+        let (layout, read) = (work.projection.layout(), work.read);
+        let client = read.pool.get().await?;
+        let sql = include_str!("rebuild/find.sql").replace("{schema}", &read.schema);
+        let row = client.query_opt(&sql, &[&layout.name, &generation]).await?;
+        drop(client);
+        let row = row.ok_or(RebuildError::NoSuch(layout.name, generation))?;
+        let (version, is_live): (i32, bool) = (row.get(0), row.get(1));
+        if layout.version < version {
+            return Err(RebuildError::Newer(layout.name, generation));
+        }
+        if is_live && version == layout.version {
+            return Err(RebuildError::IsLive(layout.name, generation));
+        }
+        for log in logs {
+            for partition in 0..log.partitions() {
+                if is_worked(read, layout.name, generation, log.service(), partition).await? {
+                    return Err(RebuildError::IsFollowed(layout.name, generation));
+                }
+            }
+        }
+        work.drop(&Place::new(read, generation)).await
+    })
+    .await
+}
+
+impl Work<'_> {
+    /// Does something that one process at a time does with the generations of a projection.
+    async fn alone<T>(
+        &self,
+        act: impl AsyncFnOnce(Vec<Log>) -> Result<T, RebuildError>,
+    ) -> Result<T, RebuildError> {
+        let layout = self.projection.layout();
+        let logs = layout.logs.iter().map(|&service| {
+            let log = self.logs.iter().find(|log| **log.service() == *service).cloned();
+            log.ok_or(RebuildError::NoLog { projection: layout.name, service })
+        });
+        let logs = logs.collect::<Result<Vec<_>, _>>()?;
+        // Taken out of its pool, so that the session ends, and the lock with it, when this is given up at whatever
+        // line.
+        let session = Object::take(self.read.pool.get().await?);
+        let name = format!("rebuild of {}.{}", self.read.schema, layout.name);
+        let sql = "select pg_try_advisory_lock(hashtextextended($1, 0))";
+        if !session.query_one(sql, &[&name]).await?.get::<_, bool>(0) {
+            return Err(RebuildError::UnderWay(layout.name));
+        }
+        let done = act(logs).await;
+        if let Err(error) = session.execute("select pg_advisory_unlock_all()", &[]).await {
+            tracing::debug!(%error, "the session ended, and the lock of the rebuild with it");
+        }
+        done
     }
-    let (generation, events, left_out) = built?;
-    Ok(Rebuilt { generation, events, left_out, took: began.elapsed() })
-}
 
-async fn build(
-    projection: &Arc<dyn Projection>,
-    read: &ReadSide,
-    logs: Vec<Log>,
-    progress: Arc<dyn Fn(Progress) + Send + Sync>,
-) -> Result<(i32, u64, u64), RebuildError> {
-    clear(projection, read).await?;
-    let place = begin(projection, read).await?;
-    let generation = place.generation;
-    let builder = Arc::new(Builder::new(projection.clone(), place, read.clone(), logs, progress));
-    builder.fill().await?;
-    failpoint("rebuild-after-fill");
-    builder.index().await?;
-    builder.catch_up().await?;
-    cutover::make_live(&builder).await?;
-    failpoint("rebuild-after-cutover");
-    builder.report(Phase::Live);
-    Ok((generation, builder.done(), builder.left_out()))
-}
-
-/// A session that holds the lock of the rebuild. Taken out of its pool, so that it ends, and the lock with
-/// it, when the rebuild is given up at whatever line.
-async fn alone(
-    projection: &Arc<dyn Projection>,
-    read: &ReadSide,
-) -> Result<deadpool_postgres::ClientWrapper, RebuildError> {
-    let layout = projection.layout();
-    let session = Object::take(read.pool.get().await?);
-    let name = format!("rebuild of {}.{}", read.schema, layout.name);
-    let sql = "select pg_try_advisory_lock(hashtextextended($1, 0))";
-    let held: bool = session.query_one(sql, &[&name]).await?.get(0);
-    if held { Ok(session) } else { Err(RebuildError::UnderWay(layout.name)) }
-}
-
-/// Drops what a killed rebuild left behind, and of the generations that were replaced all but the last,
-/// which is there to go back to.
-async fn clear(projection: &Arc<dyn Projection>, read: &ReadSide) -> Result<(), RebuildError> {
-    let layout = projection.layout();
-    let mut client = read.pool.get().await?;
-    let tx = client.transaction().await?;
-    lock(&tx, layout, read).await?;
-    let sql = include_str!("rebuild/obsolete.sql").replace("{schema}", &read.schema);
-    for row in tx.query(&sql, &[&layout.name, &layout.version]).await? {
-        drop_generation(&tx, layout, &Place::new(read, row.get(0))).await?;
+    async fn build(
+        &self,
+        logs: Vec<Log>,
+        began: Instant,
+        check: Check,
+    ) -> Result<Arc<Builder>, RebuildError> {
+        let place = self.begin().await?;
+        let builder = Arc::new(self.builder(place, logs, began).await?);
+        // Where nobody works the live generation it is compared with where it is.
+        builder.stops_exactly(check != Check::Trust);
+        failpoint("rebuild-after-begin");
+        builder.fill(Phase::Filling).await?;
+        failpoint("rebuild-after-fill");
+        builder.index().await?;
+        failpoint("rebuild-after-index");
+        builder.catch_up().await?;
+        failpoint("rebuild-after-catching-up");
+        Ok(builder)
     }
-    tx.commit().await?;
-    Ok(())
-}
 
-async fn begin(projection: &Arc<dyn Projection>, read: &ReadSide) -> Result<Place, RebuildError> {
-    let layout = projection.layout();
-    let mut client = read.pool.get().await?;
-    let tx = client.transaction().await?;
-    lock(&tx, layout, read).await?;
-    let place = add(&tx, layout, read, "building").await?;
-    tx.commit().await?;
-    Ok(place)
+    async fn builder(
+        &self,
+        place: Place,
+        logs: Vec<Log>,
+        began: Instant,
+    ) -> Result<Builder, RebuildError> {
+        let (projection, read) = (self.projection.clone(), self.read.clone());
+        Builder::new(projection, place, read, logs, (began, self.tell.clone())).await
+    }
+
+    /// Drops what a killed rebuild or verification of this version left behind.
+    async fn clear(&self) -> Result<(), RebuildError> {
+        self.drop_all(include_str!("rebuild/left_behind.sql")).await
+    }
+
+    /// Of the generations that were replaced drops all but the last, which is there to go back to.
+    async fn clear_old(&self) -> Result<(), RebuildError> {
+        self.drop_all(include_str!("rebuild/obsolete.sql")).await
+    }
+
+    async fn drop_all(&self, which: &str) -> Result<(), RebuildError> {
+        let (layout, read) = (self.projection.layout(), self.read);
+        let mut client = read.pool.get().await?;
+        let tx = client.transaction().await?;
+        lock(&tx, layout, read).await?;
+        let sql = which.replace("{schema}", &read.schema);
+        for row in tx.query(&sql, &[&layout.name, &layout.version]).await? {
+            drop_generation(&tx, layout, &Place::new(read, row.get(0))).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn begin(&self) -> Result<Place, RebuildError> {
+        let (layout, read) = (self.projection.layout(), self.read);
+        let mut client = read.pool.get().await?;
+        let tx = client.transaction().await?;
+        lock(&tx, layout, read).await?;
+        let place = add(&tx, layout, read, "building").await?;
+        tx.commit().await?;
+        Ok(place)
+    }
+
+    async fn drop(&self, place: &Place) -> Result<(), RebuildError> {
+        let (layout, read) = (self.projection.layout(), self.read);
+        let mut client = read.pool.get().await?;
+        let tx = client.transaction().await?;
+        lock(&tx, layout, read).await?;
+        drop_generation(&tx, layout, place).await?;
+        tx.commit().await?;
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
 use crate::{
     Queries, checkouts, log, order_history, orders, parked, payments, products, sales, stock,
+    timeline,
 };
 use axum::{
     Router,
@@ -16,8 +17,10 @@ pub fn router(queries: Queries) -> Router {
         .route("/v1/orders", get(orders::list))
         .route("/v1/orders/{id}", get(orders::find))
         .route("/v1/orders/{id}/history", get(order_history::list))
+        .route("/v1/orders/{id}/timeline", get(timeline::find))
         .route("/v1/payments/{id}", get(payments::find))
         .route("/v1/checkouts", get(checkouts::list))
+        .route("/v1/checkouts/{id}", get(checkouts::find))
         .route("/v1/sales", get(sales::list))
         .route("/v1/log/{service}/{partition}", get(log::list))
         .route("/v1/parked", get(parked::list))

@@ -1,10 +1,9 @@
 //! How many pieces are on hand, and how many of them are held for orders.
 
-use crate::query::{Filters, Items, Page, Queries, page, with_version};
+use crate::query::{AsOf, Asker, Filters, Items, Page, page, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::inventory::stock::{self, Event};
@@ -21,13 +20,19 @@ pub(crate) struct Stocks;
 
 const LAYOUT: Layout = Layout {
     name: "stock",
-    version: 1,
+    version: if cfg!(feature = "next") { 2 } else { 1 },
     service: "inventory",
     logs: &["inventory"],
     tables: &["stock"],
-    create: include_str!("stock/tables.sql"),
+    key: ("stock", "sku"),
+    create: TABLES,
     index: include_str!("stock/indexes.sql"),
 };
+
+#[cfg(not(feature = "next"))]
+const TABLES: &str = include_str!("stock/tables.sql");
+#[cfg(feature = "next")]
+const TABLES: &str = include_str!("stock/next.sql");
 
 /// By how much a batch changes the stock of a SKU.
 #[derive(Default)]
@@ -103,10 +108,7 @@ impl Level {
 }
 
 /// `GET /v1/stock`: by SKU.
-pub(crate) async fn list(
-    State(queries): State<Queries>,
-    params: Params,
-) -> Result<Json<Items<Level>>, Problem> {
+pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<Level>>, Problem> {
     let (available_below, page): (Option<i64>, Page<String>) = params.read(|fields| {
         let available_below = fields.optional("available_below");
         let page = page(fields);
@@ -115,24 +117,32 @@ pub(crate) async fn list(
     let mut filters = Filters::default();
     filters.and("available < ?", &available_below);
     filters.and("sku > ?", &page.after);
-    let view = queries.view(&LAYOUT).await?;
+    let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("stock/list.sql"), &filters, page.limit).await?;
     Ok(page.items(rows.iter().map(Level::of).collect(), |level| level.sku.clone()))
 }
 
 /// `GET /v1/stock/{sku}`
 pub(crate) async fn find(
-    State(queries): State<Queries>,
+    asker: Asker,
     Target(sku): Target<Sku>,
     params: Params,
 ) -> Result<Response, Problem> {
-    params.read(|_| Some(()))?;
+    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let sql = include_str!("stock/list.sql");
     let only = Some(sku.as_str());
     let mut filters = Filters::default();
     filters.and("sku = ?", &only);
-    let view = queries.view(&LAYOUT).await?;
-    let row = view.find(include_str!("stock/list.sql"), &filters).await?;
-    let row = row.ok_or_else(|| Problem::not_found(format!("There never was stock of {sku}.")))?;
-    let level = Level::of(&row);
-    Ok(with_version(level.version, level))
+    let answer = |row: Option<&Row>| {
+        let none = || Problem::not_found(format!("There never was stock of {sku}."));
+        let level = Level::of(row.ok_or_else(none)?);
+        Ok::<_, Problem>(with_version(level.version, level))
+    };
+    if let Some(as_of) = as_of {
+        let streams = [("inventory", stock::stream(&sku))];
+        let then = asker.then(&Stocks, &streams, as_of, (sql, &filters)).await?;
+        return Ok(then.told(answer(then.rows.first())?));
+    }
+    let view = asker.view(&LAYOUT).await?;
+    answer(view.find(sql, &filters).await?.as_ref())
 }

@@ -2,7 +2,7 @@
 //! or falls behind.
 
 use crate::bench::Bench;
-use crate::fill::orders::{EVENTS, Orders, projection};
+use crate::fill::orders::{EVENTS, Lines, Orders, projection};
 use crate::report::{Figure, Unit};
 use anyhow::{Context, Result, ensure};
 use event_store::follow::{Feed, Follower, Runner};
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let orders = bench.pace.pick(100_000, 10_000);
     let database = bench.servers.database(DATABASE).await?;
-    let shop = Orders::open(&database, orders).await?;
+    let shop = Orders::open(&database, orders, Lines::Two).await?;
     let mut rates = Vec::new();
     for _ in 0..bench.pace.rounds {
         rates.push(posted(&shop, orders).await?);
@@ -41,7 +41,8 @@ async fn posted(shop: &Orders, orders: i64) -> Result<f64> {
     client.batch_execute(&anew).await?;
     let stop = CancellationToken::new();
     let runner = Runner::new(shop.logs.iter().cloned().map(Feed::new).collect(), stop.clone());
-    let follower: Arc<dyn Follower> = Arc::new(Posting { projection, place: place.clone() });
+    let follower: Arc<dyn Follower> =
+        Arc::new(Posting { projection, place: place.clone(), fills: false });
     let began = Instant::now();
     runner.follow(&follower, generation, &shop.read);
     let done = "select coalesce(sum(next_offset), 0)::bigint from orders_read.checkpoint";

@@ -76,8 +76,10 @@ impl Reached {
     }
 
     pub(super) fn reads(&self) -> Result<Vec<ReadSide>> {
+        // A rebuild needs some at once, whatever a serving process has.
+        let size = self.settings.followers.max(8);
         let open = |(service, _): (&str, _)| {
-            ReadSide::open(&self.database.of_service(service), service, self.settings.followers)
+            ReadSide::open(&self.database.of_service(service), service, size)
         };
         Ok(SERVICES.into_iter().map(open).collect::<Result<_, _>>()?)
     }

@@ -1,50 +1,117 @@
 //! `daybook rebuild`
 
+mod told;
+
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use clap::Args;
+use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
-use indicatif::{ProgressBar, ProgressStyle};
-use projections::{Phase, Progress, Projection};
+use clap::{Args, Subcommand};
+use event_store::Log;
+use event_store::follow::ReadSide;
+use projections::{Check, Projection, RebuildError, Rebuilt, Verified, Work};
 use std::sync::Arc;
 
 use super::reach::Reached;
 use crate::settings::ReachFlags;
+use crate::shop::SERVICES;
+pub(super) use told::{Telling, differences, named};
 
 /// Post a read model again from the log, beside the live one, and change over
 ///
-/// A new generation of its tables is filled from the log while the live one goes on answering. When it
-/// has caught up it becomes the live one, and running processes take it within a second. The log is
-/// only read. The exit code is 0 only if the new generation is live.
+/// A new generation of its tables is filled from the log while the live one goes on answering. When it has caught up,
+/// its rows are compared with those of the live one at the same place of the log; if they are the same it becomes
+/// the live one, and running processes take it within a second. The log is only read. The old generation is kept
+/// until the next rebuild, to go back to. While the live one falls behind, the rebuild stands back. Killed at any
+/// moment it leaves the live generation as it was, and the next rebuild clears away what is left.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Rebuild {
+    #[command(subcommand)]
+    act: Option<Act>,
+    #[command(flatten)]
+    which: Which,
+    /// Make it live without comparing its rows
+    #[arg(long)]
+    no_verify: bool,
+    /// Make it live though its rows differ from the live ones: you know that those are wrong
+    #[arg(long, conflicts_with = "no_verify")]
+    accept_differences: bool,
+    /// Print JSON lines: how far it is, and what came of it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: ReachFlags,
+}
+
+/// Which read models are meant.
+#[derive(Debug, Args)]
+pub(super) struct Which {
     /// Which read models
     #[arg(value_name = "PROJECTION", value_parser = PossibleValuesParser::new(names()))]
     projections: Vec<String>,
     /// Every read model, one after the other
     #[arg(long, conflicts_with = "projections")]
     all: bool,
-    #[command(flatten)]
-    flags: ReachFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Go back to the generation that was live before, once it has posted what came since
+    Rollback {
+        /// Which read model
+        #[arg(value_name = "PROJECTION", value_parser = PossibleValuesParser::new(names()))]
+        projection: String,
+        #[command(flatten)]
+        flags: ReachFlags,
+    },
 }
 
 const EXAMPLES: &str = "\
 Examples:
   daybook rebuild orders
-  daybook rebuild --all";
+  daybook rebuild --all --json
+  daybook rebuild orders --accept-differences    after `daybook verify orders` named rows that are wrong
+  daybook rebuild rollback orders
+
+Exit codes:
+  0  every generation that was asked for is live and verified
+  3  live, and not verified: as was asked for with --no-verify or --accept-differences, or because parked events
+     kept a table from being compared
+  4  refused, and the old generation is live: rows differ, or another process is at it
+  1  failed, and the old generation is live
+Of several read models the worst counts: 1, then 4, then 3.";
+
+const UNVERIFIED: u8 = 3;
+pub(super) const REFUSED: u8 = 4;
+const FAILED: u8 = 1;
+
+/// The worst of several.
+fn worst(codes: impl IntoIterator<Item = u8>) -> ExitCode {
+    let rank = |code: &u8| [0, UNVERIFIED, REFUSED, FAILED].iter().position(|it| it == code);
+    codes.into_iter().max_by_key(rank).unwrap_or_default().into()
+}
 
 impl Rebuild {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let asked = self.asked()?;
+        if let Some(Act::Rollback { projection, flags }) = &self.act {
+            return roll_back(projection, flags).await;
+        }
+        let asked = self.which.asked()?;
+        let check = match (self.no_verify, self.accept_differences) {
+            (true, _) => Check::Trust,
+            (false, true) => Check::Accept,
+            (false, false) => Check::Verify,
+        };
         let reached = Reached::find(&self.flags).await?;
-        let rebuilt = rebuild(&reached, &asked).await;
+        let rebuilt = rebuild_all(&reached, &asked, check, self.json).await;
         reached.leave().await;
-        rebuilt.map(|()| ExitCode::SUCCESS)
+        rebuilt
     }
+}
 
-    fn asked(&self) -> Result<Vec<Arc<dyn Projection>>> {
+impl Which {
+    pub(super) fn asked(&self) -> Result<Vec<Arc<dyn Projection>>> {
         if self.projections.is_empty() && !self.all {
             bail!("say which read models, or --all; there are {}", names().join(", "));
         }
@@ -55,53 +122,176 @@ impl Rebuild {
     }
 }
 
-fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     projections::all().iter().map(|projection| projection.layout().name).collect()
 }
 
-async fn rebuild(reached: &Reached, asked: &[Arc<dyn Projection>]) -> Result<()> {
-    let (logs, reads) = (reached.logs(&[]).await?, reached.reads()?);
-    for projection in asked {
-        let layout = projection.layout();
-        let read = reads.iter().find(|read| *read.service == *layout.service);
-        let read = read.with_context(|| format!("there is no service {}", layout.service))?;
-        let bar = ProgressBar::new(0).with_style(style());
-        bar.set_prefix(layout.name);
-        let shown = bar.clone();
-        let progress = Arc::new(move |at: Progress| show(&shown, &at));
-        let rebuilt = projections::rebuild(projection, read, &logs, progress).await;
-        bar.finish_and_clear();
-        let rebuilt = rebuilt.with_context(|| {
-            format!("`{}` was not rebuilt, and the old generation answers on", layout.name)
-        })?;
-        let seconds = rebuilt.took.as_secs_f64();
-        println!(
-            "{}: generation {} is live; {} events in {seconds:.2} s ({:.0}/s)",
-            layout.name,
-            rebuilt.generation,
-            rebuilt.events,
-            rebuilt.events as f64 / seconds.max(0.001),
-        );
-        if rebuilt.left_out > 0 {
-            println!("{}: {} of them were discarded and left out", layout.name, rebuilt.left_out);
+/// The logs and read schemas that work on read models needs.
+pub(super) struct Shelf {
+    logs: Vec<Log>,
+    reads: Vec<ReadSide>,
+}
+
+impl Shelf {
+    /// The same for whoever writes: with the tables of this version of the program.
+    async fn laid(reached: &Reached) -> Result<Self> {
+        for (service, _) in SERVICES {
+            event_store::migrate(&reached.database, service, reached.settings.partitions).await?;
         }
+        Self::of(reached).await
     }
-    Ok(())
+
+    pub(super) async fn of(reached: &Reached) -> Result<Self> {
+        Ok(Shelf { logs: reached.logs(&[]).await?, reads: reached.reads()? })
+    }
+
+    pub(super) fn work<'a>(
+        &'a self,
+        projection: &'a Arc<dyn Projection>,
+        tell: projections::Tell,
+    ) -> Result<Work<'a>> {
+        let service = projection.layout().service;
+        let Some(read) = self.reads.iter().find(|read| *read.service == *service) else {
+            bail!("there is no service {service}");
+        };
+        Ok(Work { projection, read, logs: &self.logs, tell })
+    }
 }
 
-fn style() -> ProgressStyle {
-    let template =
-        "{prefix:14} {msg:12} [{bar:40}] {human_pos}/{human_len} events, {per_sec}, {eta} left";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+async fn rebuild_all(
+    reached: &Reached,
+    asked: &[Arc<dyn Projection>],
+    check: Check,
+    json: bool,
+) -> Result<ExitCode> {
+    let shelf = Shelf::laid(reached).await?;
+    let mut codes = Vec::new();
+    for projection in asked {
+        let telling = Telling::new(projection.layout().name, json);
+        let work = shelf.work(projection, telling.tell())?;
+        let rebuilt = projections::rebuild(&work, check).await;
+        telling.finish();
+        codes.push(match rebuilt {
+            Ok(rebuilt) => said(&rebuilt, json)?,
+            Err(error) => refused(projection.layout().name, "rebuilt", error, json)?,
+        });
+    }
+    Ok(worst(codes))
 }
 
-fn show(bar: &ProgressBar, at: &Progress) {
-    bar.set_length(at.total.max(at.done));
-    bar.set_position(at.done);
-    bar.set_message(match at.phase {
-        Phase::Filling => "filling",
-        Phase::Indexing => "indexing",
-        Phase::CatchingUp => "catching up",
-        Phase::Live => "live",
-    });
+fn said(rebuilt: &Rebuilt, json: bool) -> Result<u8> {
+    let verified = match &rebuilt.verified {
+        Verified::Live { compared } | Verified::Replay { compared, .. } => compared.is_whole(),
+        Verified::Accepted { .. } | Verified::Nothing => false,
+    };
+    let code = if verified { 0 } else { UNVERIFIED };
+    if json {
+        println!("{}", serde_json::to_string(rebuilt)?);
+        return Ok(code);
+    }
+    let Rebuilt { projection, generation, events, left_out, built, took, .. } = rebuilt;
+    let seconds = built.as_secs_f64();
+    let rate = *events as f64 / seconds.max(0.001);
+    println!(
+        "{projection}: generation {generation} is live; {events} events in {seconds:.2} s ({rate:.0}/s)"
+    );
+    if *left_out > 0 {
+        println!("{projection}: {left_out} of them were discarded and left out");
+    }
+    let compared = match &rebuilt.verified {
+        Verified::Nothing => {
+            println!("{projection}: its rows were not verified");
+            return Ok(code);
+        }
+        Verified::Accepted { compared } => {
+            println!(
+                "{projection}: {} of the old rows differ, and were replaced:\n{}",
+                compared.differing(),
+                differences(compared)
+            );
+            compared
+        }
+        Verified::Live { compared } => {
+            let more = (*took - *built).as_secs_f64();
+            println!(
+                "{projection}: verified in {more:.2} s: its {} rows are those of the old generation",
+                compared.rows()
+            );
+            compared
+        }
+        Verified::Replay { compared, against, changes } => {
+            let more = (*took - *built).as_secs_f64();
+            println!(
+                "{projection}: verified in {more:.2} s by a second replay of its {} rows, which shows that they come \
+                 out the same each time, and no more",
+                compared.rows()
+            );
+            if let Some((version, changes)) = against.zip(changes.as_ref()) {
+                println!(
+                    "{projection}: {} of {} rows are not those of version {version}{}",
+                    changes.differing(),
+                    changes.rows(),
+                    differences(changes)
+                );
+            }
+            compared
+        }
+    };
+    for table in compared.tables.iter().filter(|table| table.left_out.is_some()) {
+        let why = table.left_out.unwrap_or_default();
+        println!("{projection}: the table {} was not compared: {why}", table.table);
+    }
+    for stream in &compared.parked {
+        println!("{projection}: {stream} has parked events, and was not compared");
+    }
+    Ok(code)
+}
+
+/// That a generation did not become the live one, and why.
+pub(super) fn refused(name: &str, what: &str, error: RebuildError, json: bool) -> Result<u8> {
+    let code = if error.is_refusal() { REFUSED } else { FAILED };
+    if json {
+        println!("{}", told::failure(name, &error));
+        return Ok(code);
+    }
+    eprintln!(
+        "daybook: `{name}` was not {what}, and the old generation answers on: {}",
+        named(&error)
+    );
+    if let Some(compared) = error.compared() {
+        eprintln!("{}", differences(compared));
+        eprintln!(
+            "Either the live rows are wrong, or what this binary makes of the log is. If it is the live rows: \
+             daybook rebuild {name} --accept-differences"
+        );
+    }
+    Ok(code)
+}
+
+async fn roll_back(name: &str, flags: &ReachFlags) -> Result<ExitCode> {
+    let reached = Reached::find(flags).await?;
+    let done = async {
+        let shelf = Shelf::laid(&reached).await?;
+        let all = projections::all();
+        let Some(projection) = all.iter().find(|it| it.layout().name == name) else {
+            bail!("there is no read model {name}");
+        };
+        let telling = Telling::new(projection.layout().name, false);
+        let work = shelf.work(projection, telling.tell())?;
+        let back = projections::roll_back(&work).await;
+        telling.finish();
+        match back {
+            Ok(generation) => {
+                println!("{name}: generation {generation} is live again");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                eprintln!("daybook: `{name}` was not rolled back: {}", named(&error));
+                Ok(if error.is_refusal() { REFUSED } else { FAILED }.into())
+            }
+        }
+    };
+    let done = done.await;
+    reached.leave().await;
+    done
 }

@@ -68,7 +68,7 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<()> {
     let provider = Provider::of(settings).await?;
-    let opening = Shop::open(shop_settings(settings, embedded, &provider));
+    let opening = Shop::open(shop_settings(settings, embedded, &provider, &stop));
     let shop = tokio::select! {
         shop = opening => shop?,
         () = stop.cancelled() => return Ok(()),
@@ -97,7 +97,12 @@ async fn serve(
     Ok(())
 }
 
-fn shop_settings(settings: &Settings, embedded: &Embedded, provider: &Provider) -> ShopSettings {
+fn shop_settings(
+    settings: &Settings,
+    embedded: &Embedded,
+    provider: &Provider,
+    leaving: &CancellationToken,
+) -> ShopSettings {
     ShopSettings {
         database: Database {
             limits: settings.limits.database(),
@@ -118,6 +123,7 @@ fn shop_settings(settings: &Settings, embedded: &Embedded, provider: &Provider) 
             finish_s: settings.finish_deadline_s,
         },
         limits: settings.limits.clone(),
+        leaving: leaving.clone(),
     }
 }
 

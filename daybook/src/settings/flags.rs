@@ -50,7 +50,12 @@ impl<const EVERY: bool> Args for Flags<EVERY> {
             .hide_env_values(true)
             .help_heading(HEADING)
             .help("A TOML file of settings [default: daybook.toml, if it is there]");
-        Self::keys().map(flag).fold(command.arg(file), Command::arg)
+        // Where a command has a flag of its own by that name, the key is set elsewhere.
+        let add = |command: Command, key: &'static Key| {
+            let taken = command.get_arguments().any(|it| it.get_id() == key.name);
+            if taken { command } else { command.arg(flag(key)) }
+        };
+        Self::keys().fold(command.arg(file), add)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -61,7 +66,7 @@ impl<const EVERY: bool> Args for Flags<EVERY> {
 impl<const EVERY: bool> FromArgMatches for Flags<EVERY> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = Self::keys()
-            .filter_map(|key| Some((key, matches.get_one::<String>(key.name)?.clone())));
+            .filter_map(|key| Some((key, matches.try_get_one::<String>(key.name).ok()??.clone())));
         Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), given: given.collect() })
     }
 

@@ -12,6 +12,7 @@ use super::source;
 pub struct Limits {
     pub connections: usize,
     pub idle_connection_s: u64,
+    pub stalled_connection_s: u64,
     pub accept_retry_ms: u64,
     pub leftover_bytes: usize,
     pub leftover_ms: u64,
@@ -21,6 +22,8 @@ pub struct Limits {
     pub crowd_burst_ms: u64,
     pub crowd_delay_ms: u64,
     pub min_position_wait_ms: u64,
+    pub listeners: usize,
+    pub past_at_once: usize,
     pub price_look_s: u64,
     pub price_batch: usize,
     pub stream_queue: usize,

@@ -2,6 +2,7 @@ use anyhow::{Result, bail};
 use domain::checkout::checkout::Patience;
 use event_store::{Database, LogSettings};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::settings::Limits;
 
@@ -39,6 +40,8 @@ pub struct ShopSettings {
     pub provider_key: String,
     pub patience: Patience,
     pub limits: Limits,
+    /// Told when callers are to be let go, before the shop is stopped.
+    pub leaving: CancellationToken,
 }
 
 impl ShopSettings {

@@ -7,7 +7,7 @@ use event_store::follow::{Feed, ReadSide, Runner};
 use event_store::kafka::RelayWatch;
 use event_store::{Database, Log, Progress, StoreError, Transactor};
 use futures_util::future::join_all;
-use projections::needing_attention;
+use projections::{Generations, Queries, needing_attention};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ pub(super) struct Watched {
     pub(super) health: Health,
     pub(super) prices: Prices,
     pub(super) runner: Runner,
+    pub(super) generations: Generations,
     pub(super) dues: Vec<DueWatch>,
     pub(super) relays: Vec<RelayWatch>,
     /// Each sets gauges to what is there now.
@@ -42,11 +43,27 @@ const HANGS: Duration = Duration::from_secs(8);
 
 /// Keeps the answer of `/health/ready` true. What others do is watched from here, because what hangs does not
 /// say so.
-pub(super) async fn watch(mut watched: Watched) {
+pub(super) fn watch(watched: Watched) -> impl Future<Output = ()> {
     let postgres = watched.health.component("postgres");
     let prices = watched.health.component("price-list");
     let followers = watched.health.component("followers");
     let dues = watched.health.component("dues");
+    let read_models = watched.health.component("read-models");
+    let components = Components { postgres, prices, followers, dues, read_models };
+    keep_true(watched, components)
+}
+
+/// What must be ready. It is there before anybody can ask: who has no component yet would seem to be ready.
+struct Components {
+    postgres: Component,
+    prices: Component,
+    followers: Component,
+    dues: Component,
+    read_models: Component,
+}
+
+async fn keep_true(mut watched: Watched, components: Components) {
+    let Components { postgres, prices, followers, dues, read_models } = components;
     let mut pulse = Pulse::default();
     let mut of_dues = Vec::new();
     for look in 0.. {
@@ -72,6 +89,9 @@ pub(super) async fn watch(mut watched: Watched) {
         let stopped = watched.runner.stopped();
         let stopped = stopped.iter().map(|it| format!("{} stands still", it.name));
         tell(&followers, stopped.chain(hanging(&of_followers)).collect());
+        let missing = watched.generations.missing();
+        let missing = missing.iter().map(|it| format!("{it} is being built for this version"));
+        tell(&read_models, missing.collect());
         if look % DUES_EVERY == 0 {
             of_dues = join_all(watched.dues.iter_mut().map(DueWatch::look)).await;
         }
@@ -121,6 +141,15 @@ pub(super) fn of_log(log: &Log) -> Gauge {
         metrics::gauge!("daybook_lane_queued", "service" => service).set(log.queued() as f64);
         let status = log.readers().status();
         show_pool(format!("{}/readers", log.service()), status.size, status.waiting);
+    })
+}
+
+pub(super) fn of_queries(queries: &Queries) -> Gauge {
+    let queries = queries.clone();
+    Box::new(move || {
+        let (listeners, past) = queries.room();
+        metrics::gauge!("daybook_listeners_left").set(listeners as f64);
+        metrics::gauge!("daybook_past_left").set(past as f64);
     })
 }
 

@@ -32,6 +32,7 @@ mod books;
 mod gap;
 mod import;
 mod import_e2e;
+mod reading;
 mod rebuild_e2e;
 mod retail_totals;
 mod settings;

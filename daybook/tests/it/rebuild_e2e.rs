@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use self::flow::Flow;
 use crate::books;
-use crate::shop::eventually;
+use crate::shop::{self, eventually};
 use crate::support::World;
 
 /// A projection, the read schema it lives in, and what its rows must be: `derived` from the table of events
@@ -84,7 +84,14 @@ async fn a_read_model_is_rebuilt_when_no_daybook_runs() {
     let before = daybook.all("/v1/orders").await;
     daybook.stop().await;
 
+    let book = async || {
+        let asked = crate::support::http().get(format!("{}/sandbox/book", world.provider.url));
+        asked.send().await.unwrap().text().await.unwrap()
+    };
+    let (heads, asked) = (shop::heads(&world.sql().await).await, book().await);
     rebuilt(&world, &["--all"], 2).await;
+    assert_eq!(book().await, asked, "nobody asked the provider for anything");
+    assert_eq!(shop::heads(&world.sql().await).await, heads, "nor anybody else");
     rows_are_what_the_events_say(&world).await;
     let daybook = world.start().await;
     assert_eq!(daybook.all("/v1/orders").await, before);

@@ -41,6 +41,46 @@ async fn readers_first_a_newer_binary_takes_over_under_load_and_nobody_sees_an_e
     new.stop().await;
 }
 
+/// The newer one has another stock view: it is built while the old one answers, both answer, and the old one can be gone
+/// back to.
+#[tokio::test]
+async fn a_newer_read_model_is_built_beside_the_old_one_and_either_may_answer() {
+    next::path().await;
+    let world = World::new().await;
+    let old = world.start().await;
+    sell(&world, &old, SKU, 255, 100).await;
+    old.until("it is posted", "/v1/stock/85123A", |level| level["on_hand"] == 100).await;
+
+    let mut rebuild = world.command_of(next::binary().await, "rebuild");
+    let rebuilt = rebuild.args(["stock", "--json"]).output().await.unwrap();
+    let said = String::from_utf8(rebuilt.stdout).unwrap();
+    assert!(rebuilt.status.success(), "{said}{}", String::from_utf8_lossy(&rebuilt.stderr));
+    let rebuilt: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let verified = &rebuilt["verified"];
+    assert_eq!((&verified["by"], &verified["against"]), (&json!("replay"), &json!(1)), "{rebuilt}");
+    let changed = &verified["changes"]["tables"][0];
+    assert_eq!((&changed["differing"], &changed["only_replayed"]), (&json!(0), &json!(["low"])));
+
+    let new = world.spawn(next::binary().await, free_port());
+    new.is_ready().await;
+    receive(&new, 10).await;
+    for daybook in [&old, &new] {
+        daybook.until("both answer", "/v1/stock/85123A", |level| level["on_hand"] == 110).await;
+    }
+    new.stop().await;
+    receive(&old, 5).await;
+    old.until("the old one goes on", "/v1/stock/85123A", |level| level["on_hand"] == 115).await;
+    let live = "select string_agg(version || ' ' || state, ', ' order by version) \
+                from inventory_read.generation where projection = 'stock'";
+    let live: String = world.sql().await.query_one(live, &[]).await.unwrap().get(0);
+    assert_eq!(live, "1 live, 2 live");
+    old.stop().await;
+}
+
+async fn receive(daybook: &Daybook, quantity: i64) {
+    daybook.command("/v1/stock/85123A/receive", &json!({"quantity": quantity})).await;
+}
+
 async fn every_reader_reads_both_versions(world: &World, new: &Daybook, orders: usize) {
     let sql = "select min(substr(stream, 7)), schema_version from orders.event \
          where type = 'order.cancelled' group by 2 order by 2";

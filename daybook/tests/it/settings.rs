@@ -161,9 +161,19 @@ fn every_command_teaches_with_examples() {
         assert!(output.status.success(), "{arguments:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    for command in
-        ["serve", "sandbox-provider", "import", "rebuild", "log", "status", "config", "completions"]
-    {
+    for command in [
+        "serve",
+        "sandbox-provider",
+        "import",
+        "rebuild",
+        "verify",
+        "generations",
+        "explain",
+        "log",
+        "status",
+        "config",
+        "completions",
+    ] {
         assert!(help(&["--help"]).contains(command));
         let text = help(&[command, "--help"]);
         assert!(text.contains("Examples:"), "{command} has no examples");

@@ -111,6 +111,21 @@ impl World {
         (self.database_url, self.brokers) = (found.0, Some(found.1));
     }
 
+    /// The same of one without Kafka.
+    pub(crate) async fn finds_its_postgres(&mut self) {
+        let data = self.own_servers().expect("a world with servers of its own");
+        let finding = async {
+            loop {
+                if let Some(url) = Runtime::find(&data).and_then(|it| it.database_url) {
+                    return url;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let found = tokio::time::timeout(LIMIT, finding).await;
+        self.database_url = found.expect("its Postgres is up");
+    }
+
     pub(crate) fn without_kafka(mut self) -> Self {
         self.brokers = None;
         self

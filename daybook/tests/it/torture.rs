@@ -169,6 +169,40 @@ async fn a_rebuild_that_ends_at_any_step_leaves_a_generation_that_answers() {
     daybook.stop().await;
 }
 
+/// The new generation is whole and waits for the live one to stand still, when Postgres is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_ends_during_the_switch_leaves_one_whole_generation() {
+    let mut world = World::with_own_servers().await;
+    world.flags.extend(["--kafka".to_owned(), "off".to_owned()]);
+    let servers = Servers::of(&world);
+    let daybook = world.start().await;
+    world.finds_its_postgres().await;
+    sell(&world, &daybook, "85123A", 255, 100).await;
+    let answers = |stock: &serde_json::Value| stock["available"] == 100;
+    daybook.until("it is posted", "/v1/stock/85123A", answers).await;
+    let (mut holder, watcher) = (world.sql().await, world.sql().await);
+    let held = holder.transaction().await.unwrap();
+    held.execute("select from inventory_read.checkpoint for update", &[]).await.unwrap();
+    let mut rebuild = world.command("rebuild").args(["stock", "--no-verify"]).spawn().unwrap();
+    eventually("the rebuild comes to the switch", async || {
+        let sql = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%for update%'";
+        let waiting: i64 = watcher.query_one(sql, &[]).await.unwrap().get(0);
+        (waiting > 0).then_some(()).ok_or_else(|| "it is not there".to_owned())
+    })
+    .await;
+    servers.kill(Server::Postgres).await;
+    assert_eq!(rebuild.wait().await.unwrap().code(), Some(1), "it says that it failed");
+    servers.is_back(&world, Server::Postgres).await;
+    daybook.until("it answers", "/v1/stock/85123A", answers).await;
+    let states = "select string_agg(generation || ' ' || state, ', ' order by generation) \
+                  from inventory_read.generation";
+    let states: String = world.sql().await.query_one(states, &[]).await.unwrap().get(0);
+    assert_eq!(states, "1 live, 2 building");
+    assert!(world.command("rebuild").arg("stock").status().await.unwrap().success());
+    daybook.until("it answers", "/v1/stock/85123A", answers).await;
+    daybook.stop().await;
+}
+
 #[tokio::test]
 async fn a_start_that_ends_before_it_is_known_is_begun_again() {
     let folder = tempfile::tempdir().unwrap();

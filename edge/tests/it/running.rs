@@ -18,6 +18,9 @@ const SOON: Duration = Duration::from_secs(10);
 
 const CONNECTIONS: usize = 20;
 
+/// Bytes of an answer that no socket's buffers hold.
+const LARGE: usize = 64 << 20;
+
 struct Server {
     address: std::net::SocketAddr,
     shutdown: CancellationToken,
@@ -42,7 +45,9 @@ async fn serving(bounds: Serving) -> Server {
         }
     };
     let body = async |_: JsonBody| "read";
+    let large = async || vec![0; LARGE];
     let router = Router::new().route("/wait", get(wait)).route("/body", post(body));
+    let router = router.route("/large", get(large));
     let router = layered(router, Limits::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -169,4 +174,22 @@ async fn beyond_their_number_connections_wait_until_one_is_closed() {
     assert!(came.is_err(), "one more than there is room for was let in");
     drop(open.pop());
     timeout(SOON, server.came.notified()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_whose_caller_takes_nothing_of_his_answer_is_closed() {
+    let stalled = Duration::from_millis(200);
+    let deadline = Duration::from_secs(60);
+    let server = serving(Serving { stalled, deadline, ..Serving::default() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /large HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+    let mut first = [0; 1024];
+    assert!(timeout(SOON, stream.read(&mut first)).await.unwrap().unwrap() > 0);
+    // It has begun, and would be waited for until the deadline.
+    server.shutdown.cancel();
+    timeout(SOON, server.running).await.unwrap().unwrap().unwrap();
+    let mut rest = Vec::new();
+    // A connection that was cut may be reset.
+    let _ = timeout(SOON, stream.read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.len() < LARGE - first.len(), "{} bytes came", rest.len());
 }

@@ -115,7 +115,9 @@ const CLAIM: &str = "with mine as materialized (\
      from mine where d.stream = mine.stream and d.key = mine.key \
      returning d.stream, d.key, d.request, d.correlation, d.causation, d.due_at, d.tries";
 /// In how many seconds the next one comes due that nobody has taken on.
-const NEXT: &str = "select extract(epoch from greatest(due_at, put_off_until) - now())::float8 from {schema}.due      where greatest(due_at, put_off_until) > now() and starts_with(stream, $1)      order by greatest(due_at, put_off_until) limit 1";
+const NEXT: &str = "select extract(epoch from greatest(due_at, put_off_until) - now())::float8 \
+     from {schema}.due where lease_until <= now() and starts_with(stream, $1) \
+     order by greatest(due_at, put_off_until) limit 1";
 /// After a claim that found something more may come due at any time,
 const BUSY: Duration = Duration::from_millis(200);
 /// and the next one is waited for so long at least.

@@ -1,6 +1,9 @@
 use super::{Follower, ReadSide};
 use crate::{Log, Position, StoreError};
+use deadpool_postgres::Object;
 use std::time::Duration;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 /// Where a follower without a checkpoint starts.
@@ -116,6 +119,42 @@ pub async fn has_posted(read: &ReadSide, position: &Position) -> Result<bool, St
         .await?;
     let (all, behind): (i64, i64) = (row.get(0), row.get(1));
     Ok(all > 0 && behind == 0)
+}
+
+/// Where one generation of a follower stands to a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub has_passed: bool,
+    /// Of its checkpoint; if it is newer than the position's, the log may have lost the position.
+    pub epoch: i32,
+    /// It has passed the event, and could not post it.
+    pub has_parked: bool,
+}
+
+/// Asks on the connection that is to read the rows: what they show is not less than what it says.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn standing(
+    client: &Object,
+    read: &ReadSide,
+    (follower, generation): (&str, i32),
+    position: &Position,
+) -> Result<Standing, StoreError> {
+    const STANDING: &str = "select c.next_offset > $5 and c.epoch >= $6, c.epoch, exists (\
+           select from {schema}.parked p \
+            where (p.follower, p.generation, p.service, p.partition, p.log_offset) = ($1, $2, $3, $4, $5)) \
+         from {schema}.checkpoint c \
+         where c.follower = $1 and c.generation = $2 and c.service = $3 and c.partition = $4";
+    let Position { service, partition, epoch, offset } = position;
+    let statement = client.prepare_cached(&read.sql(STANDING)).await?;
+    let of_it: [&(dyn ToSql + Sync); 6] =
+        [&follower, &generation, service, partition, offset, epoch];
+    let row = client.query_opt(&statement, &of_it).await?;
+    let standing =
+        |row: Row| Standing { has_passed: row.get(0), epoch: row.get(1), has_parked: row.get(2) };
+    let nowhere = Standing { has_passed: false, epoch: 0, has_parked: false };
+    Ok(row.map_or(nowhere, standing))
 }
 
 /// Waits until every follower of this schema has posted a position; false if `limit` passed first.

@@ -1,3 +1,4 @@
+use super::marks::Mark;
 use super::parked::Lot;
 use super::{
     ApplyError, Aside, Batch, Checkpoint, Feed, FollowLimits, Follower, ReadSide, StepError,
@@ -121,8 +122,9 @@ impl Cursor {
         self.brought.len()
     }
 
-    pub(super) fn next_offset(&self) -> Option<i64> {
-        self.checkpoint.as_ref().map(|checkpoint| checkpoint.next_offset)
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let at = self.checkpoint.as_ref()?;
+        Some(Mark { epoch: at.epoch, next_offset: at.next_offset })
     }
 
     pub(super) fn parked(&self) -> usize {
@@ -148,7 +150,7 @@ impl Cursor {
         if let Some(at) = self.again.filter(|at| *at > now) {
             return Prospect::At(at);
         }
-        let next = self.next_offset().unwrap_or(0);
+        let next = self.mark().map_or(0, |at| at.next_offset);
         let checked = self.checkpoint.is_some() && self.checked == Some(life);
         if !checked || self.behind || !self.brought.is_empty() {
             return Prospect::Now;

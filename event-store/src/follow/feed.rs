@@ -99,7 +99,9 @@ impl Feed {
         self.0.transport.subscribe()
     }
 
-    pub(crate) fn live(&self) -> broadcast::Receiver<Arc<Recorded>> {
+    /// What the followers of this process are told, from now on. Whoever is too slow misses some.
+    #[must_use]
+    pub fn live(&self) -> broadcast::Receiver<Arc<Recorded>> {
         self.0.live.subscribe()
     }
 

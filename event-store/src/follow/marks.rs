@@ -1,46 +1,77 @@
-use crate::{Log, Progress, Watermark};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use crate::{Log, Position, Progress, Watermark};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How far one follower has come in one log, as it says after each step and as others see it.
 pub(super) struct Marks {
-    /// `orders/payments`
-    name: String,
+    pub(super) follower: String,
+    pub(super) generation: i32,
     log: Log,
-    /// The next offset of each partition; none while another process works it.
-    next: Vec<AtomicI64>,
     /// One for each partition: seven that move must not hide one that hangs.
-    watermarks: Mutex<Vec<Watermark>>,
+    parts: Mutex<Vec<Part>>,
+    /// Told of every move.
+    moved: Arc<watch::Sender<()>>,
 }
 
-const ELSEWHERE: i64 = -1;
+#[derive(Clone, Copy, Default)]
+struct Part {
+    /// None while another process works it.
+    at: Option<Mark>,
+    watermark: Watermark,
+}
+
+/// How far a partition is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) epoch: i32,
+    pub(super) next_offset: i64,
+}
 
 impl Marks {
-    pub(super) fn new(follower: &str, log: &Log) -> Self {
-        Marks {
-            name: format!("{follower}/{}", log.service()),
-            log: log.clone(),
-            next: (0..log.partitions()).map(|_| AtomicI64::new(ELSEWHERE)).collect(),
-            watermarks: Mutex::new((0..log.partitions()).map(|_| Watermark::default()).collect()),
+    pub(super) fn new(
+        (follower, generation): (&str, i32),
+        log: &Log,
+        moved: Arc<watch::Sender<()>>,
+    ) -> Self {
+        let parts = (0..log.partitions()).map(|_| Part::default()).collect();
+        let (follower, log) = (follower.to_owned(), log.clone());
+        Marks { follower, generation, log, parts: Mutex::new(parts), moved }
+    }
+
+    pub(super) fn service(&self) -> &str {
+        self.log.service()
+    }
+
+    pub(super) fn set(&self, partition: i32, at: Option<Mark>) {
+        let part = &mut self.parts()[crate::append::index(partition)];
+        if std::mem::replace(&mut part.at, at) != at {
+            self.moved.send_replace(());
         }
     }
 
-    pub(super) fn set(&self, partition: i32, next: Option<i64>) {
-        let next = next.unwrap_or(ELSEWHERE);
-        self.next[crate::append::index(partition)].store(next, Ordering::Relaxed);
+    /// Whether a position is posted; none if another process works its partition.
+    pub(super) fn has_posted(&self, position: &Position) -> Option<bool> {
+        let parts = self.parts();
+        let at = parts.get(usize::try_from(position.partition).ok()?)?.at?;
+        Some(position.offset < at.next_offset && position.epoch <= at.epoch)
     }
 
     pub(super) fn look(&self) -> Progress {
         let heads = self.log.known_heads().borrow().clone();
-        let mut watermarks = self.watermarks.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut progress = Progress { name: self.name.clone(), behind: 0, still: Duration::ZERO };
-        for ((next, head), watermark) in self.next.iter().zip(heads).zip(watermarks.iter_mut()) {
-            let next = next.load(Ordering::Relaxed);
-            let behind = if next == ELSEWHERE { 0 } else { (head - next).max(0) };
+        // `orders/payments`
+        let name = format!("{}/{}", self.follower, self.log.service());
+        let mut progress = Progress { name, behind: 0, still: Duration::ZERO };
+        for (part, head) in self.parts().iter_mut().zip(heads) {
+            let behind = part.at.map_or(0, |at| (head - at.next_offset).max(0));
+            let next = part.at.map_or(-1, |at| at.next_offset);
             progress.behind += behind;
-            progress.still = progress.still.max(watermark.look(next, behind));
+            progress.still = progress.still.max(part.watermark.look(next, behind));
         }
         progress
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

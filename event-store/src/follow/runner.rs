@@ -3,10 +3,11 @@ use super::marks::Marks;
 use super::work::{Stops, Work};
 use super::worker::LogWorker;
 use super::{Follower, ReadSide};
-use crate::{Pace, Progress, StoreError};
+use crate::{Pace, Position, Progress, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -77,6 +78,7 @@ struct Inner {
     tasks: TaskTracker,
     stops: Arc<Stops>,
     marks: Mutex<Vec<(Arc<Marks>, CancellationToken)>>,
+    moved: Arc<watch::Sender<()>>,
 }
 
 /// A partition of a follower that does not go on, and why.
@@ -109,6 +111,7 @@ impl Runner {
             tasks,
             stops: Arc::default(),
             marks: Mutex::default(),
+            moved: Arc::new(watch::Sender::new(())),
         }))
     }
 
@@ -137,7 +140,8 @@ impl Runner {
                 feed.clone(),
                 self.0.limits.clone(),
             );
-            let marks = Arc::new(Marks::new(follower.name(), feed.log()));
+            let name = (follower.name(), generation);
+            let marks = Arc::new(Marks::new(name, feed.log(), self.0.moved.clone()));
             self.marks().push((marks.clone(), stop.clone()));
             let work =
                 Work::new(self.0.stops.clone(), worker, read, marks, generation, stop.clone());
@@ -159,6 +163,24 @@ impl Runner {
         let mut marks = self.marks();
         marks.retain(|(_, stop)| !stop.is_cancelled());
         marks.iter().map(|(marks, _)| marks.look()).collect()
+    }
+
+    /// Whether a follower of this process has posted a position; none if it does not work that partition.
+    #[must_use]
+    pub fn has_posted(&self, follower: &str, generation: i32, position: &Position) -> Option<bool> {
+        let marks = self.marks();
+        let of_it = marks.iter().map(|(marks, _)| marks).find(|marks| {
+            marks.follower == follower
+                && marks.generation == generation
+                && marks.service() == position.service
+        });
+        of_it?.has_posted(position)
+    }
+
+    /// Tells whenever a follower of this process has posted something, or has begun or ended to work a partition.
+    #[must_use]
+    pub fn moved(&self) -> watch::Receiver<()> {
+        self.0.moved.subscribe()
     }
 
     fn marks(&self) -> MutexGuard<'_, Vec<(Arc<Marks>, CancellationToken)>> {

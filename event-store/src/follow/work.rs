@@ -1,5 +1,5 @@
 use super::feed::Transport;
-use super::marks::Marks;
+use super::marks::{Mark, Marks};
 use super::runner::{Stopped, lock_name};
 use super::worker::{LogWorker, StepError};
 use super::{ApplyError, Lock, ReadSide};
@@ -217,8 +217,9 @@ impl Work {
     /// Tells how far each partition is, and what stopped it.
     fn tell(&self, failed: &[(i32, StepError)]) {
         for part in self.parts.iter().filter(|part| part.lock.is_some()) {
-            let next = self.worker.next_offset(part.partition).unwrap_or(0);
-            self.marks.set(part.partition, Some(next));
+            let nothing = Mark { epoch: 0, next_offset: 0 };
+            let mark = self.worker.mark(part.partition).unwrap_or(nothing);
+            self.marks.set(part.partition, Some(mark));
             part.parked.set(self.worker.parked(part.partition) as f64);
             let failure = failed.iter().find(|(partition, _)| *partition == part.partition);
             if let Some((_, error)) = failure {

@@ -1,5 +1,6 @@
 use super::cursor::{Cursor, Ends, Failed, Life, Prospect};
 use super::feed::{Feed, Transport};
+use super::marks::Mark;
 use super::{ApplyError, Batch, FollowLimits, Follower, Posted, ReadSide, post};
 use crate::append::index;
 use crate::{Log, Recorded, Rest, Stepped, StoreError};
@@ -227,9 +228,9 @@ impl LogWorker {
         self.cursors.get(&partition).map_or(0, Cursor::parked)
     }
 
-    /// The next offset of a partition that is held; none before its checkpoint is loaded.
-    pub(super) fn next_offset(&self, partition: i32) -> Option<i64> {
-        self.cursors.get(&partition)?.next_offset()
+    /// How far a partition that is held is posted; none before its checkpoint is loaded.
+    pub(super) fn mark(&self, partition: i32) -> Option<Mark> {
+        self.cursors.get(&partition)?.mark()
     }
 
     pub(super) fn limits(&self) -> &FollowLimits {

@@ -1,1 +1,1 @@
-select generation from {schema}.generation where projection = $1 and version = $2 and state = 'live'
+select generation, version from {schema}.generation where projection = $1 and state = 'live'

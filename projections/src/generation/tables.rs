@@ -1,10 +1,13 @@
 //! The table of generations, and the tables of a generation.
 
 use crate::{Layout, Place};
+use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use event_store::StoreError;
 use event_store::follow::ReadSide;
+use serde::Serialize;
 use std::collections::HashMap;
+use tokio_postgres::Row;
 
 /// One process at a time changes which generations of a projection there are.
 pub(crate) async fn lock(
@@ -17,21 +20,56 @@ pub(crate) async fn lock(
     Ok(())
 }
 
-/// The live generation of this version; an empty one if there was none.
-pub(super) async fn ensure(layout: &Layout, read: &ReadSide) -> Result<i32, StoreError> {
+/// The live generation of this version; an empty one if there was none of any version.
+pub(super) async fn ensure(layout: &Layout, read: &ReadSide) -> Result<Option<i32>, StoreError> {
     let mut client = read.pool.get().await?;
     let tx = client.transaction().await?;
     lock(&tx, layout, read).await?;
-    let generation = match live(&tx, layout, read).await? {
-        Some(generation) => generation,
+    let live = of_all_versions(&tx, layout, read).await?;
+    let generation = match live.get(&layout.version) {
+        Some(generation) => Some(*generation),
+        None if !live.is_empty() => None,
         None => {
             let place = add(&tx, layout, read, "live").await?;
             tx.batch_execute(&place.sql(layout.index)).await?;
-            place.generation
+            Some(place.generation)
         }
     };
     tx.commit().await?;
     Ok(generation)
+}
+
+/// A set of tables that a projection was posted into.
+#[derive(Clone, Debug, Serialize)]
+pub struct Generation {
+    pub projection: &'static str,
+    pub version: i32,
+    pub generation: i32,
+    /// `live`, `old` or `building`.
+    pub state: String,
+    pub created_at: DateTime<Utc>,
+    pub events: i64,
+    pub bytes: i64,
+}
+
+/// The generations of a projection, the oldest first.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn generations(layout: &Layout, read: &ReadSide) -> Result<Vec<Generation>, StoreError> {
+    let client = read.pool.get().await?;
+    let sql = include_str!("list.sql").replace("{schema}", &read.schema);
+    let rows = client.query(&sql, &[&layout.name, &layout.tables]).await?;
+    let generation = |row: &Row| Generation {
+        projection: layout.name,
+        version: row.get(0),
+        generation: row.get(1),
+        state: row.get(2),
+        created_at: row.get(3),
+        events: row.get(4),
+        bytes: row.get(5),
+    };
+    Ok(rows.iter().map(generation).collect())
 }
 
 /// The live generation of this version, if there is one.
@@ -40,9 +78,18 @@ pub(crate) async fn live(
     layout: &Layout,
     read: &ReadSide,
 ) -> Result<Option<i32>, StoreError> {
+    Ok(of_all_versions(tx, layout, read).await?.get(&layout.version).copied())
+}
+
+/// The live generations of a projection by version.
+async fn of_all_versions(
+    tx: &Transaction<'_>,
+    layout: &Layout,
+    read: &ReadSide,
+) -> Result<HashMap<i32, i32>, StoreError> {
     let sql = include_str!("live.sql").replace("{schema}", &read.schema);
-    let row = tx.query_opt(&sql, &[&layout.name, &layout.version]).await?;
-    Ok(row.map(|row| row.get(0)))
+    let rows = tx.query(&sql, &[&layout.name]).await?;
+    Ok(rows.iter().map(|row| (row.get(1), row.get(0))).collect())
 }
 
 /// Makes the tables of another generation, without their indexes.

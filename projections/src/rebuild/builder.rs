@@ -1,20 +1,25 @@
-use super::{Phase, Progress, RebuildError};
+use super::{Phase, Progress, RebuildError, Tell};
 use crate::{Layout, Place, Posting, Projection};
 use event_store::Log;
 use event_store::follow::{
     ApplyError, Batch, Checkpoint, Posted, ReadSide, discarded, is_worked, post,
 };
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 /// Partitions that are posted at the same time.
 const WORKERS: usize = 4;
 /// Events in one transaction.
 const BATCH: i64 = 2_000;
+/// The same while somebody serves: then one partition at a time is posted, and each transaction is followed by a rest of
+/// so many times its length. Nobody waits for a rebuild, and who asks waits for whatever has the processor.
+const GENTLE_BATCH: i64 = 100;
+const GENTLE_REST: u32 = 3;
 /// So near to the live generation the rest can be posted while that one waits.
 const NEAR: i64 = 2_000;
 /// Rounds of catching up, in each of which what is left shrinks, before the live generation has to wait.
@@ -22,6 +27,11 @@ const ROUNDS: usize = 50;
 /// A batch that fails for a connection, a lock or a resource is tried again so often.
 const TRIES: u32 = 8;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
+/// While the live generation is so many events behind the log, and catches up, the rebuild stands back.
+const BEHIND: i64 = 500;
+/// How often that is looked at, and how soon a worker that stands back looks again.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const STAND_BACK: Duration = Duration::from_millis(20);
 
 /// Fills a generation.
 pub(super) struct Builder {
@@ -34,24 +44,73 @@ pub(super) struct Builder {
     done: AtomicU64,
     total: AtomicU64,
     left_out: AtomicU64,
-    progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    /// The live generation and its version: of this version, else of the newest other.
+    live: Option<(i32, i32)>,
+    /// Whether it goes where the live generation is, though nobody works that one.
+    exactly: AtomicBool,
+    stands_back: AtomicBool,
+    /// Whether a process works the live generation, and so serves.
+    serves: AtomicBool,
+    /// Held by the one who posts then.
+    gentle: Mutex<()>,
+    tell: Tell,
 }
 
 /// Up to which offset each partition of each log is to be posted.
 pub(super) type Targets = HashMap<(String, i32), i64>;
 
 impl Builder {
-    pub(super) fn new(
+    pub(super) async fn new(
         projection: Arc<dyn Projection>,
         place: Place,
         read: ReadSide,
         logs: Vec<Log>,
-        progress: Arc<dyn Fn(Progress) + Send + Sync>,
-    ) -> Self {
-        let posting = Posting { projection: projection.clone(), place: place.clone() };
-        let (done, total, left_out) = Default::default();
-        let began = Instant::now();
-        Builder { place, read, projection, posting, logs, began, done, total, left_out, progress }
+        (began, tell): (Instant, Tell),
+    ) -> Result<Self, RebuildError> {
+        let (fills, place_of_it) = (true, place.clone());
+        let posting = Posting { projection: projection.clone(), place: place_of_it, fills };
+        let (done, total, left_out, stands_back, exactly, serves, gentle) = Default::default();
+        let layout = projection.layout();
+        let client = read.pool.get().await?;
+        let sql = place.sql(include_str!("reference.sql"));
+        let live = client.query_opt(&sql, &[&layout.name, &layout.version]).await?;
+        let live = live.map(|row| (row.get(0), row.get(1)));
+        drop(client);
+        Ok(Builder {
+            place,
+            read,
+            projection,
+            posting,
+            logs,
+            began,
+            done,
+            total,
+            left_out,
+            live,
+            exactly,
+            stands_back,
+            serves,
+            gentle,
+            tell,
+        })
+    }
+
+    /// Whether it goes where the live generation is, or to the log's end where nobody works that one.
+    pub(super) fn stops_exactly(&self, exactly: bool) {
+        self.exactly.store(exactly, Ordering::Relaxed);
+    }
+
+    /// Tells how far it is of what another one had to do.
+    pub(super) fn counting_as(self, first: &Builder) -> Self {
+        Builder { total: first.done().into(), ..self }
+    }
+
+    pub(super) fn logs(&self) -> Vec<Log> {
+        self.logs.clone()
+    }
+
+    pub(super) fn live(&self) -> Option<(i32, i32)> {
+        self.live
     }
 
     pub(super) fn layout(&self) -> &'static Layout {
@@ -70,16 +129,21 @@ impl Builder {
         let done = self.done();
         let rate = done as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
         let total = self.total.load(Ordering::Relaxed).max(done);
-        (self.progress)(Progress { projection: self.layout().name, phase, done, total, rate });
+        let (projection, stands_back) = (self.layout().name, self.stands_back());
+        (self.tell)(Progress { projection, phase, done, total, rate, stands_back });
+    }
+
+    fn stands_back(&self) -> bool {
+        self.stands_back.load(Ordering::Relaxed)
     }
 
     /// Posts what the log holds now.
-    pub(super) async fn fill(self: &Arc<Self>) -> Result<(), RebuildError> {
+    pub(super) async fn fill(self: &Arc<Self>, phase: Phase) -> Result<(), RebuildError> {
         let targets = self.targets().await?;
         let total = targets.values().sum::<i64>();
         self.total.store(u64::try_from(total).unwrap_or(0), Ordering::Relaxed);
-        self.report(Phase::Filling);
-        self.advance(targets, Phase::Filling).await
+        self.report(phase);
+        self.advance(targets, phase).await
     }
 
     pub(super) async fn index(&self) -> Result<(), RebuildError> {
@@ -115,7 +179,7 @@ impl Builder {
     /// head.
     async fn targets(&self) -> Result<Targets, RebuildError> {
         let name = self.layout().name;
-        let live = self.live().await?;
+        let live = self.live.map(|(generation, _)| generation);
         let posted = match live {
             Some(generation) => self.checkpoints(generation).await?,
             None => HashMap::new(),
@@ -127,8 +191,15 @@ impl Builder {
                 let part = (log.service().to_string(), partition);
                 let target = match (live, posted.get(&part)) {
                     (Some(generation), Some(checkpoint))
-                        if is_worked(&self.read, name, generation, log.service(), partition)
-                            .await?
+                        if (self.exactly.load(Ordering::Relaxed)
+                            || is_worked(
+                                &self.read,
+                                name,
+                                generation,
+                                log.service(),
+                                partition,
+                            )
+                            .await?)
                             && checkpoint.is_valid(log, partition).await? =>
                     {
                         checkpoint.next_offset
@@ -141,13 +212,7 @@ impl Builder {
         Ok(targets)
     }
 
-    async fn live(&self) -> Result<Option<i32>, RebuildError> {
-        let mut client = self.read.pool.get().await?;
-        let tx = client.transaction().await?;
-        Ok(crate::generation::live(&tx, self.layout(), &self.read).await?)
-    }
-
-    async fn checkpoints(
+    pub(super) async fn checkpoints(
         &self,
         generation: i32,
     ) -> Result<HashMap<(String, i32), Checkpoint>, RebuildError> {
@@ -164,12 +229,33 @@ impl Builder {
         Ok(rows.iter().map(checkpoint).collect())
     }
 
-    /// Posts each partition up to its target, a few at a time.
+    /// Posts each partition up to its target, a few at a time, and stands back while the live generation is behind.
     pub(super) async fn advance(
         self: &Arc<Self>,
         targets: Targets,
         phase: Phase,
     ) -> Result<(), RebuildError> {
+        self.advance_giving_way(targets, phase, true).await
+    }
+
+    /// The same while the live generation waits for it.
+    pub(super) async fn advance_at_once(
+        self: &Arc<Self>,
+        targets: Targets,
+    ) -> Result<(), RebuildError> {
+        self.advance_giving_way(targets, Phase::CatchingUp, false).await
+    }
+
+    async fn advance_giving_way(
+        self: &Arc<Self>,
+        targets: Targets,
+        phase: Phase,
+        gives_way: bool,
+    ) -> Result<(), RebuildError> {
+        if gives_way {
+            // Before the first step: who serves is seen at once.
+            self.serves.store(self.is_served().await?, Ordering::Relaxed);
+        }
         let slots = Arc::new(Semaphore::new(WORKERS));
         let mut tasks = JoinSet::new();
         for ((service, partition), target) in targets {
@@ -180,10 +266,56 @@ impl Builder {
                 builder.advance_partition(&service, partition, target, phase).await
             });
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended??;
+        let work = async {
+            while let Some(ended) = tasks.join_next().await {
+                ended??;
+            }
+            Ok(())
+        };
+        let done = tokio::select! {
+            done = work => done,
+            never = self.watch_live(), if gives_way => match never {},
+        };
+        self.stands_back.store(false, Ordering::Relaxed);
+        self.serves.store(false, Ordering::Relaxed);
+        done
+    }
+
+    /// Keeps an eye on the live generation: people wait for it, and for nothing here.
+    async fn watch_live(&self) -> Infallible {
+        let mut before = i64::MAX;
+        loop {
+            // Who cannot be asked is not waited for.
+            let (posted, behind) = self.live_lag().await.unwrap_or_default();
+            self.serves.store(self.is_served().await.unwrap_or(false), Ordering::Relaxed);
+            let catches_up = before < posted;
+            before = posted;
+            self.stands_back.store(behind > BEHIND && catches_up, Ordering::Relaxed);
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        Ok(())
+    }
+
+    async fn is_served(&self) -> Result<bool, RebuildError> {
+        let Some((generation, _)) = self.live else { return Ok(false) };
+        for log in &self.logs {
+            let (name, service) = (self.layout().name, log.service());
+            if is_worked(&self.read, name, generation, service, 0).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many events the live generation has posted, and how many it has yet to.
+    async fn live_lag(&self) -> Result<(i64, i64), RebuildError> {
+        let Some((generation, _)) = self.live else { return Ok((0, 0)) };
+        let posted = self.checkpoints(generation).await?;
+        let posted = posted.values().map(|at| at.next_offset).sum::<i64>();
+        let mut heads = 0;
+        for log in &self.logs {
+            heads += log.heads().await?.iter().sum::<i64>();
+        }
+        Ok((posted, heads - posted))
     }
 
     async fn advance_partition(
@@ -201,7 +333,15 @@ impl Builder {
             Checkpoint::load(&self.read, &self.posting, generation, log, partition).await?;
         let left_out = discarded(&self.read, self.layout().name, service, partition).await?;
         while at.next_offset < target {
-            let limit = BATCH.min(target - at.next_offset);
+            while self.stands_back() {
+                self.report(phase);
+                tokio::time::sleep(STAND_BACK).await;
+            }
+            let serves = self.serves.load(Ordering::Relaxed);
+            let _alone = if serves { Some(self.gentle.lock().await) } else { None };
+            let began = Instant::now();
+            let batch = if serves { GENTLE_BATCH } else { BATCH };
+            let limit = batch.min(target - at.next_offset);
             let page = log.read_partition(partition, at.next_offset, limit).await?;
             let batch = Batch::new(at.clone(), page.into_iter().map(Arc::new).collect());
             // The live generation has posted what the log lost since; the log is the truth.
@@ -213,6 +353,9 @@ impl Builder {
             self.done.fetch_add(count as u64, Ordering::Relaxed);
             at = batch.end;
             self.report(phase);
+            if serves {
+                tokio::time::sleep(began.elapsed() * GENTLE_REST).await;
+            }
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
+-- Of the generations that were live once all but the last one.
 select generation from {schema}.generation
- where projection = $1
-   and (state = 'building'
-        or state = 'old' and version = $2
-           and generation < (select max(generation) from {schema}.generation
-                              where projection = $1 and version = $2 and state = 'old'))
+ where projection = $1 and version = $2 and state = 'old'
+ order by ended_at desc nulls last, generation desc
+offset 1

@@ -1,8 +1,8 @@
 //! Which generation is live, and who notices.
 
 use crate::stories::{Shop, order_id};
-use crate::support::{Process, eventually, fresh_database, got};
-use projections::{Generations, Progress, all, rebuild};
+use crate::support::{Process, eventually, fresh_database, got, rebuild};
+use projections::{Generations, Progress, all};
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ async fn what_a_query_does_not_know_is_refused_with_its_name() {
         (format!("/v1/orders?after={other_list}"), "after"),
         (format!("/v1/stock?after={nul}"), "after"),
         ("/v1/stock?available_below=1e9".to_owned(), "available_below"),
-        (format!("/v1/orders/{}?as_of=1", order_id(1)), "as_of"),
+        (format!("/v1/orders/{}?as_of=now", order_id(1)), "as_of"),
         ("/v1/checkouts?state=odd".to_owned(), "state"),
         ("/v1/log/orders/0?after=-1".to_owned(), "after"),
     ] {

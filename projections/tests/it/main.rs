@@ -4,9 +4,11 @@
 
 mod support;
 mod stories;
+mod verify;
 mod views;
 mod sales;
 mod lists;
 mod shuffle;
+mod reading;
 mod rebuild;
 mod generations;

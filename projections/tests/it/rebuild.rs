@@ -1,13 +1,13 @@
 //! A generation built from the log beside the live one.
 
 use crate::stories::{Shop, authorise, cancel, declined, gbp, pieces, succeeded};
-use crate::support::{PARTITIONS, Process, fresh_database};
+use crate::support::{PARTITIONS, Process, fresh_database, rebuild};
 use domain::catalogue::product;
 use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command};
 use domain::payments::payment::Operation;
 use event_store::follow::Lock;
-use projections::{Phase, Progress, Projection, RebuildError, all, rebuild};
+use projections::{Phase, Progress, Projection, RebuildError, all};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use tokio::sync::Notify;

@@ -277,7 +277,7 @@ async fn rows(
         let place = Place::new(read, generation);
         let table = |name: &&str| place.sql("{schema}.{table}_{g}").replace("{table}", name);
         let tables: Vec<String> = layout.tables.iter().map(table).collect();
-        let posting = Posting { projection, place: place.clone() };
+        let posting = Posting { projection, place: place.clone(), fills: false };
         let mut client = read.pool.get().await.unwrap();
         client.batch_execute(&format!("truncate {}", tables.join(", "))).await.unwrap();
         for batch in batches(logs, layout.logs, dice.as_deref_mut()) {

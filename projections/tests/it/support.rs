@@ -11,8 +11,9 @@ use event_store::{
 };
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{Generations, Queries};
+use projections::{Check, Generations, Projection, Queries, RebuildError, Rebuilt, Tell, Work};
 use serde_json::Value;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::OnceCell;
@@ -108,9 +109,16 @@ impl Process {
 
     /// Follows the live generations, until `stop`.
     pub(crate) async fn follow(&self) -> Generations {
-        let generations = Generations::open(&self.reads).await.unwrap();
+        self.follow_with(self.runner()).await
+    }
+
+    pub(crate) fn runner(&self) -> Runner {
         let feeds = self.logs.iter().map(|log| Feed::new(log.clone())).collect();
-        let runner = Runner::new(feeds, self.stop.clone());
+        Runner::new(feeds, self.stop.clone())
+    }
+
+    pub(crate) async fn follow_with(&self, runner: Runner) -> Generations {
+        let generations = Generations::open(&self.reads).await.unwrap();
         let (reads, stop) = (self.reads.clone(), self.stop.clone());
         tokio::spawn(projections::follow(
             generations.clone(),
@@ -164,6 +172,16 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Rebuilds a read model as a user does who says nothing else.
+pub(crate) async fn rebuild(
+    projection: &Arc<dyn Projection>,
+    read: &ReadSide,
+    logs: &[Log],
+    tell: Tell,
+) -> Result<Rebuilt, RebuildError> {
+    projections::rebuild(&Work { projection, read, logs, tell }, Check::Verify).await
 }
 
 /// Decides a command, occurred at some second.

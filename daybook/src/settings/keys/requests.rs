@@ -18,6 +18,13 @@ pub(super) const KEYS: &[Key] = &[
         "http_connections_idle_total",
     ),
     bound(
+        "stalled_connection_s",
+        "30",
+        "SECONDS",
+        "A connection whose caller takes nothing of its answer for so long is closed",
+        "http_connections_stalled_total",
+    ),
+    bound(
         "accept_retry_ms",
         "200",
         "MILLISECONDS",
@@ -79,6 +86,20 @@ pub(super) const KEYS: &[Key] = &[
         "MILLISECONDS",
         "How long a request waits for the position that it asks for",
         "http_request_duration_seconds",
+    ),
+    bound(
+        "listeners",
+        "500",
+        "NUMBER",
+        "Callers who listen to events, or wait for an order to settle, at once; more get 503, or the order as it is",
+        "daybook_listeners_left",
+    ),
+    bound(
+        "past_at_once",
+        "2",
+        "NUMBER",
+        "Questions about the past that are answered at once; others wait",
+        "daybook_past_left",
     ),
     bound(
         "price_look_s",

@@ -27,6 +27,7 @@ impl Limits {
         Serving {
             connections: self.connections,
             idle: s(self.idle_connection_s),
+            stalled: s(self.stalled_connection_s),
             accept_pause: ms(self.accept_retry_ms),
             deadline,
         }

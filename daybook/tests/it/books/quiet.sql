@@ -1,4 +1,5 @@
--- What followers have not posted yet, and what is still owed; of a projection only the live generation counts.
+-- What followers have not posted yet, and what is still owed; of a projection only the live generation of the
+-- newest version counts.
 with head as (
   select 'catalogue' as service, partition, max(log_offset) + 1 as next from catalogue.event group by partition
   union all
@@ -16,6 +17,6 @@ select format('%s has posted %s of %s in %s/%s', c.follower, c.next_offset, h.ne
  where c.next_offset < h.next
    and c.generation = coalesce((
      select g.generation from {service}_read.generation g
-      where g.projection = c.follower and g.state = 'live'), c.generation)
+      where g.projection = c.follower and g.state = 'live' order by g.version desc limit 1), c.generation)
 union all
 select format('%s owes %s', stream, key) from {service}_read.due

@@ -1,0 +1,124 @@
+//! Everything is rebuilt, over and over, while a hundred orders are placed each second: what those who ask, and the live
+//! followers, notice of it.
+
+use crate::bench::Bench;
+use crate::load::{Latencies, open_loop};
+use crate::report::{Figure, Unit};
+use crate::shop::{Daybook, SKUS, order, prepare};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const ORDERS: f64 = 100.0;
+const QUESTIONS: f64 = 50.0;
+
+pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
+    let data = bench.servers.folder("beside");
+    let (daybook, _) = Daybook::start(&data, &[]).await?;
+    prepare(&daybook).await?;
+    let time = bench.pace.pick(Duration::from_secs(40), Duration::from_secs(3));
+    // So that there is something to rebuild, and nobody pays for cold caches.
+    loaded(&daybook, time).await?;
+    let without = loaded(&daybook, time).await?;
+    let stop = CancellationToken::new();
+    let rebuilding = tokio::spawn(rebuild(data.clone(), stop.clone()));
+    let with = loaded(&daybook, time).await?;
+    stop.cancel();
+    let rebuilt = rebuilding.await??;
+    ensure!(rebuilt > 0, "nothing was rebuilt meanwhile");
+    let section = &mut bench.section;
+    section.add(Figure::new("rebuilds of everything meanwhile", Unit::Count, vec![rebuilt as f64]));
+    let ms = |name: &str, value| Figure::new(name, Unit::Ms, vec![value]);
+    section.add(ms("queries at 50/s, p99, without", without.query));
+    section.add(ms("queries at 50/s, p99, beside a rebuild", with.query));
+    let ratio = Figure::ratio("queries, p99, beside it / without", &[with.query], &[without.query]);
+    section.add(ratio.at_most(1.5));
+    section.add(ms("one's own order is shown, p99, without", without.lag));
+    let lag = ms("one's own order is shown, p99, beside a rebuild", with.lag);
+    section.add(lag.at_most(2_000.0));
+    daybook.stop().await
+}
+
+struct Noticed {
+    /// The 99th percentile of a query's time, in milliseconds.
+    query: f64,
+    /// The same of the time from an order's answer until a query shows it.
+    lag: f64,
+}
+
+async fn loaded(daybook: &Daybook, time: Duration) -> Result<Noticed> {
+    let lags = Arc::new(Mutex::new(Latencies::new()));
+    let placing = {
+        let (http, url, lags) = (daybook.http.clone(), daybook.url.clone(), lags.clone());
+        let one = move |_, number| {
+            let (http, url, lags) = (http.clone(), url.clone(), lags.clone());
+            async move {
+                let lag = place(&http, &url, number as usize).await?;
+                lags.lock().unwrap_or_else(PoisonError::into_inner).record(lag);
+                Ok(())
+            }
+        };
+        open_loop(64, ORDERS, time, one)
+    };
+    let asking = {
+        let (http, url) = (daybook.http.clone(), daybook.url.clone());
+        let one = move |_, number: u64| {
+            let paths =
+                ["/v1/orders?limit=20", "/v1/stock/SKU7", "/v1/sales?by=day", "/v1/products/SKU9"];
+            let url = format!("{url}{}", paths[number as usize % paths.len()]);
+            let asked = http.get(url).send();
+            async move {
+                asked.await?.error_for_status()?.bytes().await?;
+                Ok(())
+            }
+        };
+        open_loop(16, QUESTIONS, time, one)
+    };
+    let (placed, asked) = tokio::join!(placing, asking);
+    let ((_, placed_all), (asked, _)) = (placed?, asked?);
+    ensure!(placed_all, "the orders were not kept up with");
+    let lag = lags.lock().unwrap_or_else(PoisonError::into_inner).quantile_ms(0.99);
+    Ok(Noticed { query: asked.p99, lag })
+}
+
+/// Places an order and asks for it; how long it took from the answer until it was shown.
+async fn place(http: &reqwest::Client, url: &str, number: usize) -> Result<Duration> {
+    let request = http.post(format!("{url}/v1/orders")).header("content-type", "application/json");
+    let answer = request.body(order(number % SKUS, 2)).send().await?.error_for_status()?;
+    let position = answer.headers().get("daybook-position").cloned().context("no position")?;
+    let location = answer.headers().get("location").cloned().context("no location")?;
+    let (began, location) = (Instant::now(), format!("{url}{}", location.to_str()?));
+    loop {
+        let asked = http.get(&location).header("daybook-min-position", position.clone());
+        let answer = asked.send().await?;
+        if answer.status() != 503 {
+            answer.error_for_status()?.bytes().await?;
+            return Ok(began.elapsed());
+        }
+    }
+}
+
+/// Until stopped; how often.
+async fn rebuild(data: PathBuf, stop: CancellationToken) -> Result<usize> {
+    let mut rebuilt = 0;
+    while !stop.is_cancelled() {
+        let ended = all(&data).status();
+        let Some(ended) = stop.run_until_cancelled(ended).await else { break };
+        ensure!(ended?.success(), "a rebuild failed");
+        rebuilt += 1;
+    }
+    Ok(rebuilt)
+}
+
+fn all(data: &Path) -> Command {
+    let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release/daybook");
+    let mut command = Command::new(binary);
+    command.args(["rebuild", "--all", "--data-dir"]).arg(data).kill_on_drop(true);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}

@@ -1,0 +1,135 @@
+//! What a person, or another program, is told while a read model is posted again.
+
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use projections::{Compared, Phase, Progress, RebuildError, Tell};
+use serde_json::json;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A bar; plain lines where there is no terminal, and JSON lines where they were asked for.
+pub(in crate::cli) struct Telling {
+    bar: ProgressBar,
+    lines: Option<Arc<Lines>>,
+}
+
+struct Lines {
+    json: bool,
+    told: Mutex<(Instant, Option<Phase>)>,
+}
+
+const LINE_EVERY: Duration = Duration::from_secs(2);
+
+impl Telling {
+    pub(in crate::cli) fn new(name: &'static str, json: bool) -> Self {
+        let is_terminal = io::stderr().is_terminal() && !json;
+        let target =
+            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style());
+        bar.set_prefix(name);
+        let told = Mutex::new((Instant::now(), None));
+        Telling { bar, lines: (!is_terminal).then(|| Arc::new(Lines { json, told })) }
+    }
+
+    pub(in crate::cli) fn tell(&self) -> Tell {
+        let (bar, lines) = (self.bar.clone(), self.lines.clone());
+        Arc::new(move |at: Progress| {
+            bar.set_length(at.total.max(at.done));
+            bar.set_position(at.done);
+            bar.set_message(what(&at));
+            if let Some(lines) = &lines {
+                lines.tell(&at);
+            }
+        })
+    }
+
+    /// Of a count whose end nobody knows.
+    pub(in crate::cli) fn counting(&self) -> impl Fn(u64) + Sync + use<> {
+        let bar = self.bar.clone();
+        bar.set_style(
+            ProgressStyle::with_template("{prefix:14} {human_pos}, {per_sec}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
+        move |done| bar.set_position(done)
+    }
+
+    pub(in crate::cli) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style() -> ProgressStyle {
+    let template =
+        "{prefix:14} {msg:12} [{bar:40}] {human_pos}/{human_len} events, {per_sec}, {eta} left";
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn what(at: &Progress) -> &'static str {
+    match at.phase {
+        _ if at.stands_back => "standing back",
+        Phase::Filling => "filling",
+        Phase::Indexing => "indexing",
+        Phase::CatchingUp => "catching up",
+        Phase::Verifying => "verifying",
+        Phase::Replaying => "replaying",
+        Phase::Live => "live",
+    }
+}
+
+impl Lines {
+    /// One for each phase, and then one every few seconds.
+    fn tell(&self, at: &Progress) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (when, phase) = *told;
+        if phase == Some(at.phase) && when.elapsed() < LINE_EVERY {
+            return;
+        }
+        *told = (Instant::now(), Some(at.phase));
+        if self.json {
+            println!("{}", json!({"progress": at}));
+            return;
+        }
+        let left_s = at.total.saturating_sub(at.done) as f64 / at.rate.max(1.0);
+        eprintln!(
+            "{}: {}, {} of {} events, {}/s, {} left",
+            at.projection,
+            what(at),
+            HumanCount(at.done),
+            HumanCount(at.total),
+            HumanCount(at.rate as u64),
+            HumanDuration(Duration::from_secs_f64(left_s)),
+        );
+    }
+}
+
+/// The rows that differ, for a person: a line or more for each.
+pub(in crate::cli) fn differences(compared: &Compared) -> String {
+    let mut text = String::new();
+    for (table, row) in compared.differences() {
+        let _ = write!(text, "\n    {table}: {row}");
+    }
+    for table in &compared.tables {
+        let more = table.differing - table.differences.len() as i64;
+        if more > 0 {
+            let _ = write!(text, "\n    {}: and {more} more", table.table);
+        }
+        if let Some(why) = table.left_out {
+            let _ = write!(text, "\n    {}: not compared: {why}", table.table);
+        }
+    }
+    text
+}
+
+/// An error with what led to it.
+pub(in crate::cli) fn named(error: &RebuildError) -> String {
+    let sources = std::iter::successors(error.source(), |&source| source.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
+
+/// The same as JSON.
+pub(super) fn failure(name: &str, error: &RebuildError) -> String {
+    json!({"projection": name, "error": named(error), "compared": error.compared()}).to_string()
+}

@@ -1,0 +1,162 @@
+//! `daybook verify`
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use event_store::Checked;
+use projections::{Compared, readable};
+use serde_json::json;
+
+use super::reach::Reached;
+use super::rebuild::{REFUSED, Shelf, Telling, Which, differences, refused};
+use crate::embedded::Runtime;
+use crate::settings::ReachFlags;
+use crate::shop::topic_of;
+
+/// Compare the rows of a read model with what the log says, or check the log itself
+///
+/// For a read model the log is posted again into tables of its own, beside the live ones and up to the same place; the
+/// rows are compared, and the tables are dropped. Rows that differ are named with the columns, both values, and the
+/// stream to look at.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    which: Which,
+    /// Check every log: offsets, versions, ids, epochs, and that this binary can read each event
+    #[arg(long, conflicts_with_all = ["projections", "all"])]
+    log: bool,
+    /// Compare Kafka's copy of every log with the log, record by record
+    #[arg(long, conflicts_with_all = ["projections", "all"])]
+    kafka: bool,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: ReachFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  daybook verify orders
+  daybook verify --all --json
+  daybook verify --log --kafka
+
+Exit codes:
+  0  the rows are what the log says; the log, or its copy, is in order
+  4  rows differ, or could not be compared: another process rebuilds the read model, or nothing is live; the log, or
+     its copy, is not in order
+  1  failed";
+
+impl Verify {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let reached = Reached::find(&self.flags).await?;
+        let verified = async {
+            if self.log || self.kafka {
+                self.logs(&reached).await
+            } else {
+                self.read_models(&reached).await
+            }
+        };
+        let verified = verified.await;
+        reached.leave().await;
+        verified
+    }
+
+    async fn read_models(&self, reached: &Reached) -> Result<ExitCode> {
+        let (asked, shelf) = (self.which.asked()?, Shelf::of(reached).await?);
+        let mut worst = 0;
+        for projection in asked {
+            let name = projection.layout().name;
+            let telling = Telling::new(name, self.json);
+            let compared = projections::verify(&shelf.work(&projection, telling.tell())?).await;
+            telling.finish();
+            let code = match compared {
+                Ok(compared) => self.tell(name, &compared),
+                Err(error) => refused(name, "verified", error, self.json)?,
+            };
+            if worst != 1 && code != 0 {
+                worst = code;
+            }
+        }
+        Ok(worst.into())
+    }
+
+    fn tell(&self, name: &str, compared: &Compared) -> u8 {
+        let differing = compared.differing();
+        if self.json {
+            let same = differing == 0;
+            println!("{}", json!({"projection": name, "same": same, "compared": compared}));
+        } else {
+            let (rows, named) = (compared.rows(), differences(compared));
+            if differing == 0 {
+                println!("{name}: its {rows} rows are what the log says{named}");
+            } else {
+                println!("{name}: {differing} of {rows} rows are not what the log says{named}");
+            }
+            for stream in &compared.parked {
+                println!("{name}: {stream} has parked events, and was not compared");
+            }
+        }
+        if differing == 0 { 0 } else { REFUSED }
+    }
+
+    async fn logs(&self, reached: &Reached) -> Result<ExitCode> {
+        let brokers = self.kafka.then(|| brokers(reached)).transpose()?;
+        let mut worst = 0;
+        for log in reached.logs(&[]).await? {
+            let service = log.service().to_string();
+            if self.log {
+                let telling = Telling::new("log", self.json);
+                let tell = telling.counting();
+                let checked = log.check(&readable, &tell).await?;
+                telling.finish();
+                worst = worst.max(self.tell_log(&service, "log", "events", &checked));
+            }
+            if let (Some(brokers), Some(topic)) = (&brokers, topic_of(&service)) {
+                let topic = format!("{}{topic}", reached.settings.topic_prefix);
+                let telling = Telling::new("copy", self.json);
+                let tell = telling.counting();
+                let checked = log.compare_copy(brokers, &topic, &tell).await;
+                telling.finish();
+                let checked = checked.with_context(|| format!("{topic} cannot be read"))?;
+                worst = worst.max(self.tell_log(&service, "copy", "records", &checked));
+            }
+        }
+        Ok(worst.into())
+    }
+
+    fn tell_log(&self, service: &str, what: &str, of: &str, checked: &Checked) -> u8 {
+        let Checked { read, repeats, superseded, faults, faulty } = checked;
+        if self.json {
+            println!("{}", json!({"service": service, "of": what, "checked": checked}));
+        } else {
+            let order = if *faulty == 0 { "in order" } else { "NOT in order" };
+            let mut more = String::new();
+            if *repeats > 0 {
+                more += &format!(", {repeats} of them repeats");
+            }
+            if *superseded > 0 {
+                more += &format!(", {superseded} of them of what the log lost since");
+            }
+            println!("{service}: the {what} is {order}, {read} {of}{more}");
+            for fault in faults {
+                println!("    {}: {}", fault.at, fault.what);
+            }
+            let unnamed = faulty - faults.len() as u64;
+            if unnamed > 0 {
+                println!("    and {unnamed} more");
+            }
+        }
+        if *faulty == 0 { 0 } else { REFUSED }
+    }
+}
+
+/// Of the Daybook that runs, else those of the settings.
+fn brokers(reached: &Reached) -> Result<String> {
+    let running = Runtime::find(&reached.settings.data_dir).and_then(|it| it.kafka_brokers);
+    running.or_else(|| reached.settings.kafka_brokers.clone()).context(
+        "there is no Kafka to compare with: start Daybook, or say where yours is with KAFKA_BROKERS",
+    )
+}

@@ -1,0 +1,261 @@
+//! Reading as a user does it: one's own writes on two processes, rows and logs held against each other, the story
+//! of an order.
+
+use crate::kafka_copy::equals_the_logs;
+use crate::shop::{eventually, order, post, sell, settled};
+use crate::support::{Daybook, World};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// How a command ended, and what it said.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+async fn said(world: &World, command: &str, arguments: &[&str]) -> Said {
+    let output = world.command(command).args(arguments).output().await.unwrap();
+    let Output { status, stdout, stderr } = output;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+impl Said {
+    /// The JSON lines that are no progress.
+    fn json(&self) -> Vec<Value> {
+        let lines = self.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line.get("progress").is_none()).collect()
+    }
+}
+
+const CLIENTS: usize = 100;
+/// Of each client at least; they go on until nothing disturbs them any more.
+const ROUNDS: usize = 4;
+
+/// A hundred clients, each with a SKU of its own: what one of two processes has written, the other one shows, whatever
+/// else goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_what_was_before_his_own_command_under_a_rebuild_and_a_rebalance() {
+    let world = World::new().await;
+    let (first, second) = (world.start().await, world.start().await);
+    let (stale, asked, disturbed) =
+        (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(true));
+    let clients = (0..CLIENTS).map(|client| {
+        let daybooks = [&first, &second];
+        let (stale, asked, disturbed) = (&stale, &asked, &disturbed);
+        async move {
+            for round in 1.. {
+                if ROUNDS < round && !disturbed.load(Ordering::Relaxed) {
+                    break;
+                }
+                asked.fetch_add(1, Ordering::Relaxed);
+                let writes = daybooks[(client + round) % 2];
+                let reads = daybooks[(client + round + client / 2) % 2];
+                let path = format!("/v1/stock/OWN{client}");
+                let url = format!("{}{path}/receive", writes.url);
+                let done = post(&writes.http, &url, None, &json!({"quantity": 1})).await;
+                assert_eq!(done.status, 200, "{}", done.body);
+                let position = done.position.unwrap();
+                let seen = read(reads, &path, &position).await;
+                if seen["on_hand"] != round {
+                    stale.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    let disturbing = async {
+        for _ in 0..2 {
+            let rebuilt = said(&world, "rebuild", &["stock"]).await;
+            assert_eq!(rebuilt.code, 0, "{}\n{}", rebuilt.out, rebuilt.err);
+        }
+        // It takes its share of the partitions, and gives it back.
+        let third = world.start().await;
+        third.stop().await;
+        disturbed.store(false, Ordering::Relaxed);
+    };
+    tokio::join!(join_all(clients), disturbing);
+    assert_eq!(stale.load(Ordering::Relaxed), 0, "of {} answers", asked.load(Ordering::Relaxed));
+    first.stop().await;
+    second.stop().await;
+}
+
+/// Asks until it is answered; who waited in vain asks again, as he is told.
+async fn read(daybook: &Daybook, path: &str, position: &str) -> Value {
+    eventually("it is shown", async || {
+        let asked = daybook.http.get(format!("{}{path}", daybook.url));
+        let answer = asked.header("daybook-min-position", position).send().await.unwrap();
+        let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
+        if status == 200 {
+            return Ok(body);
+        }
+        assert_eq!(status, 503, "{body}");
+        Err(body.to_string())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn rows_that_were_changed_are_named_and_a_rebuild_asks_before_it_replaces_them() {
+    let world = World::new().await.without_kafka();
+    let daybook = world.start().await;
+    sell(&world, &daybook, "85123A", 255, 100).await;
+    sell(&world, &daybook, "71053", 255, 100).await;
+    let available = |level: &Value| level["available"] == 100;
+    daybook.until("it is posted", "/v1/stock/71053", available).await;
+    let verified = said(&world, "verify", &["stock"]).await;
+    assert_eq!(verified.code, 0, "{}", verified.err);
+    assert!(verified.out.contains("stock: its 2 rows are what the log says"), "{}", verified.out);
+
+    let change = "update inventory_read.stock_1 set on_hand = 99 where sku = '71053'";
+    world.sql().await.batch_execute(change).await.unwrap();
+    let found = said(&world, "verify", &["stock"]).await;
+    assert_eq!(found.code, 4, "{}", found.err);
+    for part in
+        ["1 of 2 rows", "sku \"71053\"", "on_hand: live 99, from the log 100", "stock-71053"]
+    {
+        assert!(found.out.contains(part), "{part}? {}", found.out);
+    }
+    let found = said(&world, "verify", &["stock", "--json"]).await.json();
+    assert_eq!((&found[0]["projection"], &found[0]["same"]), (&json!("stock"), &json!(false)));
+
+    let refused = said(&world, "rebuild", &["stock"]).await;
+    assert_eq!(refused.code, 4, "{}", refused.out);
+    assert!(refused.err.contains("--accept-differences"), "{}", refused.err);
+    let accepted = said(&world, "rebuild", &["stock", "--accept-differences", "--json"]).await;
+    assert_eq!(accepted.code, 3, "{}", accepted.err);
+    let accepted = accepted.json();
+    assert_eq!(
+        (&accepted[0]["generation"], &accepted[0]["verified"]["by"]),
+        (&json!(2), &json!("accepted"))
+    );
+    daybook.until("it is mended", "/v1/stock/71053", available).await;
+    let unverified = said(&world, "rebuild", &["stock", "--no-verify"]).await;
+    assert_eq!(unverified.code, 3, "{}", unverified.err);
+    let verified = said(&world, "rebuild", &["stock"]).await;
+    assert_eq!(verified.code, 0, "{}", verified.err);
+    assert!(verified.out.contains("verified in"), "{}", verified.out);
+
+    let back = said(&world, "rebuild rollback", &["stock"]).await;
+    assert_eq!(back.code, 0, "{}", back.err);
+    let listed = said(&world, "generations list", &["stock", "--json"]).await.json();
+    let live: Vec<_> = listed.iter().filter(|it| it["state"] == "live").collect();
+    assert_eq!(live.len(), 1, "{listed:?}");
+    let live = live[0]["generation"].to_string();
+    assert_eq!(said(&world, "generations drop", &["stock", &live]).await.code, 4);
+    daybook.until("the old one answers", "/v1/stock/71053", available).await;
+    let none = said(&world, "rebuild", &["nothing"]).await;
+    assert_eq!(none.code, 2, "{}", none.err);
+    daybook.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_and_its_copy_are_checked_record_by_record() {
+    let world = World::new().await;
+    let daybook = world.start().await;
+    sell(&world, &daybook, "85123A", 255, 100).await;
+    let url = format!("{}/v1/orders", daybook.url);
+    for _ in 0..5 {
+        post(&daybook.http, &url, None, &order(&["85123A"], "pm_card_visa")).await.order();
+    }
+    settled(&world, 5).await;
+    equals_the_logs(&world).await;
+    let brokers = world.brokers.clone().unwrap();
+    let verify = async || {
+        let prefix = world.topic_prefix.clone();
+        let mut command = world.command("verify");
+        command.args(["--log", "--kafka", "--json", "--kafka-brokers", &brokers]);
+        let output = command.args(["--topic-prefix", &prefix]).output().await.unwrap();
+        let Output { status, stdout, stderr } = output;
+        let lines = String::from_utf8(stdout).unwrap();
+        let lines: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+        (status.code().unwrap(), lines, String::from_utf8(stderr).unwrap())
+    };
+    let (code, checked, err) = verify().await;
+    assert_eq!((code, checked.len()), (0, 10), "{checked:?} {err}");
+    let read = |of: &str| {
+        let own = checked.iter().filter(|it| it["service"] == "orders" && it["of"] == of);
+        own.map(|it| it["checked"]["read"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert!(read("log") >= 10 && read("copy") >= read("log"), "{checked:?}");
+
+    // As nobody may, and a disk might: one event is another one, and one is gone.
+    let sql = world.sql().await;
+    sql.batch_execute(
+        "set session_replication_role = replica; \
+         update orders.event set payload = '{}' where stream = (select min(stream) from orders.event) and version = 1; \
+         delete from payments.event where (partition, log_offset) in \
+           (select partition, min(log_offset) from payments.event group by 1 limit 1)",
+    )
+    .await
+    .unwrap();
+    let (code, checked, _) = verify().await;
+    assert_eq!(code, 4, "{checked:?}");
+    let faults = |service: &str, of: &str| {
+        let found = checked.iter().find(|it| it["service"] == service && it["of"] == of);
+        found.unwrap()["checked"]["faults"].to_string()
+    };
+    assert!(faults("orders", "log").contains("it cannot be read"), "{checked:?}");
+    assert!(faults("orders", "copy").contains("is not the log's event"), "{checked:?}");
+    assert!(faults("payments", "log").contains("is missing before it"), "{checked:?}");
+    assert_eq!(faults("catalogue", "log"), "[]");
+    daybook.stop().await;
+}
+
+#[tokio::test]
+async fn the_story_of_an_order_is_told_across_its_streams_with_what_it_waits_for() {
+    let mut world = World::new().await.without_kafka();
+    world.flags.extend(["--settle-deadline-s".to_owned(), "600".to_owned()]);
+    let daybook = world.start().await;
+    sell(&world, &daybook, "85123A", 255, 100).await;
+    let url = format!("{}/v1/orders", daybook.url);
+    let paid = post(&daybook.http, &url, None, &order(&["85123A"], "pm_card_visa")).await.order();
+    settled(&world, 1).await;
+    let path = format!("/v1/orders/{paid}/timeline");
+    let types = |story: &Value| -> Vec<String> {
+        let events = story["events"].as_array().cloned().unwrap_or_default();
+        events.iter().map(|it| it["type"].as_str().unwrap().to_owned()).collect()
+    };
+    let confirmed = |story: &Value| types(story).iter().any(|it| it == "checkout.order_confirmed");
+    let story = daybook.until("it is confirmed", &path, confirmed).await;
+    let all = types(&story);
+    for expected in ["order.placed", "stock.reserved", "payment.authorised", "order.confirmed"] {
+        assert_eq!(all.iter().filter(|it| *it == expected).count(), 1, "{expected}: {all:?}");
+    }
+    assert_eq!(all[0], "order.placed");
+    let of = |name: &str| {
+        story["events"].as_array().unwrap().iter().find(|it| it["type"] == name).unwrap()
+    };
+    assert_eq!(of("checkout.started")["because_of"]["type"], "order.placed");
+    assert_eq!(of("stock.reserved")["because_of"]["type"], "checkout.started");
+
+    // The provider answers nothing: the order waits for it, and says so.
+    let lost =
+        post(&daybook.http, &url, None, &order(&["85123A"], "pm_sandbox_error")).await.order();
+    let path = format!("/v1/orders/{lost}/timeline");
+    let tried = |story: &Value| {
+        let due = story["due"].as_array().cloned().unwrap_or_default();
+        due.iter().any(|it| {
+            it["key"].as_str().unwrap().starts_with("authorise") && it["last_error"] != Value::Null
+        })
+    };
+    daybook.until("it waits for the provider", &path, tried).await;
+    let told = said(&world, "explain order", &[&lost]).await;
+    assert_eq!(told.code, 0, "{}", told.err);
+    for part in [
+        "order.placed",
+        "because of order.placed",
+        "stock-85123A",
+        "still due:",
+        "authorise",
+        "tried",
+    ] {
+        assert!(told.out.contains(part), "{part}? {}", told.out);
+    }
+    let nobody = said(&world, "explain order", &["00000000-0000-4000-8000-000000000000"]).await;
+    assert_eq!(nobody.code, 1);
+    assert!(nobody.err.contains("there is no order"), "{}", nobody.err);
+    daybook.stop().await;
+}

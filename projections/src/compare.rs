@@ -1,0 +1,271 @@
+//! Whether two generations hold the same rows: by the sums of their rows' hashes, and where those differ row by row.
+
+use crate::{Layout, Place};
+use deadpool_postgres::{ClientWrapper, Object};
+use event_store::StoreError;
+use event_store::follow::ReadSide;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fmt;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    pub tables: Vec<ComparedTable>,
+    /// Streams with parked events: what they are about is left out on both sides.
+    pub parked: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ComparedTable {
+    /// Without the suffix of a generation.
+    pub table: &'static str,
+    /// Of the live side.
+    pub rows: i64,
+    pub differing: i64,
+    /// The first of them by key.
+    pub differences: Vec<Difference>,
+    /// Why it was not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<&'static str>,
+    /// Columns that only one side has; the others were compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only_live: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only_replayed: Vec<String>,
+}
+
+/// A row that differs, or that one side alone has.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    pub key: Map<String, Value>,
+    /// The stream whose events to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    pub columns: Columns,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Columns {
+    Differ(Vec<ColumnDiffers>),
+    OnlyLive,
+    OnlyReplayed,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ColumnDiffers {
+    pub column: String,
+    pub live: Value,
+    pub replayed: Value,
+}
+
+impl Compared {
+    /// How many rows differ.
+    #[must_use]
+    pub fn differing(&self) -> i64 {
+        self.tables.iter().map(|table| table.differing).sum()
+    }
+
+    #[must_use]
+    pub fn rows(&self) -> i64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+
+    /// Whether every table was compared.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.tables.iter().all(|table| table.left_out.is_none())
+    }
+
+    /// Every row that is named.
+    pub fn differences(&self) -> impl Iterator<Item = (&'static str, &Difference)> {
+        self.tables.iter().flat_map(|it| it.differences.iter().map(|row| (it.table, row)))
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, (column, value)) in self.key.iter().enumerate() {
+            let between = if nth == 0 { "" } else { ", " };
+            write!(f, "{between}{column} {value}")?;
+        }
+        match &self.columns {
+            Columns::OnlyLive => write!(f, ": only the live rows have it")?,
+            Columns::OnlyReplayed => write!(f, ": the live rows lack it")?,
+            Columns::Differ(columns) => {
+                for ColumnDiffers { column, live, replayed } in columns {
+                    write!(f, "\n      {column}: live {live}, from the log {replayed}")?;
+                }
+            }
+        }
+        if let Some(stream) = &self.stream {
+            write!(f, "\n      see daybook log --stream {stream}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Of each table so many rows are named.
+const NAMED: i64 = 20;
+
+/// How far a generation has posted, partition by partition: two that have posted the same can be compared.
+pub(crate) type Vector = Vec<(String, i32, i64, i32, Option<Uuid>)>;
+
+/// Everything as it was at one moment, for as long as it takes to look at it.
+pub(crate) struct Snapshot(ClientWrapper);
+
+impl Snapshot {
+    /// The session is taken out of its pool, and ends with this.
+    pub(crate) async fn open(read: &ReadSide) -> Result<Self, StoreError> {
+        let session = Object::take(read.pool.get().await?);
+        // The first question fixes the moment.
+        session.batch_execute("begin isolation level repeatable read read only; select 1").await?;
+        Ok(Snapshot(session))
+    }
+
+    pub(crate) async fn vector(
+        &self,
+        layout: &Layout,
+        place: &Place,
+    ) -> Result<Vector, StoreError> {
+        let sql = place.sql(include_str!("compare/vector.sql"));
+        let rows = self.0.query(&sql, &[&layout.name, &place.generation]).await?;
+        let part = |row: &Row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
+        Ok(rows.iter().map(part).collect())
+    }
+
+    /// Compares the rows of two generations that have posted the same.
+    pub(crate) async fn compare(
+        &self,
+        layout: &Layout,
+        live: &Place,
+        replayed: &Place,
+    ) -> Result<Compared, StoreError> {
+        let generations = vec![live.generation, replayed.generation];
+        let sql = live.sql(include_str!("compare/parked.sql"));
+        let rows = self.0.query(&sql, &[&layout.name, &generations]).await?;
+        let parked: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let mut tables = Vec::new();
+        for &table in layout.tables {
+            tables.push(self.table(layout, table, (live, replayed), &parked).await?);
+        }
+        Ok(Compared { tables, parked })
+    }
+
+    async fn table(
+        &self,
+        layout: &Layout,
+        table: &'static str,
+        (live, replayed): (&Place, &Place),
+        parked: &[String],
+    ) -> Result<ComparedTable, StoreError> {
+        let name = |place: &Place| place.sql("{schema}.{table}_{g}").replace("{table}", table);
+        let (mine, other) = (name(live), name(replayed));
+        let (left, right) = (self.columns(&mine).await?, self.columns(&other).await?);
+        let both: Vec<_> = left.iter().filter(|column| right.contains(column)).collect();
+        let only = |here: &[Column], there: &[Column]| {
+            let only = here.iter().filter(|column| !there.contains(column));
+            only.map(|column| column.name.clone()).collect()
+        };
+        let mut compared = ComparedTable {
+            table,
+            rows: 0,
+            differing: 0,
+            differences: Vec::new(),
+            left_out: None,
+            only_live: only(&left, &right),
+            only_replayed: only(&right, &left),
+        };
+        let keys: Vec<_> = both.iter().filter(|column| column.is_key).copied().collect();
+        let same_key =
+            left.iter().chain(&right).filter(|it| it.is_key).all(|it| keys.contains(&it));
+        if keys.is_empty() || !same_key {
+            compared.left_out = Some("only one side has it, or its key is another one");
+            return Ok(compared);
+        }
+        let (category, key) = layout.key;
+        let by_stream = both.iter().any(|column| column.name == key);
+        if !parked.is_empty() && !by_stream {
+            compared.left_out =
+                Some("its rows are about many streams, and some have parked events");
+            return Ok(compared);
+        }
+        let ids = parked.iter().filter_map(|stream| Some(stream.split_once('-')?.1.to_owned()));
+        let ids: Option<Vec<String>> = Some(ids.collect()).filter(|ids: &Vec<_>| !ids.is_empty());
+        let quoted = |column: &&Column| format!("\"{}\"", column.name);
+        let columns = both.iter().map(quoted).collect::<Vec<_>>().join(", ");
+        let fill = |text: &str| {
+            let kept = if by_stream { format!("t.{key}::text <> all ($1)") } else { "true".into() };
+            text.replace("{columns}", &columns)
+                .replace("{keys}", &keys.iter().map(quoted).collect::<Vec<_>>().join(", "))
+                .replace("{kept}", &kept)
+        };
+        let digest = fill(include_str!("compare/digest.sql"));
+        let (rows, hash) = self.digest(&digest.replace("{table}", &mine), &ids).await?;
+        compared.rows = rows;
+        if (rows, hash) == self.digest(&digest.replace("{table}", &other), &ids).await? {
+            return Ok(compared);
+        }
+        let sql = fill(include_str!("compare/differing.sql"));
+        let sql = sql.replace("{table}", &mine).replace("{other}", &other);
+        let rows = self.0.query(&sql, &[&ids, &NAMED]).await?;
+        compared.differing = rows.first().map_or(0, |row| row.get(2));
+        let stream = by_stream.then_some((category, key));
+        for row in &rows {
+            compared.differences.push(difference(row, &keys, stream)?);
+        }
+        Ok(compared)
+    }
+
+    async fn columns(&self, table: &str) -> Result<Vec<Column>, StoreError> {
+        let rows = self.0.query(include_str!("compare/columns.sql"), &[&table]).await?;
+        Ok(rows.iter().map(|row| Column { name: row.get(0), is_key: row.get(1) }).collect())
+    }
+
+    async fn digest(
+        &self,
+        sql: &str,
+        left_out: &Option<Vec<String>>,
+    ) -> Result<(i64, String), StoreError> {
+        let row = self.0.query_one(sql, &[left_out]).await?;
+        Ok((row.get(0), row.get(1)))
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Column {
+    name: String,
+    is_key: bool,
+}
+
+fn difference(
+    row: &Row,
+    keys: &[&Column],
+    stream: Option<(&str, &str)>,
+) -> Result<Difference, StoreError> {
+    let side = |at| -> Result<Option<Map<String, Value>>, StoreError> {
+        Ok(row.get::<_, Option<&str>>(at).map(serde_json::from_str).transpose()?)
+    };
+    let (live, replayed) = (side(0)?, side(1)?);
+    let either = live.as_ref().or(replayed.as_ref()).cloned().unwrap_or_default();
+    let is_key = |name: &str| keys.iter().any(|key| key.name == name);
+    let stream = stream.and_then(|(category, column)| {
+        Some(format!("{category}-{}", either.get(column)?.as_str()?))
+    });
+    let columns = match (live, replayed) {
+        (Some(_), None) => Columns::OnlyLive,
+        (None, _) => Columns::OnlyReplayed,
+        (Some(live), Some(mut replayed)) => {
+            let pairs = live.into_iter().map(|(column, live)| {
+                let replayed = replayed.remove(&column).unwrap_or_default();
+                ColumnDiffers { column, live, replayed }
+            });
+            Columns::Differ(pairs.filter(|it| it.live != it.replayed).collect())
+        }
+    };
+    let key = either.into_iter().filter(|(column, _)| is_key(column)).collect();
+    Ok(Difference { key, stream, columns })
+}

@@ -1,0 +1,185 @@
+use super::{Queries, View, failed};
+use crate::Layout;
+use axum::extract::FromRequestParts;
+use deadpool_postgres::Object;
+use edge::Problem;
+use edge::conditional::{MIN_POSITION, min_positions};
+use event_store::Position;
+use event_store::follow::{ReadSide, Runner, standing};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use std::ops::Deref;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Whoever asks, with the positions of what he has written: he is never shown anything older.
+pub(crate) struct Asker {
+    queries: Queries,
+    min: Vec<Position>,
+    /// Where he was told last, if he wants to be told of events as they come.
+    events: Option<Option<i64>>,
+    /// How long he would wait for what he asks for to be settled.
+    patience: Option<Duration>,
+}
+
+/// Nobody waits longer than this: the request would be given up before.
+const PATIENCE: u64 = 20;
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// How often it is looked how far a follower of another process is.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+impl Deref for Asker {
+    type Target = Queries;
+
+    fn deref(&self) -> &Queries {
+        &self.queries
+    }
+}
+
+impl FromRequestParts<Queries> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, queries: &Queries) -> Result<Self, Problem> {
+        let headers = &parts.headers;
+        let (min, events) = (min_positions(headers)?, events(headers)?);
+        Ok(Asker { queries: queries.clone(), min, events, patience: patience(headers) })
+    }
+}
+
+/// Of server-sent events: the id of the last one that was seen.
+fn events(headers: &HeaderMap) -> Result<Option<Option<i64>>, Problem> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let wanted = |accept: &str| {
+        let mut kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default());
+        kinds.any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+    };
+    if !accept.is_some_and(wanted) {
+        return Ok(None);
+    }
+    let Some(last) = headers.get(LAST_EVENT_ID) else { return Ok(Some(None)) };
+    let last =
+        last.to_str().ok().and_then(|last| last.trim().parse().ok()).filter(|last| *last >= 0);
+    let unknown = || {
+        Problem::bad_request("invalid-last-event-id", "Last-Event-ID is an id that an event had.")
+    };
+    Ok(Some(Some(last.ok_or_else(unknown)?)))
+}
+
+/// `Prefer: wait=10` of RFC 7240; what cannot be understood is no preference.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let preferences = headers.get_all(PREFER).iter().filter_map(|it| it.to_str().ok());
+    let mut preferences = preferences.flat_map(|it| it.split([',', ';']));
+    let seconds = preferences.find_map(|it| {
+        let (name, value) = it.split_once('=')?;
+        let wait = name.trim().eq_ignore_ascii_case("wait");
+        wait.then(|| value.trim().trim_matches('"').parse::<u64>().ok()).flatten()
+    })?;
+    Some(Duration::from_secs(seconds.min(PATIENCE)))
+}
+
+impl Asker {
+    /// Where the caller was told last, if he wants to be told of events as they come.
+    pub(crate) fn events(&self) -> Option<Option<i64>> {
+        self.events
+    }
+
+    /// How long he would wait for what he asks for to be settled.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+
+    /// The same, who has seen this too.
+    pub(crate) fn having_seen(mut self, position: Position) -> Self {
+        self.min.push(position);
+        self
+    }
+
+    /// The live rows of a projection, once they hold what the caller has written.
+    pub(crate) async fn view(&self, layout: &Layout) -> Result<View, Problem> {
+        let followed = |min: &&Position| layout.logs.contains(&&*min.service);
+        let min: Vec<&Position> = self.min.iter().filter(followed).collect();
+        for min in &min {
+            if !self.log(&min.service).is_none_or(|log| log.is_of_newest_epoch(min)) {
+                self.is_not_lost(min).await?;
+            }
+        }
+        let deadline = Instant::now() + self.queries.0.min_position_wait;
+        let runner = self.queries.0.runner.as_ref();
+        let mut moved = runner.map(Runner::moved);
+        loop {
+            let (read, place) = self.queries.place(layout)?;
+            let of_it = (layout.name, place.generation);
+            let here = |min: &Position| runner.and_then(|it| it.has_posted(of_it.0, of_it.1, min));
+            // What the followers of this process say wakes, and decides nothing: a database that has ended since may
+            // have lost what they posted.
+            let mut behind = min.iter().copied().find(|min| here(min) == Some(false));
+            if behind.is_none() {
+                let client = read.pool.get().await.map_err(failed)?;
+                behind = self.behind(&client, read, of_it, &min).await?;
+                if behind.is_none() {
+                    return Ok(View { client, place });
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(behind) = behind.filter(|_| left.is_zero()) {
+                return Err(late(layout, behind));
+            }
+            // Here it is told; elsewhere it is looked for, and a follower may come here meanwhile.
+            let is_here = behind.is_some_and(|min| here(min) == Some(false));
+            let pause = if is_here { 4 * LOOK_EVERY } else { LOOK_EVERY };
+            let pause = pause.min(left);
+            match &mut moved {
+                Some(moved) => drop(timeout(pause, moved.changed()).await),
+                None => tokio::time::sleep(pause).await,
+            }
+        }
+    }
+
+    /// The first position that the rows do not hold yet, by the word of the connection that is to read them.
+    async fn behind<'a>(
+        &self,
+        client: &Object,
+        read: &ReadSide,
+        of_it: (&str, i32),
+        min: &[&'a Position],
+    ) -> Result<Option<&'a Position>, Problem> {
+        for &min in min {
+            let stands = standing(client, read, of_it, min).await.map_err(failed)?;
+            if min.epoch < stands.epoch {
+                self.is_not_lost(min).await?;
+            }
+            if stands.has_parked {
+                let detail = format!(
+                    "{} could not post {min}, which waits for somebody to mend that.",
+                    of_it.0
+                );
+                return Err(Problem::unavailable("parked", 30).detail(detail));
+            }
+            if !stands.has_passed {
+                return Ok(Some(min));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn is_not_lost(&self, min: &Position) -> Result<(), Problem> {
+        let Some(log) = self.log(&min.service) else { return Ok(()) };
+        if !log.has_lost(min).await.map_err(failed)? {
+            return Ok(());
+        }
+        let detail = format!("The log has lost {min}, with what was written there.");
+        Err(Problem::new(StatusCode::GONE, "lost-position").detail(detail))
+    }
+}
+
+fn late(layout: &Layout, min: &Position) -> Problem {
+    let detail = format!("{} has not posted {min} yet.", layout.name);
+    let min = HeaderValue::try_from(min.to_string());
+    let problem = Problem::unavailable("behind", 1).detail(detail);
+    match min {
+        Ok(min) => problem.header(MIN_POSITION, min),
+        Err(_) => problem,
+    }
+}

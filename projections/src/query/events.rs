@@ -1,0 +1,131 @@
+//! Answers that go on: server-sent events, of which each names its place, so that whoever lost the connection goes on
+//! behind it. They are read from the log as fast as the reader takes them, and nothing is kept for him.
+
+use super::Queries;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use edge::Problem;
+use event_store::{Log, Recorded, StoreError};
+use futures_util::stream;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// How soon it is seen what nobody told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a reader is shown that the connection lives.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// Events that are read at once.
+const PAGE: i64 = 100;
+
+/// What an answer that goes on is made of: the events that come next, once there are some.
+pub(crate) trait Ahead: Send + 'static {
+    fn next(&mut self) -> impl Future<Output = Result<Vec<Event>, StoreError>> + Send;
+}
+
+/// The answer. It ends when the process leaves, and when the log cannot be read: then the reader comes again.
+///
+/// # Errors
+/// If as many listen already as may.
+pub(crate) fn sent(queries: &Queries, ahead: impl Ahead) -> Result<Response, Problem> {
+    let Some(place) = queries.listens() else {
+        let detail = "As many callers listen as may; nothing was done.";
+        return Err(Problem::unavailable("busy", 5).detail(detail));
+    };
+    let leaving = queries.0.leaving.clone();
+    let going = Going { ahead, ready: VecDeque::new(), leaving, _place: place };
+    let events = stream::unfold(going, step);
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response())
+}
+
+struct Going<A> {
+    ahead: A,
+    ready: VecDeque<Event>,
+    leaving: CancellationToken,
+    /// Given back with the connection.
+    _place: OwnedSemaphorePermit,
+}
+
+async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible>, Going<A>)> {
+    while going.ready.is_empty() {
+        let next = going.leaving.run_until_cancelled(going.ahead.next()).await?;
+        match next {
+            Ok(events) => going.ready.extend(events),
+            Err(error) => {
+                tracing::info!(%error, "who listens to events is let go");
+                return None;
+            }
+        }
+    }
+    Some((Ok(going.ready.pop_front()?), going))
+}
+
+/// What is yet to come in one stream.
+pub(crate) struct StreamAhead {
+    log: Log,
+    stream: String,
+    version: i64,
+    told: Option<broadcast::Receiver<Arc<Recorded>>>,
+    heads: watch::Receiver<Vec<i64>>,
+    /// The head of its partition before it was last read.
+    head: i64,
+}
+
+impl StreamAhead {
+    /// None if its log is not here.
+    pub(crate) fn new(
+        queries: &Queries,
+        service: &str,
+        stream: String,
+        after: i64,
+    ) -> Option<Self> {
+        let log = queries.log(service)?.clone();
+        let told = queries.0.runner.as_ref().and_then(|it| Some(it.feed(service)?.live()));
+        let heads = log.known_heads();
+        Some(StreamAhead { log, stream, version: after, told, heads, head: -1 })
+    }
+
+    /// The next events, once there are some.
+    pub(crate) async fn events(&mut self) -> Result<Vec<Recorded>, StoreError> {
+        loop {
+            self.head = self.known_head();
+            let page = self.log.read_stream(&self.stream, self.version, PAGE).await?;
+            if let Some(last) = page.last() {
+                self.version = last.version;
+                return Ok(page);
+            }
+            self.wait().await;
+        }
+    }
+
+    fn known_head(&self) -> i64 {
+        let partition = usize::try_from(self.log.partition_of(&self.stream)).unwrap_or_default();
+        self.heads.borrow().get(partition).copied().unwrap_or_default()
+    }
+
+    /// Until there may be more. Who waits asks nobody: as long as nothing is added to its partition, there is nothing.
+    async fn wait(&mut self) {
+        loop {
+            let look = Instant::now() + LOOK_EVERY;
+            let told = async {
+                let Some(told) = &mut self.told else { return std::future::pending().await };
+                loop {
+                    match told.recv().await {
+                        Ok(event)
+                            if event.stream != self.stream || event.version <= self.version => {}
+                        Ok(_) | Err(RecvError::Lagged(_)) => return,
+                        Err(RecvError::Closed) => return std::future::pending().await,
+                    }
+                }
+            };
+            if timeout_at(look, told).await.is_ok() || self.head < self.known_head() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+select version, state = 'live' from {schema}.generation where projection = $1 and generation = $2

@@ -1,0 +1,292 @@
+//! Rows that are not what the log says are found, whoever made them wrong.
+
+use crate::stories::{Shop, authorise, gbp, order_id, pieces, succeeded};
+use crate::support::{Process, eventually, fresh_database, rebuild};
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use domain::catalogue::product;
+use domain::inventory::stock;
+use domain::orders::order::Command;
+use domain::payments::payment::Operation;
+use event_store::Recorded;
+use event_store::follow::ApplyError;
+use projections::{
+    Check, Columns, Compared, Layout, Place, Projection, RebuildError, Tell, Verified, Work, all,
+    drop_one, generations, roll_back, verify,
+};
+use std::sync::Arc;
+
+fn quiet() -> Tell {
+    Arc::new(|_| {})
+}
+
+fn named(name: &str) -> Arc<dyn Projection> {
+    all().into_iter().find(|it| it.layout().name == name).unwrap()
+}
+
+/// A fold with a bug: it does not see some events. Perhaps it is another version of itself.
+struct Blind {
+    inner: Arc<dyn Projection>,
+    to: &'static str,
+    layout: &'static Layout,
+}
+
+#[async_trait]
+impl Projection for Blind {
+    fn layout(&self) -> &'static Layout {
+        self.layout
+    }
+
+    async fn post(
+        &self,
+        place: &Place,
+        tx: &Transaction<'_>,
+        batch: &[Arc<Recorded>],
+    ) -> Result<(), ApplyError> {
+        let seen: Vec<_> = batch.iter().filter(|it| it.event_type != self.to).cloned().collect();
+        self.inner.post(place, tx, &seen).await
+    }
+}
+
+fn blind(name: &str, to: &'static str) -> Arc<dyn Projection> {
+    let inner = named(name);
+    let layout = inner.layout();
+    Arc::new(Blind { inner, to, layout })
+}
+
+/// The same fold as the next version of it.
+fn next_version(name: &str, blind_to: &'static str) -> Arc<dyn Projection> {
+    let inner = named(name);
+    let Layout { name, version, service, logs, tables, key, create, index } = inner.layout();
+    let version = version + 1;
+    let layout = Layout { name, version, service, logs, tables, key: *key, create, index };
+    Arc::new(Blind { inner, to: blind_to, layout: Box::leak(Box::new(layout)) })
+}
+
+struct Beside(Process, Arc<dyn Projection>);
+
+impl Beside {
+    async fn verify(&self) -> Result<Compared, RebuildError> {
+        verify(&self.work()).await
+    }
+
+    fn work(&self) -> Work<'_> {
+        let read = self.0.read(self.1.layout().service);
+        Work { projection: &self.1, read, logs: &self.0.logs, tell: quiet() }
+    }
+}
+
+/// A shop with ten orders of every kind, whose rows are posted; and a process beside it, for one read model.
+async fn beside(name: &str) -> (Process, Beside) {
+    let database = fresh_database().await;
+    let serving = Process::start(&database).await;
+    serving.follow().await;
+    let shop = Shop::of(&serving);
+    for number in 1..=10 {
+        let ship = if number % 2 == 0 { vec![Command::Ship {}] } else { vec![] };
+        shop.placed(number, 0, [vec![Command::Confirm {}], ship].concat()).await;
+        shop.payment(number, vec![authorise(700), succeeded(Operation::Authorisation)]).await;
+        let name = format!("S{number}");
+        shop.listed(&name, "White heart", 255).await;
+        shop.product(&name, vec![product::Command::Reprice { price: gbp(300) }]).await;
+        shop.stock(&name, vec![stock::Command::Receive { quantity: pieces(7) }]).await;
+    }
+    serving.posted().await;
+    let other = Process::start(&database).await;
+    (serving, Beside(other, named(name)))
+}
+
+/// Tables, generations and checkpoints beside the live ones.
+async fn left_behind(process: &Process) -> i64 {
+    process
+        .number(
+            "select (select count(*) from pg_tables where schemaname like '%\\_read' and tablename ~ '_[2-9][0-9]*$') \
+                  + (select count(*) from orders_read.generation where generation > 1) \
+                  + (select count(*) from orders_read.checkpoint where generation > 1)",
+        )
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_what_the_log_says_verify_and_nothing_is_left_behind() {
+    let (serving, mut beside) = beside("orders").await;
+    for projection in all() {
+        let name = projection.layout().name;
+        beside.1 = projection;
+        let compared = beside.verify().await.unwrap();
+        assert_eq!(compared.differing(), 0, "{name}: {compared:?}");
+        assert!(compared.rows() > 0 || name == "checkouts", "{name}");
+    }
+    assert_eq!(left_behind(&serving).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_somebody_changed_by_hand_are_named() {
+    let (serving, beside) = beside("orders").await;
+    let (wrong, gone, new) = (order_id(3), order_id(4), order_id(999));
+    serving
+        .admin
+        .batch_execute(&format!(
+            "update orders_read.order_1 set total = total + 1, status = 'closed' where order_id = '{wrong}'; \
+             delete from orders_read.order_1 where order_id = '{gone}'; \
+             insert into orders_read.order_1 (order_id, status) values ('{new}', 'placed')"
+        ))
+        .await
+        .unwrap();
+    let compared = beside.verify().await.unwrap();
+    assert_eq!(compared.differing(), 3);
+    let differences: Vec<_> = compared.differences().map(|(_, row)| row).collect();
+    let streams: Vec<_> = differences.iter().map(|row| row.stream.clone().unwrap()).collect();
+    assert_eq!(streams, [wrong, gone, new].map(|id| format!("order-{id}")));
+    let Columns::Differ(columns) = &differences[0].columns else { panic!("{differences:?}") };
+    let columns: Vec<_> = columns.iter().map(|it| (&*it.column, &it.live, &it.replayed)).collect();
+    assert_eq!(columns.len(), 2, "{columns:?}");
+    assert!(columns.contains(&("status", &"closed".into(), &"confirmed".into())));
+    assert!(matches!(differences[1].columns, Columns::OnlyReplayed));
+    assert!(matches!(differences[2].columns, Columns::OnlyLive));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fold_that_has_a_bug_now_is_caught_by_the_rows_that_it_posted_before() {
+    let (serving, mut beside) = beside("orders").await;
+    beside.1 = blind("orders", "order.shipped");
+    let compared = beside.verify().await.unwrap();
+    let streams: Vec<_> =
+        compared.differences().map(|(_, row)| row.stream.clone().unwrap()).collect();
+    assert_eq!(streams, [2, 4, 6, 8, 10].map(|number| format!("order-{}", order_id(number))));
+
+    // Neither does a rebuild by it become the live one, unless somebody says so.
+    let refused = projections::rebuild(&beside.work(), Check::Verify).await;
+    let Err(RebuildError::Differs(compared)) = refused else { panic!("{refused:?}") };
+    assert_eq!(compared.differing(), 5);
+    assert_eq!(left_behind(&serving).await, 0);
+    let accepted = projections::rebuild(&beside.work(), Check::Accept).await.unwrap();
+    let Verified::Accepted { compared } = &accepted.verified else { panic!("{accepted:?}") };
+    assert_eq!((accepted.generation, compared.differing()), (2, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_replaces_rows_that_were_changed_can_be_taken_back() {
+    let (serving, beside) = beside("stock").await;
+    let changed = "update inventory_read.stock_1 set on_hand = on_hand - 1 where sku = 'S3'";
+    serving.admin.batch_execute(changed).await.unwrap();
+    let refused = projections::rebuild(&beside.work(), Check::Verify).await;
+    assert!(matches!(refused, Err(RebuildError::Differs(_))), "{refused:?}");
+    projections::rebuild(&beside.work(), Check::Accept).await.unwrap();
+    assert_eq!(beside.verify().await.unwrap().differing(), 0);
+
+    // What came since is posted before the old one is live again.
+    let shop = Shop::of(&serving);
+    shop.stock("S3", vec![stock::Command::Receive { quantity: pieces(10) }]).await;
+    eventually("the new one has it", || async {
+        serving.number("select on_hand from inventory_read.stock_2 where sku = 'S3'").await == 17
+    })
+    .await;
+    assert_eq!(roll_back(&beside.work()).await.unwrap(), 1);
+    assert_eq!(
+        serving.number("select on_hand from inventory_read.stock_1 where sku = 'S3'").await,
+        16
+    );
+    let states = async || {
+        let states = generations(beside.1.layout(), beside.0.read("inventory")).await.unwrap();
+        states
+            .iter()
+            .map(|it| format!("{} {}", it.generation, it.state))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    assert_eq!(states().await, "1 live, 2 old");
+    // The one to go back to is the one that was live, and not the one that was taken back.
+    projections::rebuild(&beside.work(), Check::Accept).await.unwrap();
+    assert_eq!(states().await, "1 old, 2 old, 3 live");
+    assert_eq!(roll_back(&beside.work()).await.unwrap(), 1);
+    projections::rebuild(&beside.work(), Check::Accept).await.unwrap();
+    assert_eq!(states().await, "1 old, 3 old, 4 live");
+    let park = "insert into inventory_read.parked (follower, generation, service, partition, log_offset, epoch, \
+                  event_id, stream, event_type, reason) \
+                values ('stock', 1, 'inventory', 0, 0, 1, gen_random_uuid(), 'stock-S3', 'stock.received', 'a test')";
+    serving.admin.batch_execute(park).await.unwrap();
+    let parked = roll_back(&beside.work()).await;
+    assert!(matches!(parked, Err(RebuildError::OldParked("stock"))), "{parked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_is_verified_by_a_second_replay_and_says_what_it_changes() {
+    let (serving, mut beside) = beside("orders").await;
+    beside.1 = next_version("orders", "order.shipped");
+    let unsaid = beside.verify().await;
+    assert!(matches!(unsaid, Err(RebuildError::NotLive("orders"))), "{unsaid:?}");
+    let rebuilt = projections::rebuild(&beside.work(), Check::Verify).await.unwrap();
+    let Verified::Replay { compared, against, changes } = &rebuilt.verified else {
+        panic!("{rebuilt:?}")
+    };
+    assert_eq!((compared.rows(), compared.differing(), *against), (10, 0, Some(1)));
+    assert_eq!(
+        changes.as_ref().unwrap().differing(),
+        5,
+        "what the old version saw and this does not"
+    );
+    // Both versions are live, each for its own binaries.
+    let live = "select count(*) from orders_read.generation where projection = 'orders' and state = 'live'";
+    assert_eq!(serving.number(live).await, 2);
+    let shop = Shop::of(&serving);
+    shop.placed(11, 0, vec![]).await;
+    eventually("the old version goes on", || async {
+        serving.number("select count(*) from orders_read.order_1").await == 11
+    })
+    .await;
+    // And the old one's is still compared with its own.
+    beside.1 = named("orders");
+    assert_eq!(beside.verify().await.unwrap().differing(), 0);
+}
+
+/// The next version of the fold with a table more.
+fn with_a_table_more(name: &str) -> Arc<dyn Projection> {
+    let inner = named(name);
+    let Layout { name, version, service, logs, tables, key, create, index } = inner.layout();
+    let tables = Box::leak([*tables, &["more"]].concat().into_boxed_slice());
+    let create =
+        format!("{create}; create table {{schema}}.more_{{g}} (sku text primary key)").leak();
+    let (version, key) = (version + 1, *key);
+    let layout = Layout { name, version, service, logs, tables, key, create, index };
+    Arc::new(Blind { inner, to: "nothing", layout: Box::leak(Box::new(layout)) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_may_have_a_table_that_the_old_one_lacks() {
+    let (serving, mut beside) = beside("stock").await;
+    beside.1 = with_a_table_more("stock");
+    let rebuilt = projections::rebuild(&beside.work(), Check::Verify).await.unwrap();
+    let Verified::Replay { compared, changes, .. } = &rebuilt.verified else {
+        panic!("{rebuilt:?}")
+    };
+    assert!(compared.is_whole() && compared.differing() == 0, "{compared:?}");
+    let changes = changes.as_ref().unwrap();
+    assert_eq!((changes.differing(), changes.is_whole()), (0, false), "{changes:?}");
+    // The older version does not know all of its tables, and leaves it alone.
+    let newer = beside.1.layout().version;
+    beside.1 = named("stock");
+    let refused = drop_one(&beside.work(), rebuilt.generation).await;
+    assert!(matches!(refused, Err(RebuildError::Newer("stock", _))), "{refused:?}");
+    let sql = format!("select count(*) from inventory_read.generation where version = {newer}");
+    assert_eq!(serving.number(&sql).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_generations_that_nobody_needs_are_dropped() {
+    let (serving, beside) = beside("orders").await;
+    let drop = async |generation| drop_one(&beside.work(), generation).await;
+    assert!(matches!(drop(1).await, Err(RebuildError::IsLive("orders", 1))));
+    assert!(matches!(drop(7).await, Err(RebuildError::NoSuch("orders", 7))));
+    rebuild(&beside.1, beside.0.read("orders"), &beside.0.logs, quiet()).await.unwrap();
+    // The followers change over, and let the old one go.
+    eventually("the old one is dropped", || async { drop(1).await.is_ok() }).await;
+    assert_eq!(
+        serving
+            .number("select count(*) from orders_read.generation where projection = 'orders'")
+            .await,
+        1
+    );
+    let nothing = roll_back(&beside.work()).await;
+    assert!(matches!(nothing, Err(RebuildError::NothingOld("orders"))), "{nothing:?}");
+}
