@@ -120,7 +120,7 @@ impl Shop {
         let mut gauges = gauges(&services, &api, &asked, &runner);
         let queries = Queries::new(asked, logs.values().cloned().collect(), generations.clone())
             .waiting(runner.clone(), settings.limits.min_position_wait(), settings.leaving.clone())
-            .bounded(settings.limits.listeners, settings.limits.past_at_once);
+            .bounded(settings.limits.room());
         gauges.push(watch::of_queries(&queries));
         let relays = start_kafka(&settings, &services, feeds, &pace, &tasks, &acting);
         tasks.spawn(watch::watch(watch::Watched {

@@ -36,7 +36,7 @@ pub use generation::{
 };
 pub use log::{LoggedEvent, readable};
 pub use projection::{Layout, Place, Posting, Projection};
-pub use query::{Amount, Queries};
+pub use query::{Amount, Queries, ROOM};
 pub use rebuild::{
     Check, Phase, Progress, RebuildError, Rebuilt, Tell, Verified, Work, drop_one, rebuild,
     roll_back, verify,

@@ -53,8 +53,7 @@ struct Inner {
 /// How long a due may be late before its checkout counts as stuck.
 const LATE_AFTER: Duration = Duration::from_secs(30);
 /// How many may listen or wait at once, and how many questions about the past are answered at once.
-const LISTENERS: usize = 500;
-const PAST: usize = 2;
+pub const ROOM: (usize, usize) = (500, 2);
 /// How long a caller waits for what he has written.
 const MIN_POSITION_WAIT: Duration = Duration::from_secs(2);
 
@@ -69,8 +68,8 @@ impl Queries {
             runner: None,
             min_position_wait: MIN_POSITION_WAIT,
             leaving: CancellationToken::new(),
-            listeners: Arc::new(Semaphore::new(LISTENERS)),
-            past: Semaphore::new(PAST),
+            listeners: Arc::new(Semaphore::new(ROOM.0)),
+            past: Semaphore::new(ROOM.1),
             late_after: LATE_AFTER,
         }))
     }
@@ -87,7 +86,7 @@ impl Queries {
     /// With other bounds: so many callers may listen or wait at once, and so many questions about the past are answered
     /// at once, others after them.
     #[must_use]
-    pub fn bounded(self, listeners: usize, past: usize) -> Self {
+    pub fn bounded(self, (listeners, past): (usize, usize)) -> Self {
         let inner = Arc::into_inner(self.0).expect("nobody has a clone of what is being made");
         let listeners = Arc::new(Semaphore::new(listeners));
         Queries(Arc::new(Inner { listeners, past: Semaphore::new(past), ..inner }))

@@ -53,6 +53,12 @@ impl Limits {
         AdmissionLimits { most: self.queries, crowd: None }
     }
 
+    /// How many may listen or wait at once, and how many questions about the past are answered at once.
+    #[must_use]
+    pub fn room(&self) -> (usize, usize) {
+        (self.listeners, self.past_at_once)
+    }
+
     #[must_use]
     pub fn min_position_wait(&self) -> Duration {
         ms(self.min_position_wait_ms)

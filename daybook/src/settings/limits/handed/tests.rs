@@ -32,6 +32,7 @@ fn the_defaults_of_the_keys_are_those_of_the_libraries() {
     let api = command_api::Settings::default();
     same(limits.min_position_wait(), api.min_position_wait);
     same(limits.switch(), projections::SWITCH_PATIENCE);
+    same(limits.room(), projections::ROOM);
     same(limits.prices(), PriceLimits::default());
     same(limits.transact(), TransactLimits::default());
     same(limits.database(), DatabaseLimits::default());
@@ -65,6 +66,7 @@ fn handed(limits: &Limits) -> String {
     let serving = limits.serving(Duration::ZERO);
     let request = limits.request(edge::Limits::default());
     let inside = (limits.of_commands(), limits.of_queries(), limits.min_position_wait());
+    let inside = (inside, limits.room());
     let log = (limits.transact(), limits.log(log()), limits.database(), limits.watch_answer());
     let kafka = (limits.relay(relay()), limits.kafka());
     let follow = (limits.follow(), limits.pace(), limits.prices(), limits.switch());
