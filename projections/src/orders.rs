@@ -307,14 +307,10 @@ pub(crate) async fn find(
         let order = OrderView::of(row.ok_or_else(none)?)?;
         Ok::<_, Problem>(with_version(order.version, order))
     };
-    if let Some(as_of) = as_of {
-        let streams = [("orders", order::stream(order)), ("payments", payment::stream(order))];
-        let then = asker.then(&Orders, &streams, as_of, (sql, &filters)).await?;
-        return Ok(then.told(answer(then.rows.first())?));
-    }
-    let Some(patience) = asker.patience() else {
-        let view = asker.view(&LAYOUT).await?;
-        return answer(view.find(sql, &filters).await?.as_ref());
+    let streams = [("orders", order::stream(order)), ("payments", payment::stream(order))];
+    let patience = asker.patience().filter(|_| as_of.is_none());
+    let Some(patience) = patience else {
+        return asker.one(&Orders, (&streams, as_of), (sql, &filters), answer).await;
     };
     // Where too many wait already, he is told how it is now: it is no more than a preference.
     let place = asker.listens();
@@ -325,8 +321,7 @@ pub(crate) async fn find(
         Some(position) => asker.having_seen(position),
         None => asker,
     };
-    let view = asker.view(&LAYOUT).await?;
-    let mut response = answer(view.find(sql, &filters).await?.as_ref())?;
+    let mut response = asker.one(&Orders, (&streams, None), (sql, &filters), answer).await?;
     let applied = HeaderValue::try_from(format!("wait={}", patience.as_secs()));
     if let Ok(applied) = applied {
         response.headers_mut().insert(PREFERENCE_APPLIED, applied);

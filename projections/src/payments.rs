@@ -203,11 +203,6 @@ pub(crate) async fn find(
         let payment = PaymentView::of(row);
         Ok::<_, Problem>(with_version(payment.version, payment))
     };
-    if let Some(as_of) = as_of {
-        let streams = [("payments", payment::stream(order))];
-        let then = asker.then(&Payments, &streams, as_of, (sql, &filters)).await?;
-        return Ok(then.told(answer(then.rows.first())?));
-    }
-    let view = asker.view(&LAYOUT).await?;
-    answer(view.find(sql, &filters).await?.as_ref())
+    let streams = [("payments", payment::stream(order))];
+    asker.one(&Payments, (&streams, as_of), (sql, &filters), answer).await
 }

@@ -182,13 +182,8 @@ pub(crate) async fn find(
         let product = ProductView::of(row.ok_or_else(none)?);
         Ok::<_, Problem>(with_version(product.version, product))
     };
-    if let Some(as_of) = as_of {
-        let streams = [("catalogue", product::stream(&sku))];
-        let then = asker.then(&Products, &streams, as_of, (sql, &filters)).await?;
-        return Ok(then.told(answer(then.rows.first())?));
-    }
-    let view = asker.view(&LAYOUT).await?;
-    answer(view.find(sql, &filters).await?.as_ref())
+    let streams = [("catalogue", product::stream(&sku))];
+    asker.one(&Products, (&streams, as_of), (sql, &filters), answer).await
 }
 
 #[cfg(test)]

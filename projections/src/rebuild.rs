@@ -213,16 +213,15 @@ pub async fn rebuild(work: &Work<'_>, check: Check) -> Result<Rebuilt, RebuildEr
         let built = began.elapsed();
         let verified = match check {
             Check::Trust => Verified::Nothing,
-            Check::Verify | Check::Accept => match verify::verify(work, &builder).await {
-                Ok(Verdict::Verified(verified)) => verified,
-                Ok(Verdict::Differs(compared)) if check == Check::Accept => {
+            Check::Verify | Check::Accept => match verify::verify(work, &builder).await? {
+                Verdict::Verified(verified) => verified,
+                Verdict::Differs(compared) if check == Check::Accept => {
                     Verified::Accepted { compared }
                 }
-                Ok(Verdict::Differs(compared)) => {
+                Verdict::Differs(compared) => {
                     work.drop(&builder.place).await?;
                     return Err(RebuildError::Differs(Box::new(compared)));
                 }
-                Err(error) => return Err(error),
             },
         };
         failpoint("rebuild-after-verify");
@@ -257,7 +256,7 @@ pub async fn verify(work: &Work<'_>) -> Result<Compared, RebuildError> {
         let compared = async {
             let builder = Arc::new(work.builder(place.clone(), logs, began).await?);
             builder.stops_exactly(true);
-            builder.fill(Phase::Filling).await?;
+            builder.fill().await?;
             builder.catch_up().await?;
             verify::against_live(&builder).await
         };
@@ -362,7 +361,7 @@ impl Work<'_> {
         // Where nobody works the live generation it is compared with where it is.
         builder.stops_exactly(check != Check::Trust);
         failpoint("rebuild-after-begin");
-        builder.fill(Phase::Filling).await?;
+        builder.fill().await?;
         failpoint("rebuild-after-fill");
         builder.index().await?;
         failpoint("rebuild-after-index");

@@ -138,11 +138,6 @@ pub(crate) async fn find(
         let level = Level::of(row.ok_or_else(none)?);
         Ok::<_, Problem>(with_version(level.version, level))
     };
-    if let Some(as_of) = as_of {
-        let streams = [("inventory", stock::stream(&sku))];
-        let then = asker.then(&Stocks, &streams, as_of, (sql, &filters)).await?;
-        return Ok(then.told(answer(then.rows.first())?));
-    }
-    let view = asker.view(&LAYOUT).await?;
-    answer(view.find(sql, &filters).await?.as_ref())
+    let streams = [("inventory", stock::stream(&sku))];
+    asker.one(&Stocks, (&streams, as_of), (sql, &filters), answer).await
 }

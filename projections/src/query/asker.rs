@@ -1,6 +1,7 @@
-use super::{Queries, View, failed};
-use crate::Layout;
+use super::{AsOf, Filters, Queries, View, failed};
+use crate::{Layout, Projection};
 use axum::extract::FromRequestParts;
+use axum::response::Response;
 use deadpool_postgres::Object;
 use edge::Problem;
 use edge::conditional::{MIN_POSITION, min_positions};
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::ops::Deref;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use tokio_postgres::Row;
 
 /// Whoever asks, with the positions of what he has written: he is never shown anything older.
 pub(crate) struct Asker {
@@ -94,6 +96,23 @@ impl Asker {
     pub(crate) fn having_seen(mut self, position: Position) -> Self {
         self.min.push(position);
         self
+    }
+
+    /// The answer about one thing, from the row that a query finds: as it was, told by its streams, if that is asked
+    /// for, and else as it is.
+    pub(crate) async fn one(
+        &self,
+        projection: &dyn Projection,
+        (streams, as_of): (&[(&str, String)], Option<AsOf>),
+        (sql, filters): (&str, &Filters<'_>),
+        answer: impl Fn(Option<&Row>) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        if let Some(as_of) = as_of {
+            let then = self.then(projection, streams, as_of, (sql, filters)).await?;
+            return Ok(then.told(answer(then.rows.first())?));
+        }
+        let view = self.view(projection.layout()).await?;
+        answer(view.find(sql, filters).await?.as_ref())
     }
 
     /// The live rows of a projection, once they hold what the caller has written.

@@ -138,12 +138,12 @@ impl Builder {
     }
 
     /// Posts what the log holds now.
-    pub(super) async fn fill(self: &Arc<Self>, phase: Phase) -> Result<(), RebuildError> {
+    pub(super) async fn fill(self: &Arc<Self>) -> Result<(), RebuildError> {
         let targets = self.targets().await?;
         let total = targets.values().sum::<i64>();
         self.total.store(u64::try_from(total).unwrap_or(0), Ordering::Relaxed);
-        self.report(phase);
-        self.advance(targets, phase).await
+        self.report(Phase::Filling);
+        self.advance(targets, Phase::Filling).await
     }
 
     pub(super) async fn index(&self) -> Result<(), RebuildError> {
