@@ -7,6 +7,9 @@ use event_store::Database;
 use std::path::{Path, PathBuf};
 use tokio::sync::OnceCell;
 
+/// As a server of its own is given: a checkpoint comes by its time, and not with the WAL of a minute.
+const WAL_MIB: u64 = 16 << 10;
+
 pub struct Servers {
     folder: PathBuf,
     postgres: Postgres,
@@ -17,8 +20,8 @@ impl Servers {
     /// Kafka is started by the first who asks for it.
     pub async fn start(folder: &Path) -> Result<Self> {
         let buffers_mib = memory_mib()? / 4;
-        let settings =
-            PostgresSettings { leashed: true, buffers_mib, ..PostgresSettings::new(folder) };
+        let mine = PostgresSettings::new(folder);
+        let settings = PostgresSettings { leashed: true, buffers_mib, wal_mib: WAL_MIB, ..mine };
         let postgres = Postgres::start(&settings).await?;
         Ok(Servers { folder: folder.to_owned(), postgres, kafka: OnceCell::new() })
     }

@@ -37,12 +37,16 @@ pub struct PostgresSettings {
     pub leashed: bool,
     /// Memory for its buffers, in MiB. On a machine of its own a server is given a quarter of it.
     pub buffers_mib: u64,
+    /// WAL from one checkpoint to the next, in MiB, at most: the disk that it takes. After each checkpoint a page is
+    /// written whole when it is first touched, so a large log wants more of it.
+    pub wal_mib: u64,
 }
 
 impl PostgresSettings {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
-        Self { data_dir, port: 0, durable: true, leashed: false, buffers_mib: 256 }
+        let (buffers_mib, wal_mib) = (256, 2048);
+        Self { data_dir, port: 0, durable: true, leashed: false, buffers_mib, wal_mib }
     }
 }
 
@@ -212,7 +216,7 @@ impl Cluster {
         set("unix_socket_directories=");
         set("max_connections=300");
         set(&format!("shared_buffers={}MB", self.settings.buffers_mib));
-        set("max_wal_size=2GB");
+        set(&format!("max_wal_size={}MB", self.settings.wal_mib));
         set("checkpoint_timeout=15min");
         // Until the first checkpoint there is no old file of the WAL to use again: each new one, every 16 MB, would be
         // written twice and synced, and all appends would wait for it a tenth of a second.

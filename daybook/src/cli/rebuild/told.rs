@@ -92,16 +92,15 @@ impl Lines {
             println!("{}", json!({"progress": at}));
             return;
         }
-        let left_s = at.total.saturating_sub(at.done) as f64 / at.rate.max(1.0);
-        eprintln!(
-            "{}: {}, {} of {} events, {}/s, {} left",
-            at.projection,
-            what(at),
-            HumanCount(at.done),
-            HumanCount(at.total),
-            HumanCount(at.rate as u64),
-            HumanDuration(Duration::from_secs_f64(left_s)),
-        );
+        let (done, total) = (HumanCount(at.done), HumanCount(at.total));
+        let so_far = format!("{}: {}, {done} of {total} events", at.projection, what(at));
+        // At the beginning there is no rate that could tell how long the rest will take.
+        if at.rate < 1.0 {
+            return eprintln!("{so_far}");
+        }
+        let left_s = at.total.saturating_sub(at.done) as f64 / at.rate;
+        let left = HumanDuration(Duration::from_secs_f64(left_s));
+        eprintln!("{so_far}, {}/s, {left} left", HumanCount(at.rate as u64));
     }
 }
 
