@@ -1,6 +1,6 @@
 //! The write side: command endpoints, and the price list that orders agree prices from.
 //!
-//! An endpoint is one file, and all of them are in the table of [`router`]. Each parses a request into a
+//! An endpoint is one file, and all of them are in the table of [`routes`]. Each parses a request into a
 //! command, hands it to the one write path of its decider, and answers what was appended. What a handler
 //! looks up (a price) goes into the command; only `decide` refuses, so a repeated request gets its
 //! first answer whatever has changed since.
@@ -21,4 +21,4 @@ pub mod prices;
 pub mod fuzzing;
 
 pub use api::{CommandApi, Settings};
-pub use router::router;
+pub use router::routes;

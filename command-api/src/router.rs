@@ -1,21 +1,28 @@
 use crate::{CommandApi, checkouts, orders, payments, products, stock};
-use axum::{Router, routing::post};
+use edge::{
+    Permission::{Narrowed, Own, Scope as Of},
+    Routes, Scope,
+};
 
 /// Every command endpoint.
-pub fn router(api: CommandApi) -> Router {
-    Router::new()
-        .route("/v1/products", post(products::list))
-        .route("/v1/products/{sku}/reprice", post(products::reprice))
-        .route("/v1/products/{sku}/rename", post(products::rename))
-        .route("/v1/products/{sku}/discontinue", post(products::discontinue))
-        .route("/v1/stock/{sku}/receive", post(stock::receive))
-        .route("/v1/stock/{sku}/adjust", post(stock::adjust))
-        .route("/v1/orders", post(orders::place))
-        .route("/v1/orders/{id}/cancel", post(orders::cancel))
-        .route("/v1/orders/{id}/ship", post(orders::ship))
-        .route("/v1/payments/{id}/refund", post(payments::refund))
-        .route("/v1/checkouts/{id}/retry", post(checkouts::retry))
-        .route("/v1/checkouts/{id}/cancel", post(checkouts::cancel))
-        .route("/v1/checkouts/{id}/settle", post(checkouts::settle))
-        .with_state(api)
+#[must_use]
+pub fn routes() -> Routes<CommandApi> {
+    Routes::new()
+        .post("/v1/products", Of(Scope::PRODUCTS_WRITE), products::list)
+        .post("/v1/products/{sku}/reprice", Of(Scope::PRODUCTS_WRITE), products::reprice)
+        .post("/v1/products/{sku}/rename", Of(Scope::PRODUCTS_WRITE), products::rename)
+        .post("/v1/products/{sku}/discontinue", Of(Scope::PRODUCTS_WRITE), products::discontinue)
+        .post("/v1/stock/{sku}/receive", Of(Scope::STOCK_RECEIVE), stock::receive)
+        .post("/v1/stock/{sku}/adjust", Of(Scope::STOCK_ADJUST), stock::adjust)
+        .post("/v1/orders", Narrowed(Scope::ORDERS_PLACE, Scope::OWN_ORDERS_PLACE), orders::place)
+        .post(
+            "/v1/orders/{id}/cancel",
+            Own(Scope::ORDERS_CANCEL, Scope::OWN_ORDERS_CANCEL),
+            orders::cancel,
+        )
+        .post("/v1/orders/{id}/ship", Of(Scope::ORDERS_SHIP), orders::ship)
+        .post("/v1/payments/{id}/refund", Of(Scope::PAYMENTS_REFUND), payments::refund)
+        .post("/v1/checkouts/{id}/retry", Of(Scope::CHECKOUTS_DECIDE), checkouts::retry)
+        .post("/v1/checkouts/{id}/cancel", Of(Scope::CHECKOUTS_DECIDE), checkouts::cancel)
+        .post("/v1/checkouts/{id}/settle", Of(Scope::CHECKOUTS_DECIDE), checkouts::settle)
 }

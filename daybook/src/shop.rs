@@ -12,7 +12,7 @@ use command_api::prices::{PriceFollower, Prices};
 use command_api::{CommandApi, Settings};
 use domain::checkout::checkout::Checkout;
 use domain::payments::payment::Payment;
-use edge::Health;
+use edge::{Access, Health};
 use event_store::dues::{DueLimits, DueWatch};
 use event_store::follow::{Feed, FollowLimits, Follower, ReadSide, Runner};
 use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayWatch};
@@ -142,11 +142,13 @@ impl Shop {
             acting.clone(),
         ));
         let limits = &settings.limits;
-        let (commands, queries) = (command_api::router(api), projections::router(queries));
+        let access = Access::off();
+        let commands = command_api::routes().router(api, &access);
+        let queries = projections::routes().router(queries, &access);
         let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
         let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
         let router = gate.before(commands.merge(queries));
-        let router = router.merge(edge::health::routes(health.clone()));
+        let router = router.merge(edge::health::routes().router(health.clone(), &access));
         Ok(Shop { health, router, logs, runner, acting, tasks })
     }
 

@@ -1,7 +1,7 @@
 //! Whether the process lives, whether it can do its work, and what it has done.
 
-use crate::{Problem, metrics};
-use axum::{Json, Router, extract::State, routing::get};
+use crate::{Permission, Problem, Routes, Scope, metrics};
+use axum::{Json, extract::State};
 use http::header;
 use serde_json::Value;
 use std::{
@@ -63,13 +63,17 @@ impl Component {
     }
 }
 
-/// `/health/live`, `/health/ready` and `/metrics`.
-pub fn routes(health: Health) -> Router {
+/// How the process is. Whoever restarts it must be able to ask without a token.
+pub fn routes() -> Routes<Health> {
     metrics::install();
-    Router::new()
-        .route("/health/live", get(async || Json(serde_json::json!({"status": "live"}))))
-        .route("/health/ready", get(ready).with_state(health))
-        .route("/metrics", get(metrics_text))
+    Routes::new()
+        .get("/health/live", Permission::Open, live)
+        .get("/health/ready", Permission::Open, ready)
+        .get("/metrics", Permission::Scope(Scope::METRICS_READ), metrics_text)
+}
+
+async fn live() -> Json<Value> {
+    Json(serde_json::json!({"status": "live"}))
 }
 
 async fn ready(State(health): State<Health>) -> Result<Json<Value>, Problem> {

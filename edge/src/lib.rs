@@ -1,9 +1,10 @@
 //! What every HTTP service of Daybook shares: the clock and the ids, problems, bodies and parameters
 //! that are read field by field, limits, the request log, health, metrics and an orderly end.
 //!
-//! An endpoint takes a [`JsonBody`] or [`Params`], reads what it needs with [`Fields`], and answers a
-//! response or a [`Problem`]. [`layered`] puts the rest around the finished router, and [`run`] serves it.
+//! An endpoint stands in a table of [`Routes`] with who may take it. It takes a [`JsonBody`] or [`Params`], reads what
+//! it needs with [`Fields`], and answers a response or a [`Problem`]. [`layered`] puts the rest around the finished router, and [`run`] serves it.
 
+pub mod access;
 pub mod clock;
 pub mod ids;
 pub mod conditional;
@@ -20,11 +21,13 @@ mod idempotency_key;
 mod request_context;
 mod request_log;
 mod limits;
+mod routes;
 mod admission;
 mod leftover;
 mod layers;
 mod serve;
 
+pub use access::{Access, Identity, Permission, Role, Scope};
 pub use admission::{AdmissionLimits, Crowd, admitted};
 pub use fields::Fields;
 pub use health::{Component, Health};
@@ -35,5 +38,6 @@ pub use limits::Limits;
 pub use params::{ParamFields, Params};
 pub use problem::{FieldError, PROBLEM_JSON, PROBLEM_URN, Problem};
 pub use request_context::RequestContext;
+pub use routes::{Routes, Row};
 pub use serve::{Serving, Unfinished, run};
 pub use target::Target;

@@ -1,7 +1,7 @@
 //! What remembers: read models, query endpoints, rebuild.
 //!
 //! A read model is one file: its tables, its fold ([`Projection::post`]), its queries and its endpoint.
-//! [`follow`] keeps one generation of each up to date, [`router`] answers from it, and [`rebuild()`] builds
+//! [`follow`] keeps one generation of each up to date, [`routes`] answers from it, and [`rebuild()`] builds
 //! another one from the log beside it and makes that the live one. Everything here can be thrown away and
 //! posted again; nothing here writes a log.
 
@@ -41,7 +41,7 @@ pub use rebuild::{
     Check, Phase, Progress, RebuildError, Rebuilt, Tell, Verified, Work, drop_one, rebuild,
     roll_back, verify,
 };
-pub use router::router;
+pub use router::routes;
 pub use timeline::{BecauseOf, Happened, StillDue, Timeline, timeline};
 
 use std::sync::Arc;

@@ -2,29 +2,39 @@ use crate::{
     Queries, checkouts, log, order_history, orders, parked, payments, products, sales, stock,
     timeline,
 };
-use axum::{
-    Router,
-    routing::{get, post},
+use edge::{
+    Permission::{self, Narrowed, Own, Scope as Of},
+    Routes, Scope,
 };
 
+const OWN_ORDER: Permission = Own(Scope::ORDERS_READ, Scope::OWN_ORDERS_READ);
+
 /// Every query endpoint.
-pub fn router(queries: Queries) -> Router {
-    Router::new()
-        .route("/v1/products", get(products::list))
-        .route("/v1/products/{sku}", get(products::find))
-        .route("/v1/stock", get(stock::list))
-        .route("/v1/stock/{sku}", get(stock::find))
-        .route("/v1/orders", get(orders::list))
-        .route("/v1/orders/{id}", get(orders::find))
-        .route("/v1/orders/{id}/history", get(order_history::list))
-        .route("/v1/orders/{id}/timeline", get(timeline::find))
-        .route("/v1/payments/{id}", get(payments::find))
-        .route("/v1/checkouts", get(checkouts::list))
-        .route("/v1/checkouts/{id}", get(checkouts::find))
-        .route("/v1/sales", get(sales::list))
-        .route("/v1/log/{service}/{partition}", get(log::list))
-        .route("/v1/parked", get(parked::list))
-        .route("/v1/parked/retry", post(parked::try_again))
-        .route("/v1/parked/discard", post(parked::leave_out))
-        .with_state(queries)
+#[must_use]
+pub fn routes() -> Routes<Queries> {
+    Routes::new()
+        .get("/v1/products", Of(Scope::PRODUCTS_READ), products::list)
+        .get("/v1/products/{sku}", Of(Scope::PRODUCTS_READ), products::find)
+        .get("/v1/stock", Of(Scope::STOCK_READ), stock::list)
+        .get("/v1/stock/{sku}", Of(Scope::STOCK_READ), stock::find)
+        .get("/v1/orders", Narrowed(Scope::ORDERS_READ, Scope::OWN_ORDERS_READ), orders::list)
+        .get("/v1/orders/{id}", OWN_ORDER, orders::find)
+        .get("/v1/orders/{id}/history", OWN_ORDER, order_history::list)
+        .get("/v1/orders/{id}/timeline", OWN_ORDER, timeline::find)
+        .get(
+            "/v1/payments/{id}",
+            Own(Scope::PAYMENTS_READ, Scope::OWN_PAYMENTS_READ),
+            payments::find,
+        )
+        .get("/v1/checkouts", Of(Scope::CHECKOUTS_READ), checkouts::list)
+        .get(
+            "/v1/checkouts/{id}",
+            Own(Scope::CHECKOUTS_READ, Scope::OWN_CHECKOUTS_READ),
+            checkouts::find,
+        )
+        .get("/v1/sales", Of(Scope::SALES_READ), sales::list)
+        .get("/v1/log/{service}/{partition}", Permission::READ_LOG, log::list)
+        .get("/v1/parked", Of(Scope::PARKED_READ), parked::list)
+        .post("/v1/parked/retry", Of(Scope::PARKED_SETTLE), parked::try_again)
+        .post("/v1/parked/discard", Of(Scope::PARKED_SETTLE), parked::leave_out)
 }

@@ -4,9 +4,9 @@ use axum::{Router, body::Body};
 use command_api::{
     CommandApi, Settings,
     prices::{PriceFollower, PriceLimits, Prices},
-    router,
+    routes,
 };
-use edge::{Limits, layered};
+use edge::{Access, Limits, layered};
 use event_store::{
     Database, Log, LogSettings, TransactLimits, Transactor,
     follow::{Feed, FollowLimits, LogWorker, ReadSide},
@@ -92,7 +92,7 @@ impl Shop {
             payments: Transactor::new(payments, TransactLimits::default()),
             checkouts: Transactor::new(checkout, TransactLimits::default()),
         };
-        let router = layered(router(api), Limits::default());
+        let router = layered(routes().router(api, &Access::off()), Limits::default());
         Shop { router, database, logs, read }
     }
 

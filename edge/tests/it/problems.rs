@@ -1,6 +1,6 @@
 use crate::{problem, send, slug, text};
 use axum::{Router, body::Body, response::Response, routing::get};
-use edge::{Limits, Params, Problem, Target, health, layered};
+use edge::{Access, Limits, Params, Problem, Target, health, layered};
 use http::{Method, Request, StatusCode};
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ async fn every_bad_parameter_is_listed_by_name() {
 async fn readiness_names_what_is_missing() {
     let health = health::Health::default();
     let (kafka, _) = (health.component("kafka"), health.component("postgres").ready());
-    let router = layered(health::routes(health), Limits::default());
+    let router = layered(health::routes().router(health, &Access::off()), Limits::default());
     let ready = || Request::get("/health/ready").body(Body::empty()).unwrap();
 
     let response = send(&router, ready()).await;
@@ -125,7 +125,10 @@ async fn readiness_names_what_is_missing() {
 
 #[tokio::test]
 async fn metrics_count_requests_by_the_path_that_matched() {
-    let router = layered(health::routes(health::Health::default()), Limits::default());
+    let router = layered(
+        health::routes().router(health::Health::default(), &Access::off()),
+        Limits::default(),
+    );
     let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
     send(&router, get("/health/live")).await;
     send(&router, get("/no/such/path")).await;

@@ -7,6 +7,7 @@ use axum::body::Body;
 use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command};
 use domain::payments::payment::Operation;
+use edge::Access;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use projections::Queries;
@@ -175,7 +176,8 @@ async fn who_names_a_position_never_sees_what_was_before_it() {
     let queries = |most| {
         let logs = process.logs.clone();
         let queries = Queries::new(process.reads.clone(), logs, generations.clone());
-        projections::router(queries.waiting(runner.clone(), most, process.stop.clone()))
+        let queries = queries.waiting(runner.clone(), most, process.stop.clone());
+        projections::routes().router(queries, &Access::off())
     };
     let shop = Shop::of(&process);
     shop.placed(1, 0, vec![]).await;
@@ -282,8 +284,8 @@ async fn what_happens_is_told_as_it_happens_and_who_comes_again_goes_on() {
     let generations = process.follow_with(runner.clone()).await;
     let queries = Queries::new(process.reads.clone(), process.logs.clone(), generations);
     let leaving = process.stop.child_token();
-    let router =
-        projections::router(queries.waiting(runner, Duration::from_secs(60), leaving.clone()));
+    let router = projections::routes()
+        .router(queries.waiting(runner, Duration::from_secs(60), leaving.clone()), &Access::off());
     let shop = Shop::of(&process);
     let history = format!("/v1/orders/{}/history", order_id(1));
     assert_eq!(
@@ -327,7 +329,8 @@ async fn who_would_wait_is_told_once_the_order_has_settled() {
     let generations = process.follow_with(runner.clone()).await;
     let queries = Queries::new(process.reads.clone(), process.logs.clone(), generations);
     let patience = Duration::from_secs(60);
-    let router = projections::router(queries.waiting(runner, patience, process.stop.clone()));
+    let router = projections::routes()
+        .router(queries.waiting(runner, patience, process.stop.clone()), &Access::off());
     let shop = Shop::of(&process);
     shop.placed(1, 0, vec![]).await;
     process.posted().await;

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, Utc};
 use decider::Decider;
+use edge::Access;
 use event_store::follow::{Feed, ReadSide, Runner, has_posted};
 use event_store::{
     Database, Done, Envelope, Log, LogSettings, Metadata, Position, TransactLimits, Transactor,
@@ -132,7 +133,7 @@ impl Process {
 
     pub(crate) fn router(&self, generations: &Generations) -> Router {
         let queries = Queries::new(self.reads.clone(), self.logs.clone(), generations.clone());
-        projections::router(queries)
+        projections::routes().router(queries, &Access::off())
     }
 
     /// Waits until every read model has posted all that is in the logs.
