@@ -13,6 +13,7 @@ pub(crate) struct Sql {
     pub(crate) partition: String,
     stream: String,
     snapshot: String,
+    version_at: String,
     command: String,
     turn: String,
     pub(crate) closed: String,
@@ -38,6 +39,7 @@ impl Sql {
             snapshot: include_str!("read/snapshot.sql")
                 .replace("{service}", service)
                 .replace("{columns}", COLUMNS),
+            version_at: include_str!("read/version_at.sql").replace("{service}", service),
             command: format!(
                 "select version, metadata ->> 'fingerprint' from {service}.event \
                  where stream = $1 and command_id = $2 and ordinal = 0"
@@ -243,6 +245,23 @@ impl Log {
                 client.execute(&turn, &[&partition]).await?;
             }
             Ok(passed)
+        };
+        give_back(timeout(self.0.call_timeout, asking).await, client)
+    }
+
+    /// The version that a stream had at an instant, or has now if none is named; 0 before its first event.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn version_at(
+        &self,
+        stream: &str,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<i64, StoreError> {
+        let client = self.0.readers.get().await?;
+        let asking = async {
+            let statement = client.prepare_cached(&self.0.sql.version_at).await?;
+            Ok(client.query_one(&statement, &[&stream, &at]).await?.get(0))
         };
         give_back(timeout(self.0.call_timeout, asking).await, client)
     }

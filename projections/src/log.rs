@@ -1,5 +1,7 @@
 //! A log as it is, for those who follow it without access to its database.
 
+pub(crate) mod stream;
+
 use crate::query::{Ahead, Asker, Items, chain, failed, limit, sent};
 use axum::Json;
 use axum::extract::Path;

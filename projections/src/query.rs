@@ -6,7 +6,7 @@ mod events;
 mod filters;
 mod page;
 
-pub(crate) use as_of::AsOf;
+pub(crate) use as_of::{AsOf, told};
 pub(crate) use asker::Asker;
 pub(crate) use events::{Ahead, StreamAhead, sent};
 pub(crate) use filters::{Filters, Instant, one_of};

@@ -34,6 +34,7 @@ pub fn routes() -> Routes<Queries> {
         )
         .get("/v1/sales", Of(Scope::SALES_READ), sales::list)
         .get("/v1/log/{service}/{partition}", Permission::READ_LOG, log::list)
+        .get("/v1/log/{service}/streams/{stream}", Permission::READ_LOG, log::stream::list)
         .get("/v1/parked", Of(Scope::PARKED_READ), parked::list)
         .post("/v1/parked/retry", Of(Scope::PARKED_SETTLE), parked::try_again)
         .post("/v1/parked/discard", Of(Scope::PARKED_SETTLE), parked::leave_out)

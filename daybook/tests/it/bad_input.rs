@@ -326,6 +326,12 @@ async fn queries_that_make_no_sense_are_refused() {
             "/v1/log/%00/0",
             "/v1/log/orders/0?after=-1",
             "/v1/log/orders/0?limit=1001",
+            "/v1/log/nobody/streams/order-1",
+            "/v1/log/orders/streams/%00",
+            "/v1/log/orders/streams/%ff",
+            "/v1/log/orders/streams/none?as_of=1",
+            "/v1/log/orders/streams/none?as_of=2010-12-01T08:26:00Z",
+            "/v1/log/orders/streams/none?after=-1",
         ] {
             problem(path, daybook.http.get(format!("{}{path}", daybook.url))).await;
         }

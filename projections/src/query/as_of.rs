@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use tokio::sync::SemaphorePermit;
 use tokio_postgres::Row;
 
 /// When: a version of the thing's own stream, or an instant, by what was recorded then.
@@ -53,14 +54,18 @@ pub(crate) struct Then {
 }
 
 impl Then {
-    /// Says in an answer what it shows; the version is its `ETag`.
-    pub(crate) fn told(&self, mut response: Response) -> Response {
-        let at = self.at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        if let Ok(at) = HeaderValue::try_from(at) {
-            response.headers_mut().insert(AS_OF, at);
-        }
-        response
+    pub(crate) fn told(&self, response: Response) -> Response {
+        told(self.at, response)
     }
+}
+
+/// Says in an answer what it shows; the version is its `ETag`.
+pub(crate) fn told(at: DateTime<Utc>, mut response: Response) -> Response {
+    let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    if let Ok(at) = HeaderValue::try_from(at) {
+        response.headers_mut().insert(AS_OF, at);
+    }
+    response
 }
 
 /// Events that are read and posted at once.
@@ -80,8 +85,7 @@ impl Queries {
         let Some(read) = self.read_side(layout.service) else {
             return Err(self.not_served(layout.name));
         };
-        // A long stream is read for long: others have the rest of the connections meanwhile.
-        let _place = self.0.past.acquire().await.map_err(Problem::internal)?;
+        let _place = self.asks_of_the_past().await?;
         let at = self.closed(layout.name, streams, as_of).await?;
         let mut client = read.pool.get().await.map_err(failed)?;
         let tx = client.transaction().await.map_err(failed)?;
@@ -112,9 +116,15 @@ impl Queries {
         Ok(Then { rows, at })
     }
 
+    /// A place for a question about the past. A long stream is read for long, and an append that hangs is waited for:
+    /// others have the rest of the connections meanwhile.
+    pub(crate) async fn asks_of_the_past(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.past.acquire().await.map_err(Problem::internal)
+    }
+
     /// The instant that is asked for, once nothing more can be recorded in the streams' partitions up to then: appends
     /// that are under way are waited for.
-    async fn closed(
+    pub(crate) async fn closed(
         &self,
         name: &str,
         streams: &[(&str, String)],

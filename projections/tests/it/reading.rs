@@ -127,7 +127,8 @@ async fn an_append_that_is_under_way_is_waited_for_before_the_past_is_told() {
     let router = process.router(&generations);
     let shop = Shop::of(&process);
     shop.placed(1, 0, vec![]).await;
-    let path = format!("/v1/orders/{}", order_id(1));
+    let view = format!("/v1/orders/{}", order_id(1));
+    let stream = format!("/v1/log/orders/streams/order-{}", order_id(1));
     let first = now(&process).await;
     process
         .admin
@@ -135,21 +136,22 @@ async fn an_append_that_is_under_way_is_waited_for_before_the_past_is_told() {
         .await
         .unwrap();
     let later = now(&process).await;
-    let asked = |at: &str| {
+    let asked = |path: &str, at: &str| {
         let (router, path) = (router.clone(), format!("{path}?as_of={at}"));
         tokio::spawn(async move { get(&router, &path).await })
     };
-    let waits = asked(&later);
+    let waits = [asked(&view, &later), asked(&stream, &later)];
     let waiting = Process::start(&process_database(&process)).await;
-    eventually("the question waits for the append", || async {
+    eventually("the questions wait for the append", || async {
         let sql = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' \
                    and datname = current_database() and query like '%turn%'";
-        waiting.number(sql).await == 1
+        waiting.number(sql).await == 2
     })
     .await;
-    assert!(!waits.is_finished());
     process.admin.batch_execute("commit").await.unwrap();
-    assert_eq!(waits.await.unwrap().0, StatusCode::OK);
+    for waits in waits {
+        assert_eq!(waits.await.unwrap().0, StatusCode::OK);
+    }
     // Nobody waits for what is closed already.
     shop.order(1, 0, vec![Command::Confirm {}]).await;
     process
@@ -157,9 +159,68 @@ async fn an_append_that_is_under_way_is_waited_for_before_the_past_is_told() {
         .batch_execute("begin; select from orders.log_partition for no key update")
         .await
         .unwrap();
-    let past = asked(&first).await.unwrap();
+    let past = asked(&view, &first).await.unwrap();
     assert_eq!(past.1["status"], "placed");
+    let past = asked(&stream, &first).await.unwrap();
+    assert_eq!(past.1["items"].as_array().map(Vec::len), Some(1));
     process.admin.batch_execute("rollback").await.unwrap();
+}
+
+/// What tells the past to those who have no access to the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_shown_as_it_was_where_its_log_is() {
+    let process = Process::start(&fresh_database().await).await;
+    let router = process.router(&process.follow().await);
+    let shop = Shop::of(&process);
+    let before = now(&process).await;
+    let mut then = Vec::new();
+    for number in 1..=7 {
+        shop.stock("A1", vec![stock::Command::Receive { quantity: pieces(number) }]).await;
+        then.push(now(&process).await);
+    }
+    shop.stock("B2", vec![stock::Command::Receive { quantity: pieces(1) }]).await;
+    let path = "/v1/log/inventory/streams/stock-A1";
+    let partition = process.log("inventory").partition_of("stock-A1");
+    let log = got(&router, &format!("/v1/log/inventory/{partition}")).await;
+    let mut all = log["items"].as_array().unwrap().clone();
+    all.retain(|event| event["stream"] == "stock-A1");
+    assert_eq!(got(&router, path).await, json!({"items": all, "next": null}));
+    for (at, version) in then.iter().zip(1..) {
+        let (_, headers, past) =
+            told(answer(&router, &format!("{path}?as_of={at}"), &[]).await).await;
+        assert_eq!(past, json!({"items": all[..version], "next": null}), "{at}");
+        assert_eq!(headers["daybook-as-of"], **at);
+        assert_eq!(headers["etag"], *tag(version));
+        // A version is shown as at the instant at which it was recorded.
+        let (_, headers, past) =
+            told(answer(&router, &format!("{path}?as_of={version}"), &[]).await).await;
+        assert_eq!(past["items"], json!(all[..version]));
+        let at = headers["daybook-as-of"].to_str().unwrap();
+        assert_eq!(got(&router, &format!("{path}?as_of={at}")).await, past);
+    }
+    let page = |after| format!("{path}?as_of=5&limit=2&after={after}");
+    let (_, headers, first) = told(answer(&router, &page(2), &[]).await).await;
+    assert_eq!(first, json!({"items": all[2..4], "next": "4"}));
+    assert_eq!(headers["etag"], *tag(5), "of what is shown in all");
+    assert_eq!(got(&router, &page(4)).await, json!({"items": [all[4]], "next": null}));
+    assert_eq!(got(&router, &page(9)).await, json!({"items": [], "next": null}));
+    for (asked, status) in [
+        (format!("{path}?as_of={before}"), StatusCode::NOT_FOUND),
+        (format!("{path}?as_of=0"), StatusCode::NOT_FOUND),
+        (format!("{path}?as_of=8"), StatusCode::BAD_REQUEST),
+        (format!("{path}?as_of=9999-12-31T00:00:00Z"), StatusCode::BAD_REQUEST),
+        (format!("{path}?as_of=yesterday"), StatusCode::BAD_REQUEST),
+        ("/v1/log/inventory/streams/stock-C3".to_owned(), StatusCode::NOT_FOUND),
+        ("/v1/log/inventory/streams/stock-C3?as_of=1".to_owned(), StatusCode::NOT_FOUND),
+        ("/v1/log/none/streams/stock-A1".to_owned(), StatusCode::NOT_FOUND),
+        ("/v1/log/inventory/streams/%00".to_owned(), StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(get(&router, &asked).await.0, status, "{asked}");
+    }
+}
+
+fn tag(version: usize) -> String {
+    format!("\"{version}\"")
 }
 
 fn process_database(process: &Process) -> event_store::Database {
