@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use axum::Json;
 use deadpool_postgres::Transaction;
 use domain::orders::order::{self, Event, PlacedLine};
-use domain::values::{Country, CustomerRef, Money};
 use edge::{Params, Problem};
 use event_store::Recorded;
 use event_store::follow::ApplyError;
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 pub(crate) struct Sales;
@@ -33,19 +33,23 @@ const LAYOUT: Layout = Layout {
 /// What a batch says of one order.
 #[derive(Default)]
 struct Change {
-    placed: Option<Placed>,
+    placed: Option<Sale>,
     counted: Option<bool>,
 }
 
-struct Placed {
+/// What an order is worth, whether it counts or not.
+struct Sale {
     day: String,
-    country: Country,
-    customer: Option<CustomerRef>,
-    total: Money,
+    country: String,
+    /// Empty: none.
+    customer: String,
+    currency: String,
+    units: i64,
+    revenue: i64,
     products: Vec<ProductSale>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct ProductSale {
     sku: String,
     units: i64,
@@ -56,9 +60,16 @@ impl Change {
     fn take(&mut self, event: Event, recorded: &Recorded) {
         match event {
             Event::Placed { lines, total, customer, country, .. } => {
-                let day = recorded.occurred_at.date_naive().to_string();
                 let products = by_product(&lines);
-                self.placed = Some(Placed { day, country, customer, total, products });
+                self.placed = Some(Sale {
+                    day: recorded.occurred_at.date_naive().to_string(),
+                    country: country.as_str().to_owned(),
+                    customer: customer.map_or(String::new(), String::from),
+                    currency: total.currency().as_str().to_owned(),
+                    units: products.iter().map(|it| it.units).sum(),
+                    revenue: total.amount(),
+                    products,
+                });
             }
             Event::Confirmed {} => self.counted = Some(true),
             Event::Cancelled { .. } => self.counted = Some(false),
@@ -122,7 +133,11 @@ async fn post_partition(
         }
     }
     let uncounted = changed.1.contains(&false);
-    post_sales(place, tx, partition, &placed, &changed).await?;
+    add_sales(place, tx, partition, &placed).await?;
+    let moved = count(place, tx, &changed).await?;
+    let placed = placed.iter().filter(|(.., counted)| *counted).map(|(_, sale, _)| (1, sale));
+    let moved = moved.iter().map(|(sign, sale)| (*sign, sale));
+    add_sums(place, tx, partition, Sums::of(placed.chain(moved))).await?;
     if uncounted {
         // As if what is gone had never been there: a replay in larger batches makes no such rows.
         place.execute(tx, include_str!("sales/clear.sql"), &[&partition]).await?;
@@ -130,36 +145,131 @@ async fn post_partition(
     Ok(())
 }
 
-async fn post_sales(
+async fn add_sales(
     place: &Place,
     tx: &Transaction<'_>,
     partition: i32,
-    placed: &[(Uuid, Placed, bool)],
-    (changed, counted): &(Vec<Uuid>, Vec<bool>),
+    placed: &[(Uuid, Sale, bool)],
 ) -> Result<(), ApplyError> {
-    let sales = || placed.iter().map(|(_, sale, _)| sale);
-    let customer = |sale: &'_ Placed| sale.customer.clone().map_or(String::new(), String::from);
-    let units = |sale: &Placed| sale.products.iter().map(|it| it.units).sum::<i64>();
-    let products = sales().map(|it| serde_json::to_string(&it.products));
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let text = |of: fn(&Sale) -> &str| placed.iter().map(|(_, it, _)| of(it)).collect::<Vec<_>>();
+    let number = |of: fn(&Sale) -> i64| placed.iter().map(|(_, it, _)| of(it)).collect::<Vec<_>>();
+    let products = placed.iter().map(|(_, it, _)| serde_json::to_string(&it.products));
     let products = products.collect::<Result<Vec<_>, _>>();
     let products = products.map_err(|error| ApplyError::Poison(error.to_string()))?;
     place
         .execute(
             tx,
-            include_str!("sales/post.sql"),
+            include_str!("sales/add_sales.sql"),
             &[
                 &partition,
                 &placed.iter().map(|(order, ..)| order).collect::<Vec<_>>(),
-                &sales().map(|it| &*it.day).collect::<Vec<_>>(),
-                &sales().map(|it| it.country.as_str()).collect::<Vec<_>>(),
-                &sales().map(customer).collect::<Vec<_>>(),
-                &sales().map(|it| it.total.currency().as_str()).collect::<Vec<_>>(),
-                &sales().map(units).collect::<Vec<_>>(),
-                &sales().map(|it| it.total.amount()).collect::<Vec<_>>(),
+                &text(|it| &it.day),
+                &text(|it| &it.country),
+                &text(|it| &it.customer),
+                &text(|it| &it.currency),
+                &number(|it| it.units),
+                &number(|it| it.revenue),
                 &products,
                 &placed.iter().map(|(.., counted)| counted).collect::<Vec<_>>(),
-                changed,
-                counted,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes which orders count now, of those that were placed before; gives what changed by that, added or taken away.
+async fn count(
+    place: &Place,
+    tx: &Transaction<'_>,
+    (orders, counted): &(Vec<Uuid>, Vec<bool>),
+) -> Result<Vec<(i64, Sale)>, ApplyError> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = tx.prepare_cached(&place.sql(include_str!("sales/count.sql"))).await?;
+    let rows = tx.query(&statement, &[orders, counted]).await?;
+    let moved = |row: &Row| {
+        let products = serde_json::from_str(row.get("products"));
+        let sale = Sale {
+            day: row.get("day"),
+            country: row.get("country"),
+            customer: row.get("customer"),
+            currency: row.get("currency"),
+            units: row.get("units"),
+            revenue: row.get("revenue"),
+            products: products.map_err(|error| ApplyError::Broken(error.to_string()))?,
+        };
+        Ok((if row.get("counted") { 1 } else { -1 }, sale))
+    };
+    rows.iter().map(moved).collect()
+}
+
+/// What is added to the sums, by kind, key and currency: in the order of the table's key.
+#[derive(Default)]
+struct Sums<'a>(BTreeMap<(&'static str, &'a str, &'a str), Sum>);
+
+#[derive(Default)]
+struct Sum {
+    orders: i64,
+    units: i64,
+    revenue: i64,
+}
+
+impl<'a> Sums<'a> {
+    fn of(moved: impl Iterator<Item = (i64, &'a Sale)>) -> Self {
+        let mut sums = Sums::default();
+        for (sign, sale) in moved {
+            for (kind, key) in
+                [("day", &sale.day), ("country", &sale.country), ("customer", &sale.customer)]
+            {
+                sums.add((kind, key, &sale.currency), sign, (sale.units, sale.revenue));
+            }
+            for product in &sale.products {
+                let worth = (product.units, product.revenue);
+                sums.add(("product", &product.sku, &sale.currency), sign, worth);
+            }
+        }
+        sums
+    }
+
+    fn add(
+        &mut self,
+        key: (&'static str, &'a str, &'a str),
+        sign: i64,
+        (units, revenue): (i64, i64),
+    ) {
+        let sum = self.0.entry(key).or_default();
+        sum.orders += sign;
+        sum.units += sign * units;
+        sum.revenue += sign * revenue;
+    }
+}
+
+async fn add_sums(
+    place: &Place,
+    tx: &Transaction<'_>,
+    partition: i32,
+    Sums(sums): Sums<'_>,
+) -> Result<(), ApplyError> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let number = |of: fn(&Sum) -> i64| sums.values().map(of).collect::<Vec<_>>();
+    place
+        .execute(
+            tx,
+            include_str!("sales/add_sums.sql"),
+            &[
+                &partition,
+                &sums.keys().map(|(kind, ..)| *kind).collect::<Vec<_>>(),
+                &sums.keys().map(|(_, key, _)| *key).collect::<Vec<_>>(),
+                &sums.keys().map(|(.., currency)| *currency).collect::<Vec<_>>(),
+                &number(|it| it.orders),
+                &number(|it| it.units),
+                &number(|it| it.revenue),
             ],
         )
         .await?;
