@@ -179,6 +179,12 @@ impl Rest {
     pub fn is_none(self) -> bool {
         self == Rest::default()
     }
+
+    /// Whether it makes room for callers, and not only for more events to come together.
+    #[must_use]
+    pub fn makes_room(self) -> bool {
+        !self.most.is_zero()
+    }
 }
 
 impl std::fmt::Debug for Pace {

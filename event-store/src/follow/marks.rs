@@ -1,7 +1,7 @@
 use crate::{Log, Position, Progress, Watermark};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How far one follower has come in one log, as it says after each step and as others see it.
 pub(super) struct Marks {
@@ -12,6 +12,8 @@ pub(super) struct Marks {
     parts: Mutex<Vec<Part>>,
     /// Told of every move.
     moved: Arc<watch::Sender<()>>,
+    /// Somebody waits.
+    asked: Notify,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -19,6 +21,8 @@ struct Part {
     /// None while another process works it.
     at: Option<Mark>,
     watermark: Watermark,
+    /// The offset behind the last event that somebody waits for, since it was last looked at.
+    wanted: i64,
 }
 
 /// How far a partition is posted.
@@ -36,7 +40,8 @@ impl Marks {
     ) -> Self {
         let parts = (0..log.partitions()).map(|_| Part::default()).collect();
         let (follower, log) = (follower.to_owned(), log.clone());
-        Marks { follower, generation, log, parts: Mutex::new(parts), moved }
+        let (parts, asked) = (Mutex::new(parts), Notify::new());
+        Marks { follower, generation, log, parts, moved, asked }
     }
 
     pub(super) fn service(&self) -> &str {
@@ -55,6 +60,33 @@ impl Marks {
         let parts = self.parts();
         let at = parts.get(usize::try_from(position.partition).ok()?)?.at?;
         Some(position.offset < at.next_offset && position.epoch <= at.epoch)
+    }
+
+    /// Somebody waits for a position.
+    pub(super) fn hurry(&self, position: &Position) {
+        let at = usize::try_from(position.partition).unwrap_or(usize::MAX);
+        if let Some(part) = self.parts().get_mut(at) {
+            part.wanted = part.wanted.max(position.offset.saturating_add(1));
+        }
+        self.asked.notify_one();
+    }
+
+    /// Until somebody waits for what is not posted yet. Whoever still does after the next step says so again: one step
+    /// serves all, and who waits for what never comes hurries nobody for longer than he waits.
+    pub(super) async fn hurried(&self) {
+        while !self.take_wanted() {
+            self.asked.notified().await;
+        }
+    }
+
+    fn take_wanted(&self) -> bool {
+        let mut parts = self.parts();
+        let wanted = parts.iter_mut().map(|part| {
+            let wanted = std::mem::take(&mut part.wanted);
+            part.at.is_some_and(|at| at.next_offset < wanted)
+        });
+        // Each is taken, whatever is said of those before it.
+        wanted.fold(false, |any, wanted| any | wanted)
     }
 
     pub(super) fn look(&self) -> Progress {

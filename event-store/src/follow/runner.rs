@@ -168,13 +168,23 @@ impl Runner {
     /// Whether a follower of this process has posted a position; none if it does not work that partition.
     #[must_use]
     pub fn has_posted(&self, follower: &str, generation: i32, position: &Position) -> Option<bool> {
+        self.marks_of((follower, generation), position)?.has_posted(position)
+    }
+
+    /// Somebody waits until a follower has posted a position: it does not rest meanwhile, as far as nobody else gains by
+    /// that. To be said again after each move for as long as he waits.
+    pub fn hurry(&self, follower: &str, generation: i32, position: &Position) {
+        if let Some(marks) = self.marks_of((follower, generation), position) {
+            marks.hurry(position);
+        }
+    }
+
+    fn marks_of(&self, of_it: (&str, i32), position: &Position) -> Option<Arc<Marks>> {
         let marks = self.marks();
         let of_it = marks.iter().map(|(marks, _)| marks).find(|marks| {
-            marks.follower == follower
-                && marks.generation == generation
-                && marks.service() == position.service
+            (&*marks.follower, marks.generation) == of_it && marks.service() == position.service
         });
-        of_it?.has_posted(position)
+        of_it.cloned()
     }
 
     /// Tells whenever a follower of this process has posted something, or has begun or ended to work a partition.

@@ -1,11 +1,14 @@
 use crate::kafka::fill;
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, lose_the_tail, open};
-use event_store::follow::{Feed, FollowLimits, Follower, Runner, Transport};
-use event_store::{Pace, PaceLimits};
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use event_store::follow::{ApplyError, Feed, FollowLimits, Follower, Runner, Transport};
+use event_store::{Pace, PaceLimits, Position, Recorded};
+use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -167,6 +170,78 @@ async fn what_stands_back_for_callers_who_never_stop_is_posted_all_the_same() {
     for round in 0..5 {
         fill(&log, round * 100..round * 100 + 50).await;
         all_posted_once(&read, &log).await;
+    }
+    stop.cancel();
+    runner.wait().await;
+}
+
+/// It rests for an hour after each step, and counts them.
+struct Leisurely {
+    posting: Posting,
+    steps: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Follower for Leisurely {
+    fn name(&self) -> &str {
+        self.posting.name()
+    }
+
+    fn logs(&self) -> Vec<String> {
+        self.posting.logs()
+    }
+
+    fn pace(&self) -> Duration {
+        Duration::from_secs(3_600)
+    }
+
+    fn committed(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
+        self.posting.apply(tx, batch).await
+    }
+}
+
+#[tokio::test]
+async fn a_rest_ends_for_those_who_wait_and_one_step_serves_them_all() {
+    let database = fresh_database().await;
+    let (log, read) = (open(&database).await, read_side(&database).await);
+    let stop = CancellationToken::new();
+    let runner = Runner::new(vec![Feed::new(log.clone())], stop.clone());
+    let steps = Arc::new(AtomicUsize::new(0));
+    let follower: Arc<dyn Follower> =
+        Arc::new(Leisurely { posting: Posting { process: "here" }, steps: steps.clone() });
+    fill(&log, 0..20).await;
+    runner.follow(&follower, 0, &read);
+    all_posted_once(&read, &log).await;
+    let waits = async |position: Position| {
+        let mut moved = runner.moved();
+        while runner.has_posted("posting", 0, &position) != Some(true) {
+            runner.hurry("posting", 0, &position);
+            moved.changed().await.unwrap();
+        }
+    };
+    for round in 1..=3 {
+        fill(&log, round * 20..round * 20 + 20).await;
+        // Of each partition the last event is waited for, and some before it.
+        let heads = (0..).zip(log.heads().await.unwrap());
+        let positions = heads.flat_map(|(partition, head)| {
+            let service = "shop".to_owned();
+            let at = move |back| Position {
+                service: service.clone(),
+                partition,
+                epoch: 1,
+                offset: head - back,
+            };
+            (1..=3).map(at)
+        });
+        let all = join_all(positions.map(&waits));
+        tokio::time::timeout(Duration::from_secs(60), all).await.expect("they are served");
+        all_posted_once(&read, &log).await;
+        let expected = 1 + usize::try_from(round).unwrap();
+        assert_eq!(steps.load(Ordering::Relaxed), expected);
     }
     stop.cancel();
     runner.wait().await;

@@ -133,7 +133,11 @@ impl Asker {
             let here = |min: &Position| runner.and_then(|it| it.has_posted(of_it.0, of_it.1, min));
             // What the followers of this process say wakes, and decides nothing: a database that has ended since may
             // have lost what they posted.
-            let mut behind = min.iter().copied().find(|min| here(min) == Some(false));
+            let mut awaited = min.iter().copied().filter(|min| here(min) == Some(false));
+            let mut behind = awaited.next();
+            if let Some(runner) = runner {
+                behind.into_iter().chain(awaited).for_each(|it| runner.hurry(of_it.0, of_it.1, it));
+            }
             if behind.is_none() {
                 let client = read.pool.get().await.map_err(failed)?;
                 behind = self.behind(&client, read, of_it, &min).await?;

@@ -1,17 +1,22 @@
 //! The past, one's own writes, and what comes as it happens.
 
-use crate::stories::{Shop, authorise, cancel, declined, order_id, pieces, succeeded};
+use crate::stories::{Shop, authorise, cancel, declined, order_id, pieces, place, succeeded};
 use crate::support::{Process, eventually, fresh_database, get, got};
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
+use deadpool_postgres::Transaction;
 use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command};
 use domain::payments::payment::Operation;
 use edge::Access;
+use event_store::Recorded;
+use event_store::follow::{ApplyError, Follower};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::Queries;
+use projections::{Place, Posting, Queries};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
 
@@ -297,6 +302,60 @@ async fn who_names_a_position_never_sees_what_was_before_it() {
         (status, &problem["type"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("urn:daybook:problem:parked"))
     );
+}
+
+/// What posts at its leisure, an hour after it has posted.
+struct Leisurely(Posting);
+
+#[async_trait]
+impl Follower for Leisurely {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn logs(&self) -> Vec<String> {
+        self.0.logs()
+    }
+
+    fn pace(&self) -> Duration {
+        Duration::from_secs(3_600)
+    }
+
+    async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
+        self.0.apply(tx, batch).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_what_he_has_written_hurries_the_follower_of_his_process() {
+    let process = Process::start(&fresh_database().await).await;
+    let generations = projections::Generations::open(&process.reads).await.unwrap();
+    let runner = process.runner();
+    let orders = projections::all().into_iter().find(|it| it.layout().name == "orders").unwrap();
+    let read = process.read("orders");
+    let generation = generations.live("orders").unwrap();
+    let live = Place::new(read, generation);
+    let posting = Posting { projection: orders, place: live, fills: false };
+    let follower: Arc<dyn Follower> = Arc::new(Leisurely(posting));
+    runner.follow(&follower, generation, read);
+    let queries = Queries::new(process.reads.clone(), process.logs.clone(), generations);
+    let queries = queries.waiting(runner, Duration::from_secs(60), process.stop.clone());
+    let router = projections::routes().router(queries, &Access::off());
+    let shop = Shop::of(&process);
+    let path = format!("/v1/orders/{}", order_id(1));
+    let partition = process.log("orders").partition_of(&format!("order-{}", order_id(1)));
+    for (offset, (command, status)) in (0..).zip([
+        (place(1, &[("A1", 2, 250)], None, "GB"), "placed"),
+        (Command::Confirm {}, "confirmed"),
+        (Command::Ship {}, "shipped"),
+        (Command::Close {}, "closed"),
+    ]) {
+        shop.order(1, 0, vec![command]).await;
+        let position = format!("orders/{partition}@1:{offset}");
+        let own = [("daybook-min-position", &*position)];
+        let (_, _, order) = told(answer(&router, &path, &own).await).await;
+        assert_eq!(order["status"], status, "{order}");
+    }
 }
 
 /// Server-sent events, as far as they have come.
