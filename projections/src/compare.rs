@@ -7,6 +7,7 @@ use event_store::follow::ReadSide;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -110,20 +111,32 @@ impl fmt::Display for Difference {
 
 /// Of each table so many rows are named.
 const NAMED: i64 = 20;
+/// While somebody serves, so many pages of a table are looked at between two rests, which are so many times as long, and no
+/// longer than this.
+const PAGES: i64 = 64;
+const REST: u32 = 3;
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// How far a generation has posted, partition by partition: two that have posted the same can be compared.
 pub(crate) type Vector = Vec<(String, i32, i64, i32, Option<Uuid>)>;
 
 /// Everything as it was at one moment, for as long as it takes to look at it.
-pub(crate) struct Snapshot(ClientWrapper);
+pub(crate) struct Snapshot {
+    session: ClientWrapper,
+    /// Whether somebody serves meanwhile, who has the processor first.
+    gentle: bool,
+}
 
 impl Snapshot {
     /// The session is taken out of its pool, and ends with this.
-    pub(crate) async fn open(read: &ReadSide) -> Result<Self, StoreError> {
+    pub(crate) async fn open(read: &ReadSide, gentle: bool) -> Result<Self, StoreError> {
         let session = Object::take(read.pool.get().await?);
         // The first question fixes the moment.
         session.batch_execute("begin isolation level repeatable read read only; select 1").await?;
-        Ok(Snapshot(session))
+        if gentle {
+            session.batch_execute("set local max_parallel_workers_per_gather = 0").await?;
+        }
+        Ok(Snapshot { session, gentle })
     }
 
     pub(crate) async fn vector(
@@ -132,7 +145,7 @@ impl Snapshot {
         place: &Place,
     ) -> Result<Vector, StoreError> {
         let sql = place.sql(include_str!("compare/vector.sql"));
-        let rows = self.0.query(&sql, &[&layout.name, &place.generation]).await?;
+        let rows = self.session.query(&sql, &[&layout.name, &place.generation]).await?;
         let part = |row: &Row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
         Ok(rows.iter().map(part).collect())
     }
@@ -146,7 +159,7 @@ impl Snapshot {
     ) -> Result<Compared, StoreError> {
         let generations = vec![live.generation, replayed.generation];
         let sql = live.sql(include_str!("compare/parked.sql"));
-        let rows = self.0.query(&sql, &[&layout.name, &generations]).await?;
+        let rows = self.session.query(&sql, &[&layout.name, &generations]).await?;
         let parked: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         let mut tables = Vec::new();
         for &table in layout.tables {
@@ -204,14 +217,14 @@ impl Snapshot {
                 .replace("{kept}", &kept)
         };
         let digest = fill(include_str!("compare/digest.sql"));
-        let (rows, hash) = self.digest(&digest.replace("{table}", &mine), &ids).await?;
-        compared.rows = rows;
-        if (rows, hash) == self.digest(&digest.replace("{table}", &other), &ids).await? {
+        let sum = self.digest(&digest, &mine, &ids).await?;
+        compared.rows = sum.rows;
+        if sum == self.digest(&digest, &other, &ids).await? {
             return Ok(compared);
         }
         let sql = fill(include_str!("compare/differing.sql"));
         let sql = sql.replace("{table}", &mine).replace("{other}", &other);
-        let rows = self.0.query(&sql, &[&ids, &NAMED]).await?;
+        let rows = self.session.query(&sql, &[&ids, &NAMED]).await?;
         compared.differing = rows.first().map_or(0, |row| row.get(2));
         let stream = by_stream.then_some((category, key));
         for row in &rows {
@@ -221,17 +234,46 @@ impl Snapshot {
     }
 
     async fn columns(&self, table: &str) -> Result<Vec<Column>, StoreError> {
-        let rows = self.0.query(include_str!("compare/columns.sql"), &[&table]).await?;
+        let rows = self.session.query(include_str!("compare/columns.sql"), &[&table]).await?;
         Ok(rows.iter().map(|row| Column { name: row.get(0), is_key: row.get(1) }).collect())
     }
 
     async fn digest(
         &self,
         sql: &str,
+        table: &str,
         left_out: &Option<Vec<String>>,
-    ) -> Result<(i64, String), StoreError> {
-        let row = self.0.query_one(sql, &[left_out]).await?;
-        Ok((row.get(0), row.get(1)))
+    ) -> Result<Sum, StoreError> {
+        let sql = sql.replace("{table}", table);
+        let mut sum = Sum::default();
+        if !self.gentle {
+            sum.add(&self.session.query_one(&sql.replace("{part}", "true"), &[left_out]).await?)?;
+            return Ok(sum);
+        }
+        let pages = self.session.query_one(include_str!("compare/pages.sql"), &[&table]).await?;
+        for from in (0..pages.get(0)).step_by(usize::try_from(PAGES).unwrap_or(usize::MAX)) {
+            let part = format!("ctid >= '({from},0)' and ctid < '({},0)'", from + PAGES);
+            let began = Instant::now();
+            sum.add(&self.session.query_one(&sql.replace("{part}", &part), &[left_out]).await?)?;
+            tokio::time::sleep((began.elapsed() * REST).min(LONGEST_REST)).await;
+        }
+        Ok(sum)
+    }
+}
+
+/// The number of some rows, and the sum of their hashes.
+#[derive(Default, PartialEq, Eq)]
+struct Sum {
+    rows: i64,
+    hashes: i128,
+}
+
+impl Sum {
+    fn add(&mut self, row: &Row) -> Result<(), StoreError> {
+        self.rows += row.get::<_, i64>(0);
+        // A number in JSON too, and no more of them than 2^63 are added.
+        self.hashes += serde_json::from_str::<i128>(row.get(1))?;
+        Ok(())
     }
 }
 

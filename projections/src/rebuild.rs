@@ -3,6 +3,7 @@
 //! line leaves the live generation as it was.
 
 mod builder;
+mod gentle;
 mod cutover;
 mod verify;
 

@@ -6,6 +6,7 @@ use crate::shop::SERVICES;
 use anyhow::{Result, bail};
 use event_store::follow::ReadSide;
 use event_store::{Database, Log, LogSettings};
+use rustix::process::{Pid, setpriority_process};
 
 /// A Daybook's database. If nothing runs on the data folder, its Postgres runs for as long as this lives.
 pub(super) struct Reached {
@@ -15,6 +16,9 @@ pub(super) struct Reached {
     pub(super) url: Option<String>,
     embedded: Option<Embedded>,
 }
+
+/// Of the processor it has about a tenth of what each of the others has who want it.
+const NICE: i32 = 10;
 
 /// Where the Daybook that runs on the data folder listens, or one with these settings would.
 pub(super) fn url(settings: &Settings) -> String {
@@ -82,6 +86,19 @@ impl Reached {
             ReadSide::open(&self.database.of_service(service), service, size)
         };
         Ok(SERVICES.into_iter().map(open).collect::<Result<_, _>>()?)
+    }
+
+    /// From now on whoever else runs on this machine comes first: a Daybook that serves, and its Postgres. Not below
+    /// everybody, for in the last moments of a rebuild the live followers wait for it.
+    pub(super) fn stand_back(&self) {
+        // What is started after this inherits it; a Postgres of its own was started before.
+        let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let threads = threads.filter_map(|it| it.file_name().to_str()?.parse().ok());
+        for thread in threads.filter_map(Pid::from_raw) {
+            if let Err(error) = setpriority_process(Some(thread), NICE) {
+                tracing::debug!(%error, "a thread does not stand back");
+            }
+        }
     }
 
     pub(super) async fn leave(self) {

@@ -104,6 +104,7 @@ impl Rebuild {
             (false, false) => Check::Verify,
         };
         let reached = Reached::find(&self.flags).await?;
+        reached.stand_back();
         let rebuilt = rebuild_all(&reached, &asked, check, self.json).await;
         reached.leave().await;
         rebuilt

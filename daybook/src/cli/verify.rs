@@ -52,6 +52,7 @@ Exit codes:
 impl Verify {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let reached = Reached::find(&self.flags).await?;
+        reached.stand_back();
         let verified = async {
             if self.log || self.kafka {
                 self.logs(&reached).await

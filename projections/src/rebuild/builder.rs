@@ -1,3 +1,4 @@
+use super::gentle::Gentle;
 use super::{Phase, Progress, RebuildError, Tell};
 use crate::{Layout, Place, Posting, Projection};
 use event_store::Log;
@@ -16,12 +17,9 @@ use tokio::task::JoinSet;
 const WORKERS: usize = 4;
 /// Events in one transaction.
 const BATCH: i64 = 2_000;
-/// The same while somebody serves: then one partition at a time is posted, and each transaction is followed by a rest of
-/// so many times its length. Nobody waits for a rebuild, and who asks waits for whatever has the processor.
-const GENTLE_BATCH: i64 = 100;
-const GENTLE_REST: u32 = 3;
-/// So near to the live generation the rest can be posted while that one waits.
+/// So near to the live generation the rest can be posted while that one waits; and while somebody serves.
 const NEAR: i64 = 2_000;
+const NEAR_WHO_SERVES: i64 = 200;
 /// Rounds of catching up, in each of which what is left shrinks, before the live generation has to wait.
 const ROUNDS: usize = 50;
 /// A batch that fails for a connection, a lock or a resource is tried again so often.
@@ -51,8 +49,10 @@ pub(super) struct Builder {
     stands_back: AtomicBool,
     /// Whether a process works the live generation, and so serves.
     serves: AtomicBool,
-    /// Held by the one who posts then.
-    gentle: Mutex<()>,
+    /// Whether anything was appended since it was last looked.
+    others_append: AtomicBool,
+    /// The pace then, held by the one who posts: one partition at a time.
+    gentle: Mutex<Gentle>,
     tell: Tell,
 }
 
@@ -69,7 +69,8 @@ impl Builder {
     ) -> Result<Self, RebuildError> {
         let (fills, place_of_it) = (true, place.clone());
         let posting = Posting { projection: projection.clone(), place: place_of_it, fills };
-        let (done, total, left_out, stands_back, exactly, serves, gentle) = Default::default();
+        let (done, total, left_out, stands_back, exactly) = Default::default();
+        let (serves, others_append, gentle) = Default::default();
         let layout = projection.layout();
         let client = read.pool.get().await?;
         let sql = place.sql(include_str!("reference.sql"));
@@ -90,6 +91,7 @@ impl Builder {
             exactly,
             stands_back,
             serves,
+            others_append,
             gentle,
             tell,
         })
@@ -148,12 +150,19 @@ impl Builder {
 
     pub(super) async fn index(&self) -> Result<(), RebuildError> {
         self.report(Phase::Indexing);
-        let client = self.read.pool.get().await?;
-        client.batch_execute(&self.place.sql(self.layout().index)).await?;
+        let serves = self.is_served().await?;
+        let mut client = self.read.pool.get().await?;
+        let tx = client.transaction().await?;
+        if serves {
+            // Who asks has the other cores.
+            tx.batch_execute("set local max_parallel_maintenance_workers = 0").await?;
+        }
+        tx.batch_execute(&self.place.sql(self.layout().index)).await?;
         for table in self.layout().tables {
             let sql = self.place.sql("analyze {schema}.{table}_{g}").replace("{table}", table);
-            client.batch_execute(&sql).await?;
+            tx.batch_execute(&sql).await?;
         }
+        tx.commit().await?;
         Ok(())
     }
 
@@ -167,7 +176,8 @@ impl Builder {
             };
             let left: i64 = targets.iter().map(left).filter(|left| *left > 0).sum();
             self.advance(targets, Phase::CatchingUp).await?;
-            if left <= NEAR {
+            let near = if self.is_served().await? { NEAR_WHO_SERVES } else { NEAR };
+            if left <= near {
                 break;
             }
         }
@@ -274,7 +284,7 @@ impl Builder {
         };
         let done = tokio::select! {
             done = work => done,
-            never = self.watch_live(), if gives_way => match never {},
+            never = self.watch_live(phase), if gives_way => match never {},
         };
         self.stands_back.store(false, Ordering::Relaxed);
         self.serves.store(false, Ordering::Relaxed);
@@ -282,20 +292,23 @@ impl Builder {
     }
 
     /// Keeps an eye on the live generation: people wait for it, and for nothing here.
-    async fn watch_live(&self) -> Infallible {
-        let mut before = i64::MAX;
+    async fn watch_live(&self, phase: Phase) -> Infallible {
+        let (mut before, mut head_before) = (i64::MAX, i64::MAX);
         loop {
             // Who cannot be asked is not waited for.
-            let (posted, behind) = self.live_lag().await.unwrap_or_default();
+            let (posted, head) = self.live_and_head().await.unwrap_or_default();
             self.serves.store(self.is_served().await.unwrap_or(false), Ordering::Relaxed);
-            let catches_up = before < posted;
-            before = posted;
-            self.stands_back.store(behind > BEHIND && catches_up, Ordering::Relaxed);
+            self.others_append.store(head_before < head, Ordering::Relaxed);
+            let stands_back = head - posted > BEHIND && before < posted;
+            (before, head_before) = (posted, head);
+            if self.stands_back.swap(stands_back, Ordering::Relaxed) != stands_back {
+                self.report(phase);
+            }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn is_served(&self) -> Result<bool, RebuildError> {
+    pub(super) async fn is_served(&self) -> Result<bool, RebuildError> {
         let Some((generation, _)) = self.live else { return Ok(false) };
         for log in &self.logs {
             let (name, service) = (self.layout().name, log.service());
@@ -306,16 +319,16 @@ impl Builder {
         Ok(false)
     }
 
-    /// How many events the live generation has posted, and how many it has yet to.
-    async fn live_lag(&self) -> Result<(i64, i64), RebuildError> {
+    /// How many events the live generation has posted, of how many.
+    async fn live_and_head(&self) -> Result<(i64, i64), RebuildError> {
         let Some((generation, _)) = self.live else { return Ok((0, 0)) };
         let posted = self.checkpoints(generation).await?;
         let posted = posted.values().map(|at| at.next_offset).sum::<i64>();
-        let mut heads = 0;
+        let mut head = 0;
         for log in &self.logs {
-            heads += log.heads().await?.iter().sum::<i64>();
+            head += log.heads().await?.iter().sum::<i64>();
         }
-        Ok((posted, heads - posted))
+        Ok((posted, head))
     }
 
     async fn advance_partition(
@@ -338,9 +351,9 @@ impl Builder {
                 tokio::time::sleep(STAND_BACK).await;
             }
             let serves = self.serves.load(Ordering::Relaxed);
-            let _alone = if serves { Some(self.gentle.lock().await) } else { None };
+            let mut gentle = if serves { Some(self.gentle.lock().await) } else { None };
             let began = Instant::now();
-            let batch = if serves { GENTLE_BATCH } else { BATCH };
+            let batch = gentle.as_ref().map_or(BATCH, |gentle| gentle.step());
             let limit = batch.min(target - at.next_offset);
             let page = log.read_partition(partition, at.next_offset, limit).await?;
             let batch = Batch::new(at.clone(), page.into_iter().map(Arc::new).collect());
@@ -353,8 +366,9 @@ impl Builder {
             self.done.fetch_add(count as u64, Ordering::Relaxed);
             at = batch.end;
             self.report(phase);
-            if serves {
-                tokio::time::sleep(began.elapsed() * GENTLE_REST).await;
+            if let Some(gentle) = &mut gentle {
+                let others_append = self.others_append.load(Ordering::Relaxed);
+                tokio::time::sleep(gentle.rest(count, began.elapsed(), others_append)).await;
             }
         }
         Ok(())

@@ -9,10 +9,11 @@ use std::sync::Arc;
 /// Holds the followers of the live generation where they are for as long as it takes to post what they have posted
 /// and the new one has not, and fixes that moment: in it both have posted the same.
 pub(super) async fn meet(builder: &Arc<Builder>) -> Result<Snapshot, RebuildError> {
+    let gentle = builder.is_served().await?;
     let mut client = builder.read.pool.get().await?;
     let tx = client.transaction().await?;
     hold(builder, &tx).await?;
-    let met = Snapshot::open(&builder.read).await?;
+    let met = Snapshot::open(&builder.read, gentle).await?;
     tx.rollback().await?;
     Ok(met)
 }

@@ -57,7 +57,8 @@ async fn replay(work: &Work<'_>, first: &Arc<Builder>) -> Result<Compared, Rebui
         let targets = targets.into_iter().map(|(part, at)| (part, at.next_offset));
         second.advance(targets.collect::<Targets>(), Phase::Replaying).await?;
         let layout = first.layout();
-        Ok(Snapshot::open(&first.read).await?.compare(layout, &first.place, &place).await?)
+        let both = Snapshot::open(&first.read, first.is_served().await?).await?;
+        Ok(both.compare(layout, &first.place, &place).await?)
     };
     let compared: Result<Compared, RebuildError> = compared.await;
     work.drop(&place).await?;

@@ -6,10 +6,11 @@ use domain::catalogue::product;
 use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command};
 use domain::payments::payment::Operation;
-use event_store::follow::Lock;
-use projections::{Phase, Progress, Projection, RebuildError, all};
+use event_store::follow::{Feed, FollowLimits, Lock, LogWorker};
+use projections::{Phase, Place, Posting, Progress, Projection, RebuildError, all};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 fn quiet() -> Arc<dyn Fn(Progress) + Send + Sync> {
@@ -291,4 +292,132 @@ async fn what_a_killed_rebuild_and_replaced_generations_leave_behind_is_dropped(
     let checkpoints =
         "select count(distinct generation) from orders_read.checkpoint where follower = 'orders'";
     assert_eq!(process.number(checkpoints).await, 3);
+}
+
+/// The follower of the live generation, step by step.
+struct Live {
+    worker: LogWorker,
+}
+
+impl Live {
+    fn follows(process: &Process, batch: usize) -> Self {
+        let (log, read) = (process.log("inventory").clone(), process.read("inventory").clone());
+        let (projection, place) = (named("stock"), Place::new(&read, 1));
+        let posting = Arc::new(Posting { projection, place, fills: false });
+        let limits = FollowLimits { batch, ..FollowLimits::default() };
+        let mut worker = LogWorker::new(posting, 1, read, Feed::new(log), limits);
+        worker.hold(0);
+        Live { worker }
+    }
+
+    async fn steps(&mut self, number: usize) {
+        for _ in 0..number {
+            let step = self.worker.try_step().await;
+            assert!(step.posted > 0 && step.failed.is_empty(), "{step:?}");
+        }
+    }
+
+    /// Goes on until something comes true.
+    async fn steps_until(&mut self, holds: impl Fn() -> bool) {
+        let steps = async {
+            while !holds() {
+                self.steps(1).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), steps).await.expect("it comes true");
+    }
+}
+
+/// A log of so many events in its first partition.
+async fn received(process: &Process, events: i64) {
+    let sql = format!(
+        "insert into inventory.event \
+         select 0, i, 'stock-S' || i % 5, i / 5 + 1, gen_random_uuid(), gen_random_uuid(), 0, 'stock.received', 1, \
+                '{{\"quantity\": 1}}', '{{\"correlation\": \"test\", \"actor\": \"tests\"}}', now(), now() \
+           from generate_series(0, {events} - 1) i"
+    );
+    process.admin.batch_execute(&sql).await.unwrap();
+}
+
+/// What a rebuild says of its progress, which waits for its first step to be let go on.
+struct Told {
+    seen: Mutex<Vec<Progress>>,
+    first: Mutex<bool>,
+    goes_on: Condvar,
+}
+
+impl Told {
+    fn new() -> Arc<Self> {
+        let (seen, first, goes_on) = Default::default();
+        Arc::new(Told { seen, first, goes_on })
+    }
+
+    fn tell(self: &Arc<Self>) -> Arc<dyn Fn(Progress) + Send + Sync> {
+        let told = self.clone();
+        Arc::new(move |it: Progress| {
+            let steps = it.phase == Phase::Filling && 0 < it.done && !it.stands_back;
+            told.seen.lock().unwrap().push(it);
+            if steps {
+                let waits = || {
+                    let first = told.first.lock().unwrap();
+                    drop(told.goes_on.wait_while(first, |goes_on| !*goes_on).unwrap());
+                };
+                tokio::task::block_in_place(waits);
+            }
+        })
+    }
+
+    fn go_on(&self) {
+        *self.first.lock().unwrap() = true;
+        self.goes_on.notify_all();
+    }
+
+    fn ever(&self, is: impl Fn(&Progress) -> bool) -> bool {
+        self.seen.lock().unwrap().iter().any(is)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rebuild_stands_back_while_the_live_generation_is_behind_and_catches_up() {
+    let process = Arc::new(Process::start(&fresh_database().await).await);
+    projections::Generations::open(&process.reads).await.unwrap();
+    // As whoever serves does.
+    let worked = process.read("inventory").locks.try_lock("stock/inventory/0#1").await.unwrap();
+    assert!(worked.is_some());
+    received(&process, 40_000).await;
+    Live::follows(&process, 1_000).steps(1).await;
+    let mut live = Live::follows(&process, 5);
+    let told = Told::new();
+    let (rebuilding, tell) = (process.clone(), told.tell());
+    let rebuilt = tokio::spawn(async move {
+        rebuild(&named("stock"), rebuilding.read("inventory"), &rebuilding.logs, tell).await
+    });
+    // Its first step waits to be let go on, and the live generation goes on, far behind.
+    live.steps_until(|| told.ever(|it| it.stands_back)).await;
+    told.go_on();
+    let still = |some: &[Progress]| {
+        some.iter()
+            .all(|it| it.stands_back && it.phase == Phase::Filling && it.done == some[0].done)
+    };
+    live.steps_until(|| told.seen.lock().unwrap().windows(10).any(still)).await;
+    let mut quick = Live::follows(&process, 1_000);
+    while quick.worker.try_step().await.posted > 0 {}
+    // Then it goes on, to where that one is.
+    assert!(1_000 <= rebuilt.await.unwrap().unwrap().events);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rebuild_does_not_wait_for_a_live_generation_that_stands_still() {
+    let process = Process::start(&fresh_database().await).await;
+    projections::Generations::open(&process.reads).await.unwrap();
+    let worked = process.read("inventory").locks.try_lock("stock/inventory/0#1").await.unwrap();
+    assert!(worked.is_some());
+    received(&process, 2_000).await;
+    Live::follows(&process, 1_000).steps(1).await;
+    let told = Told::new();
+    told.go_on();
+    let read = process.read("inventory");
+    let rebuilt = rebuild(&named("stock"), read, &process.logs, told.tell()).await.unwrap();
+    assert_eq!(rebuilt.events, 1_000);
+    assert!(!told.ever(|it| it.stands_back));
 }
