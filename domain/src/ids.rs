@@ -1,12 +1,15 @@
 //! Ids that more than one bounded context speaks of.
 
 use crate::values::Invalid;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 /// One order; its checkout and its payment go by the same id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct OrderId(pub Uuid);
 
@@ -39,8 +42,11 @@ impl fmt::Display for OrderId {
 
 /// The last 50 bits of an order's id in Crockford's base 32, `7K2MQ-4XR9D`. It is for people; two
 /// orders may share one, though hardly ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct OrderNumber(u64);
 
 impl OrderNumber {

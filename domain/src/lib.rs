@@ -15,3 +15,4 @@ pub mod inventory;
 pub mod orders;
 pub mod payments;
 pub mod checkout;
+pub mod contract;

@@ -4,6 +4,7 @@
 use crate::streams;
 use crate::values::{Currency, Money, ProductName, Sku};
 use decider::{Decider, Snapshot};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `product-85123A`
@@ -25,7 +26,7 @@ pub enum Command {
     Discontinue {},
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Event {
     #[serde(rename = "product.listed")]
     Listed { sku: Sku, name: ProductName, price: Money },

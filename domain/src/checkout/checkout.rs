@@ -17,6 +17,7 @@ use crate::ids::OrderId;
 use crate::streams;
 use crate::values::{Money, Operator, PaymentMethod, Quantity, Reason, Remark, Sku};
 use decider::{Decider, Due, Owes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod facts;
@@ -123,14 +124,14 @@ pub enum Command {
 }
 
 /// What an order needs of one SKU, summed over its lines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reservation {
     pub sku: Sku,
     pub quantity: Quantity,
 }
 
 /// How long the checkout waits, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Patience {
     /// From the start until the order has to be confirmed, or else it is cancelled.
     pub settle_s: u32,
@@ -139,14 +140,14 @@ pub struct Patience {
     pub finish_s: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deadline {
     Settle,
     Finish,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Event {
     #[serde(rename = "checkout.started")]
     Started {
@@ -202,6 +203,7 @@ pub enum Event {
     Retried {
         reason: Remark,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Operator")]
         by: Option<Operator>,
     },
     /// A person gave the order up. The order is cancelled when its own stream says so.
@@ -209,6 +211,7 @@ pub enum Event {
     CancelledByHand {
         reason: Remark,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Operator")]
         by: Option<Operator>,
     },
     /// A person saw to what was left, elsewhere.
@@ -216,6 +219,7 @@ pub enum Event {
     SettledByHand {
         reason: Remark,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Operator")]
         by: Option<Operator>,
     },
     /// Nothing is owed any more, and nothing is held but what a person has settled. The last event of
@@ -225,7 +229,7 @@ pub enum Event {
 }
 
 /// Why a person has to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attention {
     CaptureFailed,

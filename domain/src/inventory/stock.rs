@@ -5,6 +5,7 @@ use crate::ids::OrderId;
 use crate::streams;
 use crate::values::{Quantity, Reason, Sku, StockChange};
 use decider::{Decider, Snapshot};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub enum Command {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Event {
     #[serde(rename = "stock.received")]
     Received { quantity: Quantity },

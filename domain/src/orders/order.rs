@@ -7,6 +7,7 @@ use crate::values::{
     Country, CustomerRef, LineNumber, Money, PaymentMethod, Quantity, Reason, Sku, TaxRate,
 };
 use decider::Decider;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "next")]
@@ -62,7 +63,7 @@ pub struct Line {
     pub tax_rate: TaxRate,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CancelReason {
     CustomerRequest,
@@ -110,7 +111,7 @@ impl From<CancelReason> for Reason {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Event {
     /// `total` is the sum of the lines, plus `shipping`, minus `discount`, all in one currency.
     #[serde(rename = "order.placed")]
@@ -121,6 +122,7 @@ pub enum Event {
         discount: Money,
         total: Money,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "CustomerRef")]
         customer: Option<CustomerRef>,
         country: Country,
         payment_method: PaymentMethod,
@@ -139,7 +141,7 @@ pub enum Event {
 }
 
 /// A line as it was agreed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlacedLine {
     pub line: LineNumber,
     pub sku: Sku,
@@ -149,7 +151,7 @@ pub struct PlacedLine {
 }
 
 /// How many pieces of a line were shipped together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShippedLine {
     pub line: LineNumber,
     pub quantity: Quantity,

@@ -7,6 +7,7 @@ use crate::ids::OrderId;
 use crate::streams;
 use crate::values::{Currency, Money, PaymentMethod, Reason};
 use decider::{Decider, Due, Owes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod decide;
@@ -72,7 +73,7 @@ pub enum Outcome {
     Failed { reason: Reason },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Event {
     #[serde(rename = "payment.authorisation_requested")]
     AuthorisationRequested { attempt: u32, amount: Money, method: PaymentMethod },

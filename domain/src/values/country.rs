@@ -1,6 +1,7 @@
 use super::Invalid;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// A country by its ISO 3166-1 alpha-2 code in capitals, `GB`; `ZZ` if it is not known.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,6 +22,26 @@ impl FromStr for Country {
         place.map(Self).ok_or(Invalid::new(
             "a country is an ISO 3166-1 alpha-2 code in capitals, or ZZ if unknown",
         ))
+    }
+}
+
+/// Only codes of the list are taken; what is written may be of a list that has grown since.
+impl JsonSchema for Country {
+    fn schema_name() -> Cow<'static, str> {
+        "Country".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let description =
+            "A country by its ISO 3166-1 alpha-2 code in capitals; ZZ if it is not known.";
+        match generator.contract().is_serialize() {
+            true => json_schema!({
+                "type": "string", "description": description, "pattern": "^[A-Z]{2}$",
+            }),
+            false => json_schema!({
+                "type": "string", "description": description, "enum": CODES.as_slice(),
+            }),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::Invalid;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// A currency by its ISO 4217 code in capitals, `GBP`; only those that have a minor unit, so neither
 /// gold (`XAU`) nor *no currency* (`XXX`).
@@ -20,6 +21,25 @@ impl FromStr for Currency {
     fn from_str(code: &str) -> Result<Self, Invalid> {
         let place = CODES.binary_search(&code).ok().and_then(|place| u8::try_from(place).ok());
         place.map(Self).ok_or(Invalid::new("a currency is an active ISO 4217 code in capitals"))
+    }
+}
+
+/// Only codes of the list are taken; what is written may be of a list that has grown since.
+impl JsonSchema for Currency {
+    fn schema_name() -> Cow<'static, str> {
+        "Currency".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let description = "A currency by its ISO 4217 code in capitals.";
+        match generator.contract().is_serialize() {
+            true => json_schema!({
+                "type": "string", "description": description, "pattern": "^[A-Z]{3}$",
+            }),
+            false => json_schema!({
+                "type": "string", "description": description, "enum": CODES.as_slice(),
+            }),
+        }
     }
 }
 

@@ -1,22 +1,30 @@
 use super::{Currency, Invalid, Quantity};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An amount of one currency in its minor unit (pence, cents), from 0 to 10^14. Its JSON is
 /// `{"amount": 1095, "currency": "GBP"}`, and no other field is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Fields")]
+#[schemars(description = "An amount of one currency in its minor unit (pence, cents).")]
 pub struct Money {
+    #[schemars(range(min = 0, max = MAX))]
     amount: i64,
     currency: Currency,
 }
 
-#[derive(Deserialize)]
+/// An amount of one currency in its minor unit (pence, cents).
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Money")]
 struct Fields {
+    #[schemars(range(min = 0, max = MAX))]
     amount: i64,
     currency: Currency,
 }
+
+const MAX: i64 = 100_000_000_000_000;
 
 impl TryFrom<Fields> for Money {
     type Error = Invalid;
@@ -28,7 +36,7 @@ impl TryFrom<Fields> for Money {
 
 impl Money {
     /// The largest amount, in minor units.
-    pub const MAX: i64 = 100_000_000_000_000;
+    pub const MAX: i64 = MAX;
 
     /// # Errors
     /// If the amount is negative or above [`Money::MAX`].

@@ -1,10 +1,11 @@
 use super::Invalid;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A newtype of an integer between two bounds. Its JSON is the plain number.
 macro_rules! number {
-    ($(#[$doc:meta])* $name:ident($inner:ty), $rule:literal, $fits:expr) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $rule:literal, $fits:expr, $schema:tt) => {
         $(#[$doc])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -31,6 +32,19 @@ macro_rules! number {
             }
         }
 
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!($schema);
+                schema.insert("type".to_owned(), "integer".into());
+                schema.insert("description".to_owned(), $rule.into());
+                schema
+            }
+        }
+
         impl From<$name> for i64 {
             fn from(number: $name) -> i64 {
                 i64::from(number.0)
@@ -49,14 +63,16 @@ number!(
     /// How many pieces, at least one.
     Quantity(u32),
     "a quantity is between 1 and 1000000",
-    |n| (1..=1_000_000).contains(&n)
+    |n| (1..=1_000_000).contains(&n),
+    { "minimum": 1, "maximum": 1_000_000 }
 );
 
 number!(
     /// By how many pieces a count was off; never zero.
     StockChange(i64),
     "a stock change is between -1000000000 and 1000000000, and not 0",
-    |n| n != 0 && (-1_000_000_000..=1_000_000_000).contains(&n)
+    |n| n != 0 && (-1_000_000_000..=1_000_000_000).contains(&n),
+    { "minimum": -1_000_000_000, "maximum": 1_000_000_000, "not": { "const": 0 } }
 );
 
 number!(
@@ -64,14 +80,16 @@ number!(
     #[derive(Default)]
     TaxRate(u32),
     "a tax rate is between 0 and 10000 basis points",
-    |n| (0..=10_000).contains(&n)
+    |n| (0..=10_000).contains(&n),
+    { "minimum": 0, "maximum": 10_000 }
 );
 
 number!(
     /// The place of a line in its order, from 1. It names the line for the order's whole life.
     LineNumber(u32),
     "a line number is 1 or more",
-    |n| n >= 1
+    |n| n >= 1,
+    { "minimum": 1, "maximum": u32::MAX }
 );
 
 impl Quantity {

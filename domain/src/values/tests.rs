@@ -1,7 +1,9 @@
 use super::*;
 use crate::ids::{OrderId, OrderNumber};
 use proptest::prelude::*;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
@@ -182,5 +184,76 @@ proptest! {
     fn an_order_number_can_be_read_back(bits in any::<u128>()) {
         let number = OrderId(Uuid::from_u128(bits)).number();
         prop_assert_eq!(number.to_string().parse::<OrderNumber>(), Ok(number));
+    }
+}
+
+/// Those who only have the schema come to the same verdict as those who have the type.
+#[track_caller]
+fn agree<T: DeserializeOwned + JsonSchema>(value: &Value) {
+    let schema = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+    let valid = jsonschema::draft202012::new(&schema).unwrap().is_valid(value);
+    let name = T::schema_name();
+    assert_eq!(serde_json::from_value::<T>(value.clone()).is_ok(), valid, "{name}: {value}");
+}
+
+fn agree_on_text(text: &str) {
+    let value = Value::from(text);
+    agree::<Sku>(&value);
+    agree::<CustomerRef>(&value);
+    agree::<PaymentMethod>(&value);
+    agree::<Reason>(&value);
+    agree::<Currency>(&value);
+    agree::<Country>(&value);
+    // What is trimmed is not counted, which no schema can say.
+    if text.trim() == text {
+        agree::<ProductName>(&value);
+        agree::<Remark>(&value);
+        agree::<Operator>(&value);
+    }
+}
+
+#[test]
+fn schemas_and_types_agree_at_the_bounds() {
+    for length in [0, 1, 40, 41, 64, 65, 200, 201, 500, 501] {
+        agree_on_text(&"x".repeat(length));
+        agree_on_text(&"é".repeat(length));
+    }
+    for text in
+        ["GBP", "XXX", "GB", "XX", "-a", "a-", "_", "a b", "A", "\u{7f}", "\u{a0}x", "a\u{85}b"]
+    {
+        agree_on_text(text);
+    }
+    for number in [0, 1, 10_000, 10_001, 1_000_000, 1_000_001, 1_000_000_000, 1_000_000_001] {
+        agree_on_number(number);
+        agree_on_number(-number);
+    }
+    agree_on_number(i64::from(u32::MAX));
+    agree_on_number(i64::from(u32::MAX) + 1);
+    for amount in [-1, 0, Money::MAX, Money::MAX + 1] {
+        agree::<Money>(&json!({"amount": amount, "currency": "GBP"}));
+        agree::<Money>(&json!({"amount": amount, "currency": "GBP", "vat": 1}));
+    }
+}
+
+fn agree_on_number(number: i64) {
+    let value = Value::from(number);
+    agree::<Quantity>(&value);
+    agree::<StockChange>(&value);
+    agree::<TaxRate>(&value);
+    agree::<LineNumber>(&value);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn schemas_and_types_agree_on_any_text(text in "\\PC{0,70}", code in "[ -~]{0,45}") {
+        agree_on_text(&text);
+        agree_on_text(&code);
+    }
+
+    #[test]
+    fn schemas_and_types_agree_on_any_number(number: i64) {
+        agree_on_number(number);
     }
 }

@@ -1,10 +1,12 @@
 use super::Invalid;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
-/// A newtype of a string with one rule: the function gives the text to keep, or nothing.
+/// A newtype of a string with one rule: the function gives the text to keep, or nothing; the pattern says the same to
+/// those who only have the schema, and a test holds the two together.
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $rule:literal, $keep:expr) => {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $pattern:expr, $longest:literal, $keep:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
@@ -22,6 +24,22 @@ macro_rules! text {
             fn try_from(text: String) -> Result<Self, Invalid> {
                 let keep: fn(String) -> Option<String> = $keep;
                 keep(text).map(Self).ok_or(Invalid::new($rule))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "description": $rule,
+                    "minLength": 1,
+                    "maxLength": $longest,
+                    "pattern": $pattern,
+                })
             }
         }
 
@@ -61,11 +79,16 @@ macro_rules! text {
     };
 }
 
+/// Some character that is seen, and no control character.
+const PROSE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+
 text!(
     /// A stock keeping unit, the shop's own code of a product: `85123A`. Upper and lower case are
     /// different SKUs.
     Sku,
     "a SKU is 1 to 64 letters, digits, '.', '_' or '-', and starts with a letter or a digit",
+    "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    64,
     |text| {
         let fits = within(&text, 64, |b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
             && text.as_bytes()[0].is_ascii_alphanumeric();
@@ -77,6 +100,8 @@ text!(
     /// How the shop knows a customer: a number or a code, never a name or an address.
     CustomerRef,
     "a customer reference is 1 to 64 printable ASCII characters without spaces",
+    "^[!-~]+$",
+    64,
     |text| within(&text, 64, |b| b.is_ascii_graphic()).then_some(text)
 );
 
@@ -84,6 +109,8 @@ text!(
     /// The payment provider's name for a way to pay: `pm_card_visa`.
     PaymentMethod,
     "a payment method is 1 to 64 letters, digits or '_'",
+    "^[A-Za-z0-9_]+$",
+    64,
     |text| within(&text, 64, |b| b.is_ascii_alphanumeric() || b == b'_').then_some(text)
 );
 
@@ -91,6 +118,8 @@ text!(
     /// The name of a product as people read it. Space at its ends is dropped.
     ProductName,
     "a product name has 1 to 200 characters, and no control characters",
+    PROSE,
+    200,
     |text| trimmed(&text, 200)
 );
 
@@ -98,6 +127,8 @@ text!(
     /// Why something happened, as a word for programs: `out-of-stock`.
     Reason,
     "a reason is 1 to 40 lower-case letters, digits or '-'",
+    "^[a-z0-9-]+$",
+    40,
     |text| {
         within(&text, 40, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             .then_some(text)
@@ -109,6 +140,8 @@ text!(
     /// the log for ever, so it is no place for a customer's name.
     Remark,
     "a remark has 1 to 500 characters, and no control characters",
+    PROSE,
+    500,
     |text| trimmed(&text, 500)
 );
 
@@ -116,6 +149,8 @@ text!(
     /// How a person who runs the shop is known to those who run it with him: a login name.
     Operator,
     "an operator's name has 1 to 64 characters, and no control characters",
+    PROSE,
+    64,
     |text| trimmed(&text, 64)
 );
 

@@ -5,6 +5,7 @@
 
 mod checkout_among_its_neighbours;
 mod contexts_keep_apart;
+mod contracts;
 mod corpus;
 mod snapshots;
 mod world;
