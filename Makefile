@@ -1,6 +1,6 @@
 # Every target sets up what it needs. On a bare Debian with Rust, git and make nothing else is asked for.
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test torture fuzz lint fmt bench bench-compare clean
+.PHONY: help setup up demo test contracts contracts-released torture fuzz lint fmt bench bench-compare clean
 
 help: ## this list
 	@echo "Daybook: orders, stock and money as one append-only log"
@@ -21,9 +21,18 @@ demo: setup ## start Daybook, import a real shop's history, print a few queries 
 	@scripts/demo
 
 test: setup ## every test, against a private Postgres and a private Apache Kafka
+	@scripts/setup test
 	@scripts/test-servers run cargo test --workspace --locked
 	cargo check -p event-store --no-default-features --locked
 	cargo test -p domain --features next --test it corpus --locked
+
+contracts: setup ## write docs/contracts again, from the code
+	@scripts/setup test
+	UPDATE_CONTRACTS=1 cargo test -p domain --locked --test it contracts::
+	@scripts/test-servers run env UPDATE_CONTRACTS=1 cargo test -p daybook --locked --test it contracts::
+
+contracts-released: ## keep what docs/contracts says now as what the release promises
+	RELEASE_CONTRACTS=1 cargo test -p domain --locked --test it contracts::
 
 torture: setup ## end the process and its servers at random for MINUTES=10, and hold every promise against what is left
 	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \

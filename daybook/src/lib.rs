@@ -6,6 +6,8 @@ pub mod settings;
 pub mod embedded;
 pub mod import;
 pub mod shop;
+pub mod problems;
+pub mod contracts;
 
 use clap::Parser;
 use std::process::ExitCode;

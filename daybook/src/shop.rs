@@ -6,6 +6,7 @@ mod watch;
 
 pub use plan::{SERVICES, ShopSettings, topic_of};
 
+use crate::{contracts, problems};
 use anyhow::{Context, Result};
 use axum::Router;
 use command_api::prices::{PriceFollower, Prices};
@@ -149,6 +150,8 @@ impl Shop {
         let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
         let router = gate.before(commands.merge(queries));
         let router = router.merge(edge::health::routes().router(health.clone(), &access));
+        let router = router.merge(problems::routes().router((), &access));
+        let router = router.merge(contracts::routes().router((), &access));
         Ok(Shop { health, router, logs, runner, acting, tasks })
     }
 

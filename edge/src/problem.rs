@@ -9,8 +9,8 @@ use std::{borrow::Cow, fmt};
 /// The media type of every error that leaves the building.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What stands before the slug in a problem's `type`. An absolute URI that promises no page behind it:
-/// clients compare it as a whole and never resolve it.
+/// What stands before the slug in a problem's `type`. An absolute URI, the same wherever Daybook runs: clients
+/// compare it as a whole and never resolve it. Whoever wants to read about it follows the answer's `Link`.
 pub const PROBLEM_URN: &str = "urn:daybook:problem:";
 
 /// An error as clients see it, RFC 9457. Its `type` is [`PROBLEM_URN`] and a slug of its own, and its
@@ -146,6 +146,11 @@ impl Problem {
         *response.status_mut() = self.0.status;
         *response.headers_mut() = self.0.headers.clone();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Ok(page) =
+            HeaderValue::try_from(format!("</problems/{}>; rel=\"help\"", self.0.slug))
+        {
+            response.headers_mut().append(header::LINK, page);
+        }
         response.extensions_mut().insert(self);
         response
     }

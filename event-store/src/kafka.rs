@@ -14,5 +14,5 @@ mod topics;
 pub use error::KafkaFailure;
 pub use feeds::{FeedSettings, FeedStatus, KafkaFeeds};
 pub use limits::KafkaLimits;
-pub use record::{BadRecord, headers, recorded};
+pub use record::{BadRecord, HEADERS, Holds, RecordHeader, headers, recorded};
 pub use relay::{Relay, RelaySettings, RelayStart, RelayState, RelayStatus, RelayWatch, Relayed};

@@ -5,6 +5,7 @@
 mod arrows;
 mod callers;
 mod containers;
+mod contracts;
 mod dues;
 mod checkout;
 mod embedded;
@@ -26,6 +27,7 @@ mod rolling;
 mod idempotency;
 mod progress;
 mod promises;
+mod problems;
 mod provider_faults;
 mod bad_input;
 mod books;

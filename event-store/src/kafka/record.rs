@@ -21,14 +21,69 @@ pub struct BadRecord {
     pub what: String,
 }
 
-/// Headers in all; two of them are left out where there is nothing to say.
-const HEADERS: usize = 18;
+/// A header of every record, told to those who read the topic by other means.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordHeader {
+    pub name: &'static str,
+    pub holds: Holds,
+    /// Left out where there is nothing to say.
+    pub may_lack: bool,
+    pub means: &'static str,
+}
+
+/// What the text of a header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    This(&'static str),
+    Text,
+    Uuid,
+    /// RFC 3339, with microseconds.
+    Instant,
+    /// Decimal digits.
+    Number,
+}
+
+/// The headers of a record, in the order in which they are written.
+pub const HEADERS: [RecordHeader; 18] = [
+    header("ce_specversion", Holds::This("1.0"), "The version of CloudEvents."),
+    header("ce_id", Holds::Uuid, "The event's id. Whoever reads it twice knows it by this."),
+    header("ce_source", Holds::Text, "The service whose log it is in."),
+    header("ce_type", Holds::Text, "The event's type."),
+    header("ce_time", Holds::Instant, "When it occurred."),
+    header("ce_subject", Holds::Text, "Its stream, as in the record's key."),
+    header("ce_correlationid", Holds::Text, "What all that came of one request shares."),
+    header("content-type", Holds::This("application/json"), "The payload's media type."),
+    header(
+        "daybook-offset",
+        Holds::Number,
+        "Its place in its partition of the log, without holes.",
+    ),
+    header("daybook-epoch", Holds::Number, "The life of the partition that the offset belongs to."),
+    header("daybook-version", Holds::Number, "Its place in its stream, from 1."),
+    header("daybook-schema", Holds::Number, "The schema version of the payload."),
+    header("daybook-command", Holds::Uuid, "The command that it came of."),
+    header("daybook-ordinal", Holds::Number, "Its place among the command's events, from 0."),
+    header("daybook-actor", Holds::Text, "Who acted."),
+    header("daybook-recorded", Holds::Instant, "When it was recorded."),
+    RecordHeader {
+        may_lack: true,
+        ..header("ce_causationid", Holds::Uuid, "The event that it was a reaction to.")
+    },
+    RecordHeader {
+        may_lack: true,
+        ..header("traceparent", Holds::Text, "The trace of the request, W3C Trace Context.")
+    },
+];
+
+const fn header(name: &'static str, holds: Holds, means: &'static str) -> RecordHeader {
+    RecordHeader { name, holds, may_lack: false, means }
+}
 
 /// Everything of an event but its stream, which is the record's key, its payload, which is the value,
 /// and its partition, which is the topic's.
 #[must_use]
 pub fn headers(event: &Recorded) -> OwnedHeaders {
-    let mut headers = OwnedHeaders::new_with_capacity(HEADERS)
+    let mut headers = OwnedHeaders::new_with_capacity(HEADERS.len())
         .text("ce_specversion", "1.0")
         .text("ce_id", event.event_id.as_hyphenated().encode_lower(&mut [0; 36]))
         .text("ce_source", &event.service)

@@ -1,4 +1,4 @@
-use super::{headers, recorded};
+use super::{HEADERS, Holds, headers, recorded};
 use crate::{Metadata, Recorded};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
@@ -79,6 +79,28 @@ proptest! {
         let message = sent(&event, headers(&event));
         prop_assert_eq!(recorded(&message, &event.service).unwrap(), event);
     }
+}
+
+#[test]
+fn the_headers_that_are_written_are_those_that_are_told() {
+    let written = headers(&an_event());
+    let names: Vec<_> = written.iter().map(|header| header.key).collect();
+    assert_eq!(names, HEADERS.map(|header| header.name));
+    for (header, told) in written.iter().zip(HEADERS) {
+        let text = std::str::from_utf8(header.value.unwrap()).unwrap();
+        let fits = match told.holds {
+            Holds::This(word) => text == word,
+            Holds::Text => !text.is_empty(),
+            Holds::Uuid => text.parse::<Uuid>().is_ok(),
+            Holds::Instant => text.parse::<DateTime<Utc>>().is_ok() && text.ends_with('Z'),
+            Holds::Number => text.bytes().all(|byte| byte.is_ascii_digit()),
+        };
+        assert!(fits, "{}: {text}", told.name);
+    }
+    let event = an_event();
+    let metadata = Metadata { causation: None, traceparent: None, ..event.metadata.clone() };
+    let written = headers(&Recorded { metadata, ..event });
+    assert_eq!(written.count(), HEADERS.iter().filter(|header| !header.may_lack).count());
 }
 
 fn an_event() -> Recorded {
