@@ -7,6 +7,7 @@ use crate::report::{Figure, Unit};
 use crate::servers::Login;
 use anyhow::{Context, Result, ensure};
 use event_store::Database;
+use event_store::follow::Source;
 use futures_util::TryStreamExt;
 use projections::{Check, Work};
 use std::path::PathBuf;
@@ -56,8 +57,9 @@ async fn rates(
                 copied.push(by_copy(database, events).await?);
             }
             let read = if name == "stock" { &orders.stock } else { &orders.read };
+            let logs: Vec<_> = orders.logs.iter().map(Source::from).collect();
             let work =
-                Work { projection: &projection, read, logs: &orders.logs, tell: Arc::new(|_| {}) };
+                Work { projection: &projection, read, logs: &logs, tell: Arc::new(|_| {}) };
             let rebuilt = projections::rebuild(&work, Check::Verify).await?;
             rates.push(rebuilt.events as f64 / rebuilt.built.as_secs_f64());
             verifying.push((rebuilt.took - rebuilt.built).as_secs_f64());

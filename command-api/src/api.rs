@@ -3,19 +3,28 @@ use domain::{
     catalogue::product::Product, checkout::checkout::Checkout, inventory::stock::Stock,
     orders::order::Order, payments::payment::Payment,
 };
+use edge::Problem;
 use event_store::Transactor;
 use std::time::Duration;
 
-/// Everything that the command endpoints work with.
+/// Everything that the command endpoints work with: of each service that is served here its write path.
 #[derive(Clone)]
 pub struct CommandApi {
     pub settings: Settings,
-    pub products: Transactor<Product>,
-    pub stock: Transactor<Stock>,
-    pub orders: Transactor<Order>,
-    pub payments: Transactor<Payment>,
-    pub checkouts: Transactor<Checkout>,
-    pub prices: Prices,
+    pub products: Option<Transactor<Product>>,
+    pub stock: Option<Transactor<Stock>>,
+    pub orders: Option<Transactor<Order>>,
+    pub payments: Option<Transactor<Payment>>,
+    pub checkouts: Option<Transactor<Checkout>>,
+    /// With the orders.
+    pub prices: Option<Prices>,
+}
+
+/// What is served here; else the caller is told to go elsewhere.
+pub(crate) fn served<T>(here: &Option<T>) -> Result<&T, Problem> {
+    here.as_ref().ok_or_else(|| {
+        Problem::unavailable("not-served", 5).detail("This process does not take such commands.")
+    })
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ pub(crate) use cancel::cancel;
 pub(crate) use retry::retry;
 pub(crate) use settle::settle;
 
-use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use crate::{CommandApi, answer, api::served, command_request::CommandRequest, refusal::refused};
 use axum::response::Response;
 use domain::{
     checkout::checkout::{Command, stream},
@@ -28,6 +28,7 @@ async fn by_hand(
         let (reason, by) = (fields.required("reason"), fields.optional("by"));
         Some(act(reason?, by?))
     })?;
-    let done = api.checkouts.transact(&stream(id), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.checkouts)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }

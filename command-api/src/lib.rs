@@ -16,6 +16,7 @@ mod stock;
 mod orders;
 mod payments;
 mod checkouts;
+mod internal;
 pub mod prices;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -100,6 +100,13 @@ pub(crate) fn refused<R: Rejection>(error: TransactError<R>) -> Problem {
     }
 }
 
+/// The same for another service: the decider's own word is a conflict, and nothing else is.
+pub(crate) fn conflict<R: Rejection>(error: TransactError<R>) -> Problem {
+    let is_its_word = matches!(error, TransactError::Rejected { .. });
+    let problem = refused(error);
+    if is_its_word { problem.with_status(StatusCode::CONFLICT) } else { problem }
+}
+
 /// A rejection is a conflict with what is there, unless the target is not there at all, or the body
 /// could never be accepted.
 fn status(slug: &str) -> StatusCode {

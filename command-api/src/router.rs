@@ -1,4 +1,4 @@
-use crate::{CommandApi, checkouts, orders, payments, products, stock};
+use crate::{CommandApi, checkouts, internal, orders, payments, products, stock};
 use edge::{
     Permission::{Narrowed, Own, Scope as Of},
     Routes, Scope,
@@ -25,4 +25,5 @@ pub fn routes() -> Routes<CommandApi> {
         .post("/v1/checkouts/{id}/retry", Of(Scope::CHECKOUTS_DECIDE), checkouts::retry)
         .post("/v1/checkouts/{id}/cancel", Of(Scope::CHECKOUTS_DECIDE), checkouts::cancel)
         .post("/v1/checkouts/{id}/settle", Of(Scope::CHECKOUTS_DECIDE), checkouts::settle)
+        .post("/internal/commands", Of(Scope::COMMANDS_SEND), internal::decide)
 }

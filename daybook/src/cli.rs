@@ -10,6 +10,7 @@ mod explain;
 mod generations;
 mod import;
 mod log;
+mod migrate;
 mod parked;
 mod reach;
 mod rebuild;
@@ -59,6 +60,7 @@ enum Command {
     Verify(verify::Verify),
     Generations(generations::Generations),
     Log(log::Log),
+    Migrate(migrate::Migrate),
     Status(status::Status),
     Parked(parked::Parked),
     Dues(dues::Dues),
@@ -80,6 +82,7 @@ impl Cli {
             Command::Verify(verify) => verify.run().await,
             Command::Generations(generations) => generations.run().await,
             Command::Log(log) => log.run().await,
+            Command::Migrate(migrate) => migrate.run().await,
             Command::Status(status) => status.run().await,
             Command::Parked(parked) => parked.run().await,
             Command::Dues(dues) => dues.run().await,

@@ -9,6 +9,7 @@ mod error;
 mod flags;
 mod keys;
 mod limits;
+mod part;
 mod said;
 mod secret;
 mod source;
@@ -44,6 +45,18 @@ pub struct Settings {
     pub log: String,
     pub log_format: LogFormat,
     pub listen: SocketAddr,
+    pub role: String,
+    pub service: String,
+    pub catalogue_database_url: Option<Secret>,
+    pub orders_database_url: Option<Secret>,
+    pub inventory_database_url: Option<Secret>,
+    pub payments_database_url: Option<Secret>,
+    pub checkout_database_url: Option<Secret>,
+    pub catalogue_url: Option<String>,
+    pub orders_url: Option<String>,
+    pub inventory_url: Option<String>,
+    pub payments_url: Option<String>,
+    pub checkout_url: Option<String>,
     pub kafka: KafkaMode,
     pub kafka_port: u16,
     pub kafka_jars: Option<PathBuf>,
@@ -85,7 +98,7 @@ impl Settings {
         };
         EmbeddedSettings {
             data_dir: self.data_dir.clone(),
-            database_url: self.database_url.as_ref().map(|url| url.expose().to_owned()),
+            database_url: self.yours().map(str::to_owned),
             kafka,
         }
     }
@@ -157,16 +170,29 @@ impl Loaded {
             is_prefix,
             "up to 64 letters, digits, dots, dashes, underscores",
         )?;
-        let url = settings.provider_url.as_deref();
-        let is_http = url.is_none_or(|url| url.parse::<reqwest::Url>().is_ok_and(is_http));
-        self.must("provider_url", is_http, "an http:// or https:// address")?;
-        let url = settings.database_url.as_ref();
-        let is_postgres = |url: &Secret| url.expose().parse::<tokio_postgres::Config>().is_ok();
-        self.must(
-            "database_url",
-            url.is_none_or(is_postgres),
-            "postgres://user:password@host:port/name",
-        )
+        self.check_urls()?;
+        let roles = settings.roles().is_some_and(|roles| !roles.is_empty());
+        self.must("role", roles, "some of commands, relay, sagas, queries, with commas between")?;
+        let services = settings.services().is_some_and(|services| !services.is_empty());
+        self.must("service", services, "some of the shop's services, with commas between")
+    }
+
+    fn check_urls(&self) -> Result<(), SettingsError> {
+        let settings = &self.settings;
+        let is_http = |url: &str| url.parse::<reqwest::Url>().is_ok_and(is_http);
+        let rule = "an http:// or https:// address";
+        self.must("provider_url", settings.provider_url.as_deref().is_none_or(is_http), rule)?;
+        for (service, _, key) in part::KEYS {
+            self.must(key, settings.url_of(service).is_none_or(is_http), rule)?;
+        }
+        let is_postgres = |url: &str| url.parse::<tokio_postgres::Config>().is_ok();
+        let rule = "postgres://user:password@host:port/name";
+        let url = settings.database_url.as_ref().map(Secret::expose);
+        self.must("database_url", url.is_none_or(is_postgres), rule)?;
+        for (service, key, _) in part::KEYS {
+            self.must(key, settings.database_url_of(service).is_none_or(is_postgres), rule)?;
+        }
+        Ok(())
     }
 
     /// A bound of nothing would stop what it bounds, and one without an end would be none.

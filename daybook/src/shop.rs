@@ -1,28 +1,27 @@
-//! The shop in one process: every role of every service, on one database.
+//! The shop, or a part of it, in one process: some roles of some services, on their databases.
 
+mod acting;
 mod gate;
+mod kafka;
+mod part;
 mod plan;
+mod services;
 mod watch;
 
+pub use part::{Part, Role};
 pub use plan::{SERVICES, ShopSettings, topic_of};
 
 use crate::{contracts, problems};
-use anyhow::{Context, Result};
+use acting::{Acting, Writers};
+use anyhow::Result;
 use axum::Router;
-use command_api::prices::{PriceFollower, Prices};
-use command_api::{CommandApi, Settings};
-use domain::checkout::checkout::Checkout;
-use domain::payments::payment::Payment;
-use edge::{Access, Health};
-use event_store::dues::{DueLimits, DueWatch};
-use event_store::follow::{Feed, FollowLimits, Follower, ReadSide, Runner};
-use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayWatch};
-use event_store::{Log, Pace, Transactor, migrate};
+use command_api::CommandApi;
+use edge::{Access, Health, Row};
+use event_store::follow::{FollowLimits, ReadSide, Runner, Source};
+use event_store::{Log, Pace};
 use gate::Gate;
 use projections::{Generations, Queries};
-use sagas::provider::Provider;
-use sagas::{Saga, checkout, payment};
-use std::collections::BTreeMap;
+use services::Services;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -33,39 +32,26 @@ use tokio_util::task::TaskTracker;
 pub struct Shop {
     pub health: Health,
     router: Router,
-    logs: BTreeMap<&'static str, Log>,
+    logs: Vec<Log>,
     runner: Runner,
     /// Who acts and follows; ended before the logs are closed.
     acting: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// What one service has in this process.
-struct Service {
-    log: Log,
-    read: ReadSide,
-}
-
 /// Connections that build generations of read models which this version of the program lacks.
 const BUILDERS: usize = 8;
 
-type Services = BTreeMap<&'static str, Service>;
-
 impl Shop {
-    /// Lays what is missing in the database and starts everything but the HTTP server.
+    /// Lays what is missing in the databases and starts everything but the HTTP server.
     ///
     /// # Errors
-    /// If the database is out of reach, refuses, or does not fit the settings.
+    /// If a database is out of reach, refuses, or does not fit the settings; if a service elsewhere is needed, and its
+    /// address is not known. That nobody answers there is no error: what needs him waits.
     pub async fn open(settings: ShopSettings) -> Result<Shop> {
+        settings.part.elsewhere(&settings.urls)?;
         plan::check_connections(&settings).await?;
-        let mut services = Services::new();
-        for (service, _) in SERVICES {
-            migrate(&settings.database, service, settings.partitions).await?;
-            let log = Log::open(settings.log(service)).await?;
-            let sizes = (settings.readers, settings.followers);
-            let read = ReadSide::sized(log.database(), service, sizes)?;
-            services.insert(service, Service { log, read });
-        }
+        let services = Services::open(&settings).await?;
         let acting = CancellationToken::new();
         let tasks = TaskTracker::new();
         let waiting = Arc::<AtomicUsize>::default();
@@ -75,83 +61,46 @@ impl Shop {
             shortcut: settings.shortcut,
             ..settings.limits.follow()
         };
-        let feeds: Vec<Feed> =
-            services.values().map(|s| Feed::limited(s.log.clone(), &following)).collect();
+        let sources = services.sources();
+        let feeds = Services::feeds(&sources, &following);
         let runner = Runner::limited(feeds.clone(), acting.clone(), following);
         let (health, gate) = (Health::default(), Gate::default());
 
-        let api = command_api(&services, &settings).await?;
-        runner.follow(
-            &(Arc::new(PriceFollower) as Arc<dyn Follower>),
-            PriceFollower::GENERATION,
-            &services["orders"].read,
-        );
-        let (checkout, payment) = sagas(&services, &api, &settings, &pace)?;
-        let dues = vec![
-            start(checkout, &services["checkout"].read, &runner, &tasks, &acting),
-            start(payment, &services["payments"].read, &runner, &tasks, &acting),
-        ];
+        let writers = Writers::open(&services, &settings);
+        let api = writers.api(&services, &sources, &runner, &settings).await?;
+        let by = Acting { runner: &runner, tasks: &tasks, stop: &acting, pace: &pace };
+        let dues = writers.act(&services, &by, &settings)?;
 
-        let reads: Vec<ReadSide> = services.values().map(|s| s.read.clone()).collect();
-        let generations = Generations::open(&reads).await?;
-        let following = projections::follow(
-            generations.clone(),
-            runner.clone(),
-            reads.clone(),
-            settings.limits.switch(),
-            acting.clone(),
-        );
-        tasks.spawn(following);
-        if !generations.missing().is_empty() {
-            let read = |(service, s): (&&str, &Service)| {
-                ReadSide::open(s.log.database(), service, BUILDERS)
-            };
-            let reads = services.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-            let logs = services.values().map(|s| s.log.clone()).collect();
-            let stop = acting.clone();
-            tasks.spawn(projections::build_missing(generations.clone(), reads, logs, stop));
-        }
-
-        // Pools of their own: a rush of queries must not hold up the followers.
-        let asked = services
-            .iter()
-            .map(|(service, s)| ReadSide::open(s.log.database(), service, settings.readers));
-        let asked = asked.collect::<Result<Vec<_>, _>>()?;
-        let logs: BTreeMap<_, _> = services.iter().map(|(n, s)| (*n, s.log.clone())).collect();
-        let mut gauges = gauges(&services, &api, &asked, &runner);
-        let queries = Queries::new(asked, logs.values().cloned().collect(), generations.clone())
-            .waiting(runner.clone(), settings.limits.min_position_wait(), settings.leaving.clone())
-            .bounded(settings.limits.room());
+        let (queries, generations) = remember(&services, &sources, &settings, &by).await?;
+        let mut gauges = gauges(&services, &runner);
+        gauges.extend(writers.gauges());
         gauges.push(watch::of_queries(&queries));
-        let relays = start_kafka(&settings, &services, feeds, &pace, &tasks, &acting);
+        gauges.extend(queries.reads().map(|read| watch::of_read_side("queries", read)));
+        let relays = kafka::relay(&settings, &services, &feeds, &pace, (&tasks, &acting));
+        kafka::consume(&settings, &feeds, (&tasks, &acting));
+        let databases = settings.by_database().into_iter().map(|(database, _)| database.clone());
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
-            prices: api.prices.clone(),
+            prices: api.as_ref().and_then(|api| api.prices.clone()),
             runner: runner.clone(),
-            generations: generations.clone(),
+            elsewhere: services.elsewhere.keys().copied().collect(),
+            generations,
             dues,
             relays,
             gauges,
-            database: settings.database.clone(),
+            databases: databases.collect(),
             gate: gate.clone(),
             answer: settings.limits.watch_answer(),
             stop: acting.clone(),
         }));
-        tasks.spawn(watch::count_attention(
-            services["checkout"].read.clone(),
-            settings.limits.watch_answer(),
-            acting.clone(),
-        ));
-        let limits = &settings.limits;
+        let endpoints = endpoints(api, queries, &settings, waiting);
         let access = Access::off();
-        let commands = command_api::routes().router(api, &access);
-        let queries = projections::routes().router(queries, &access);
-        let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
-        let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
-        let router = gate.before(commands.merge(queries));
-        let router = router.merge(edge::health::routes().router(health.clone(), &access));
-        let router = router.merge(problems::routes().router((), &access));
-        let router = router.merge(contracts::routes().router((), &access));
+        let router = gate
+            .before(endpoints)
+            .merge(edge::health::routes().router(health.clone(), &access))
+            .merge(problems::routes().router((), &access))
+            .merge(contracts::routes().router((), &access));
+        let logs = services.logs().cloned().collect();
         Ok(Shop { health, router, logs, runner, acting, tasks })
     }
 
@@ -168,7 +117,7 @@ impl Shop {
         let all = async {
             self.tasks.wait().await;
             self.runner.wait().await;
-            for log in self.logs.values() {
+            for log in &self.logs {
                 log.close().await;
             }
         };
@@ -180,116 +129,81 @@ impl Shop {
     }
 }
 
+/// The read models, if this process posts them; the logs are asked by way of the queries too.
+async fn remember(
+    services: &Services,
+    sources: &[Source],
+    settings: &ShopSettings,
+    by: &Acting<'_>,
+) -> Result<(Queries, Generations)> {
+    let remembers = settings.part.has(Role::Queries);
+    let reads = if remembers { services.reads() } else { Vec::new() };
+    let generations = Generations::open(&reads).await?;
+    let (limits, stop) = (&settings.limits, by.stop);
+    if remembers {
+        by.tasks.spawn(projections::follow(
+            generations.clone(),
+            by.runner.clone(),
+            reads,
+            limits.switch(),
+            stop.clone(),
+        ));
+        if let Some(checkouts) = services.read("checkout") {
+            let answer = limits.watch_answer();
+            by.tasks.spawn(watch::count_attention(checkouts.clone(), answer, stop.clone()));
+        }
+    }
+    if !generations.missing().is_empty() {
+        let (reads, sources) = (other_pools(services, BUILDERS)?, sources.to_vec());
+        let building =
+            projections::build_missing(generations.clone(), reads, sources, stop.clone());
+        by.tasks.spawn(building);
+    }
+    // Pools of their own: a rush of queries must not hold up the followers.
+    let asked = if remembers { other_pools(services, settings.readers)? } else { Vec::new() };
+    let logs = services.logs().cloned().collect();
+    let queries = Queries::new(asked, logs, generations.clone())
+        .waiting(by.runner.clone(), limits.min_position_wait(), settings.leaving.clone())
+        .bounded(limits.room());
+    Ok((queries, generations))
+}
+
+fn other_pools(services: &Services, size: usize) -> Result<Vec<ReadSide>> {
+    let open = |log: &Log| ReadSide::open(log.database(), log.service(), size);
+    Ok(services.logs().map(open).collect::<Result<_, _>>()?)
+}
+
+/// The endpoints of the roles of this process.
+fn endpoints(
+    api: Option<CommandApi>,
+    queries: Queries,
+    settings: &ShopSettings,
+    waiting: Arc<AtomicUsize>,
+) -> Router {
+    let (limits, access) = (&settings.limits, Access::off());
+    // Services ask for what is owed already: whoever comes with something new does not keep them out.
+    let is_internal = |row: &Row| row.path.starts_with("/internal/");
+    let is_of_log = |row: &Row| row.path.starts_with("/v1/log/");
+    let (takes, shows) = (api.is_some(), settings.part.has(Role::Queries));
+    let mut router = Router::new();
+    if let Some(api) = api {
+        let internal = command_api::routes().keeping(is_internal).router(api.clone(), &access);
+        let internal = edge::admitted(internal, "services", limits.of_services(), Arc::default());
+        let commands = command_api::routes().keeping(|row| !is_internal(row)).router(api, &access);
+        let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
+        router = commands.merge(internal);
+    }
+    // Whoever writes a log shows it.
+    let reading = |row: &Row| if is_of_log(row) { takes } else { shows };
+    let queries = projections::routes().keeping(reading).router(queries, &access);
+    router.merge(edge::admitted(queries, "queries", limits.of_queries(), Arc::default()))
+}
+
 /// What shows how near each queue and pool is to its bound.
-fn gauges(
-    services: &Services,
-    api: &CommandApi,
-    asked: &[ReadSide],
-    runner: &Runner,
-) -> Vec<watch::Gauge> {
-    let feeds = services.keys().filter_map(|service| runner.feed(service)).map(watch::of_feed);
-    let logs = services.values().map(|service| watch::of_log(&service.log));
-    let followers = services.values().map(|it| watch::of_read_side("followers", &it.read));
-    let queries = asked.iter().map(|read| watch::of_read_side("queries", read));
-    let transactors = [
-        watch::of_transactor(&api.products),
-        watch::of_transactor(&api.stock),
-        watch::of_transactor(&api.orders),
-        watch::of_transactor(&api.payments),
-        watch::of_transactor(&api.checkouts),
-    ];
-    feeds.chain(logs).chain(followers).chain(queries).chain(transactors).collect()
-}
-
-async fn command_api(services: &Services, settings: &ShopSettings) -> Result<CommandApi> {
-    let orders = &services["orders"];
-    let pool = orders.log.database().by_keys().pool("daybook prices", settings.readers)?;
-    let prices = Prices::open(pool, &services["catalogue"].log, settings.limits.prices()).await?;
-    let limits = || settings.limits.transact();
-    Ok(CommandApi {
-        settings: Settings {
-            accept_history: settings.accept_history,
-            min_position_wait: settings.limits.min_position_wait(),
-        },
-        products: Transactor::with_snapshots(services["catalogue"].log.clone(), limits()),
-        stock: Transactor::with_snapshots(services["inventory"].log.clone(), limits()),
-        orders: Transactor::new(orders.log.clone(), limits()),
-        payments: Transactor::new(services["payments"].log.clone(), limits()),
-        checkouts: Transactor::new(services["checkout"].log.clone(), limits()),
-        prices,
-    })
-}
-
-fn sagas(
-    services: &Services,
-    api: &CommandApi,
-    settings: &ShopSettings,
-    pace: &Pace,
-) -> Result<(Saga<Checkout>, Saga<Payment>)> {
-    let others = checkout::Services {
-        stock: api.stock.clone(),
-        order: api.orders.clone(),
-        payment: api.payments.clone(),
-    };
-    let limits = &settings.limits;
-    let paced = |limits| DueLimits { pace: pace.clone(), ..limits };
-    let mut bounds = limits.checkout(checkout::Settings {
-        patience: settings.patience,
-        ..checkout::Settings::default()
-    });
-    bounds.limits = paced(bounds.limits);
-    let read = &services["checkout"].read;
-    let checkout = checkout::saga(api.checkouts.clone(), others, read, bounds);
-    let (url, key) = (&settings.provider_url, &settings.provider_key);
-    let provider = Provider::new(url, key, limits.provider_timeouts(), limits.breaker())
-        .context("the payment provider's client")?;
-    let read = &services["payments"].read;
-    let payment = payment::saga(api.payments.clone(), read, provider, paced(limits.calls()));
-    Ok((checkout, payment))
-}
-
-fn start<D: decider::Owes>(
-    saga: Saga<D>,
-    read: &ReadSide,
-    runner: &Runner,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> DueWatch {
-    for follower in &saga.followers {
-        runner.follow(follower, 0, read);
-    }
-    let watch = saga.worker.watch();
-    tasks.spawn(saga.worker.run(stop.clone()));
-    watch
-}
-
-/// The relays and the consumer wait by themselves until Kafka is there.
-fn start_kafka(
-    settings: &ShopSettings,
-    services: &Services,
-    feeds: Vec<Feed>,
-    pace: &Pace,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Vec<RelayWatch> {
-    let (mut topics, mut relays) = (Vec::new(), Vec::new());
-    for feed in feeds {
-        let service = feed.log().service().to_string();
-        let Some(topic) = topic_of(&service) else { continue };
-        let topic = format!("{}{topic}", settings.topic_prefix);
-        let limits = settings.limits.relay(RelaySettings::new(settings.brokers.clone(), &topic));
-        let relay = Relay::new(
-            services[service.as_str()].log.clone(),
-            RelaySettings { pace: pace.clone(), alone: Some(feed.clone()), ..limits },
-        );
-        relays.push(relay.watch());
-        tasks.spawn(relay.run(stop.clone()));
-        topics.push((topic, feed));
-    }
-    let group = format!("{}daybook", settings.topic_prefix);
-    let brokers = settings.brokers.clone();
-    let feeds =
-        KafkaFeeds::new(FeedSettings { brokers, group, topics, limits: settings.limits.kafka() });
-    tasks.spawn(feeds.run(stop.clone()));
-    relays
+fn gauges(services: &Services, runner: &Runner) -> Vec<watch::Gauge> {
+    let known = services.here.keys().chain(services.elsewhere.keys());
+    let feeds = known.filter_map(|service| runner.feed(service)).map(watch::of_feed);
+    let logs = services.logs().map(watch::of_log);
+    let followers = services.here.values().map(|it| watch::of_read_side("followers", &it.read));
+    feeds.chain(logs).chain(followers).collect()
 }

@@ -82,6 +82,12 @@ impl Problem {
             .header(header::RETRY_AFTER, HeaderValue::from(retry_after_s))
     }
 
+    /// The same under another status, where that one is to say something of its own.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status;
+        self
+    }
+
     /// What a person needs to put this occurrence right.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());

@@ -3,7 +3,8 @@ use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, request::Parts};
 use std::sync::Arc;
 
-pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+/// Names the request in the logs of all who have to do with it.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const MAX_CORRELATION_CHARS: usize = 64;
 
 /// What a request belongs to; it goes on into every event that the request causes.

@@ -69,6 +69,13 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self.rows.iter().map(|(row, _)| row)
     }
 
+    /// The same with only some of its rows: of a process that has not every part.
+    #[must_use]
+    pub fn keeping(mut self, keeps: impl Fn(&Row) -> bool) -> Self {
+        self.rows.retain(|(row, _)| keeps(row));
+        self
+    }
+
     /// The finished router, in which a guard stands before every endpoint, unless the access is off.
     pub fn router(self, state: S, access: &Access) -> Router {
         let routed = self.rows.into_iter().fold(Router::new(), |router, (row, endpoint)| {

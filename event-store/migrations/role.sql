@@ -15,6 +15,11 @@ begin
     exception when unique_violation then null;
     end;
   end if;
+  -- Where not everybody may connect to the database, its service may. For views of the past it makes tables of a session.
+  if not has_database_privilege('{service}_service', current_database(), 'connect')
+     or not has_database_privilege('{service}_service', current_database(), 'temporary') then
+    execute format('grant connect, temporary on database %I to {service}_service', current_database());
+  end if;
 end $$;
 create schema if not exists {service};
 create schema if not exists {service}_read authorization {service}_service;

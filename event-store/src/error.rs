@@ -12,6 +12,11 @@ pub enum StoreError {
     Silent,
     #[error("the migration of service `{service}` failed")]
     Migration { service: String, source: refinery::Error },
+    #[error(
+        "the database of `{0}` is not laid for this version, and this user may not do that: run \
+         `daybook migrate` as one who may create schemas and roles"
+    )]
+    NotLaid(String),
     #[error("`{0}` cannot name a service: use a-z, 0-9 and _, at most 30, a letter first")]
     ServiceName(String),
     #[error(
@@ -23,6 +28,9 @@ pub enum StoreError {
     Undecodable { stream: String, event: uuid::Uuid, source: DecodeError },
     #[error("the log holds metadata that is not JSON of its form")]
     Metadata(#[from] serde_json::Error),
+    /// Another process answers for the log, and did not, or said what cannot be understood.
+    #[error("the log of `{service}` cannot be read from its owner: {why}")]
+    Elsewhere { service: String, why: String },
     #[error("`{0}` is being closed")]
     Closed(String),
     #[error("{0}")]
@@ -35,9 +43,13 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             StoreError::Postgres(error) => transient(error),
-            StoreError::Pool(_) | StoreError::Silent | StoreError::Closed(_) => true,
+            StoreError::Pool(_)
+            | StoreError::Silent
+            | StoreError::Elsewhere { .. }
+            | StoreError::Closed(_) => true,
             StoreError::Migration { .. }
             | StoreError::ServiceName(_)
+            | StoreError::NotLaid(_)
             | StoreError::Partitions { .. }
             | StoreError::Undecodable { .. }
             | StoreError::Metadata(_)

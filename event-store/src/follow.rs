@@ -10,6 +10,7 @@ mod marks;
 mod parked;
 mod post;
 mod runner;
+mod source;
 mod work;
 mod worker;
 
@@ -19,6 +20,7 @@ pub use locks::{Lock, Locks};
 pub use parked::{Aside, Parked, Which, discard, discarded, parked, retry};
 pub use post::{Batch, Posted, post};
 pub use runner::{FollowLimits, Runner, Stopped, is_worked};
+pub use source::{Elsewhere, End, Owner, Source};
 pub use worker::{LogWorker, Step, StepError};
 
 use crate::{Database, DecodeError, Recorded, StoreError};

@@ -34,7 +34,7 @@ pub use codec::{DecodeError, current, encode};
 pub use database::{Database, DatabaseLimits};
 pub use error::{AppendError, StoreError};
 pub use log::{Log, LogSettings};
-pub use migrate::{migrate, open_epoch};
+pub use migrate::{lay, migrate, open_epoch};
 pub use pace::{Pace, PaceLimits, Rest, Stepped};
 pub use partitioner::partition_of;
 pub use position::{BadPosition, Position};

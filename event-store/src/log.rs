@@ -93,9 +93,18 @@ pub(crate) struct Inner {
 pub(crate) struct Heads(Arc<watch::Sender<Vec<i64>>>, Arc<Mutex<Instant>>);
 
 impl Heads {
-    fn new(partitions: u32) -> Self {
+    pub(crate) fn new(partitions: u32) -> Self {
         let none = (0..partitions).map(|_| 0).collect();
         Heads(Arc::new(watch::Sender::new(none)), Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(crate) fn receiver(&self) -> watch::Receiver<Vec<i64>> {
+        self.0.subscribe()
+    }
+
+    /// How long ago anybody in this process read them.
+    pub(crate) fn age(&self) -> Duration {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     pub(crate) fn raise(&self, partition: i32, next: i64) {
@@ -110,7 +119,7 @@ impl Heads {
     /// Sets the heads that were read after they were known as `before`. If one is less than it was known and
     /// still is, the log has lost its tail, and whoever waited for that tail would look for it in vain, again
     /// and again.
-    fn set(&self, next: &[i64], before: &[i64]) {
+    pub(crate) fn set(&self, next: &[i64], before: &[i64]) {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.0.send_if_modified(|heads| {
             let mut changed = false;
@@ -130,7 +139,7 @@ impl Heads {
 pub(crate) struct Epochs(Arc<[AtomicI32]>);
 
 impl Epochs {
-    fn new(partitions: u32) -> Self {
+    pub(crate) fn new(partitions: u32) -> Self {
         Epochs((0..partitions).map(|_| AtomicI32::new(0)).collect())
     }
 
@@ -144,7 +153,7 @@ impl Epochs {
         }
     }
 
-    fn learn(&self, partition: i32, epoch: i32) {
+    pub(crate) fn learn(&self, partition: i32, epoch: i32) {
         self.0[index(partition)].fetch_max(epoch, Ordering::SeqCst);
     }
 }
@@ -233,7 +242,7 @@ impl Log {
     /// process, by [`refresh_heads`](Self::refresh_heads) for what other processes append.
     #[must_use]
     pub fn known_heads(&self) -> watch::Receiver<Vec<i64>> {
-        self.0.heads.0.subscribe()
+        self.0.heads.receiver()
     }
 
     /// Reads the heads from the log and tells those who wait for them.
@@ -241,15 +250,14 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub async fn refresh_heads(&self) -> Result<(), StoreError> {
-        let before = self.0.heads.0.borrow().clone();
+        let before = self.known_heads().borrow().clone();
         let heads = self.heads().await?;
         self.0.heads.set(&heads, &before);
         Ok(())
     }
 
-    /// How long ago anybody in this process read the heads.
-    pub(crate) fn heads_age(&self) -> Duration {
-        self.0.heads.1.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    pub(crate) fn kept_heads(&self) -> &Heads {
+        &self.0.heads
     }
 
     /// What the lanes of this process append, as they append it.

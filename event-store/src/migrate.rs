@@ -3,6 +3,24 @@ use crate::{Database, StoreError};
 use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
+type Steps = [(&'static str, &'static str)];
+
+/// Of the schema `<service>`.
+const LOG: [(&str, &str); 3] = [
+    ("V1__log", include_str!("../migrations/log.sql")),
+    ("V2__append", include_str!("../migrations/append.sql")),
+    ("V3__append_one", include_str!("../migrations/append_one.sql")),
+];
+
+/// Of the schema `<service>_read`.
+const READ: [(&str, &str); 5] = [
+    ("V1__read", include_str!("../migrations/read.sql")),
+    ("V2__parked", include_str!("../migrations/parked.sql")),
+    ("V3__put_off", include_str!("../migrations/put_off.sql")),
+    ("V4__snapshot", include_str!("../migrations/snapshot.sql")),
+    ("V5__ended", include_str!("../migrations/ended.sql")),
+];
+
 /// Lays or updates everything a service needs in its database: the schemas `<service>` and
 /// `<service>_read`, the role `<service>_service`, tables and functions. Safe to call from several
 /// processes at once and at every start.
@@ -19,36 +37,43 @@ pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result
         sql.replace("{service}", service).replace("{partitions}", &partitions.to_string())
     };
     client.batch_execute(&fill(include_str!("../migrations/role.sql"))).await?;
-    run(
-        &mut client,
-        service,
-        service,
-        &[
-            ("V1__log", fill(include_str!("../migrations/log.sql"))),
-            ("V2__append", fill(include_str!("../migrations/append.sql"))),
-            ("V3__append_one", fill(include_str!("../migrations/append_one.sql"))),
-        ],
-    )
-    .await?;
+    run(&mut client, service, service, &LOG, &fill).await?;
     client.batch_execute(&fill(include_str!("../migrations/partitions.sql"))).await?;
     failpoint("migrate-between-schemas");
     client.batch_execute(&format!("set role {service}_service")).await?;
-    let read = format!("{service}_read");
-    run(
-        &mut client,
-        service,
-        &read,
-        &[
-            ("V1__read", fill(include_str!("../migrations/read.sql"))),
-            ("V2__parked", fill(include_str!("../migrations/parked.sql"))),
-            ("V3__put_off", fill(include_str!("../migrations/put_off.sql"))),
-            ("V4__snapshot", fill(include_str!("../migrations/snapshot.sql"))),
-            ("V5__ended", fill(include_str!("../migrations/ended.sql"))),
-        ],
-    )
-    .await?;
+    run(&mut client, service, &format!("{service}_read"), &READ, &fill).await?;
     client.batch_execute("reset role").await?;
     check_partitions(&client, service, partitions).await
+}
+
+/// The same, as a login that may do that; any other one finds what somebody else has laid, or an error.
+///
+/// # Errors
+/// Those of [`migrate`], and [`StoreError::NotLaid`].
+pub async fn lay(login: &Database, service: &str, partitions: u32) -> Result<(), StoreError> {
+    check_name(service)?;
+    let client = login.connect("daybook migrate").await?;
+    let may_lay = client.query_one(include_str!("../migrations/may_lay.sql"), &[]).await?;
+    if may_lay.try_get(0)? {
+        return migrate(login, service, partitions).await;
+    }
+    for (schema, steps) in
+        [(service.to_owned(), LOG.len()), (format!("{service}_read"), READ.len())]
+    {
+        let table = format!("{schema}.migration");
+        let sql = "select to_regclass($1) is not null";
+        let is_there: bool = client.query_one(sql, &[&table]).await?.try_get(0)?;
+        let laid: i64 = if is_there {
+            let sql = format!("select count(*) from {table}");
+            client.query_one(&sql, &[]).await?.try_get(0)?
+        } else {
+            0
+        };
+        if usize::try_from(laid).is_ok_and(|laid| laid < steps) {
+            return Err(StoreError::NotLaid(service.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Opens the next epoch of every partition of a log by hand: after a disk was restored from a copy, which
@@ -67,12 +92,13 @@ async fn run(
     client: &mut Client,
     service: &str,
     schema: &str,
-    steps: &[(&str, String)],
+    steps: &Steps,
+    fill: &impl Fn(&str) -> String,
 ) -> Result<(), StoreError> {
     let failed = |source| StoreError::Migration { service: service.to_owned(), source };
     let migrations = steps
         .iter()
-        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .map(|(name, sql)| Migration::unapplied(name, &fill(sql)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     let mut runner = Runner::new(&migrations).set_grouped(false);

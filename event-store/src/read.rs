@@ -1,6 +1,7 @@
 //! Reading streams and partitions.
 
 use crate::append::JsonText;
+use crate::follow::End;
 use crate::{Log, Metadata, Position, Recorded, StoreError};
 use chrono::{DateTime, Utc};
 use postgres_types::ToSql;
@@ -57,7 +58,7 @@ impl Sql {
             turn: format!("select {service}.turn($1)"),
             heads: format!(
                 "select coalesce((select e.log_offset + 1 from {service}.event e \
-                   where e.partition = p.partition order by e.log_offset desc limit 1), 0) \
+                   where e.partition = p.partition order by e.log_offset desc limit 1), 0), p.epoch \
                  from {service}.log_partition p order by p.partition"
             ),
             epochs: format!(
@@ -184,10 +185,19 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub async fn heads(&self) -> Result<Vec<i64>, StoreError> {
+        Ok(self.ends().await?.iter().map(|end| end.next_offset).collect())
+    }
+
+    /// The end of each partition, read from the log.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn ends(&self) -> Result<Vec<End>, StoreError> {
         let client = self.0.readers.get().await?;
         let reading = async {
             let statement = client.prepare_cached(&self.0.sql.heads).await?;
-            Ok(client.query(&statement, &[]).await?.iter().map(|row| row.get(0)).collect())
+            let rows = client.query(&statement, &[]).await?;
+            Ok(rows.iter().map(|row| End { next_offset: row.get(0), epoch: row.get(1) }).collect())
         };
         give_back(timeout(self.0.call_timeout, reading).await, client)
     }

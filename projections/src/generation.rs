@@ -7,8 +7,8 @@ pub(crate) use tables::{add, drop_generation, live, lock};
 
 use crate::query::chain;
 use crate::{Check, Layout, Place, Posting, Projection, RebuildError, Work, all, rebuild};
-use event_store::follow::{Follower, ReadSide, Runner};
-use event_store::{Log, StoreError};
+use event_store::StoreError;
+use event_store::follow::{Follower, ReadSide, Runner, Source};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,7 +183,7 @@ const BUILD_AGAIN: Duration = Duration::from_secs(5);
 pub async fn build_missing(
     generations: Generations,
     reads: Vec<ReadSide>,
-    logs: Vec<Log>,
+    logs: Vec<Source>,
     stop: CancellationToken,
 ) {
     let missing = generations.missing();

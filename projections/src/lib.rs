@@ -34,7 +34,7 @@ pub use compare::{ColumnDiffers, Columns, Compared, ComparedTable, Difference};
 pub use generation::{
     Generation, Generations, SWITCH_PATIENCE, build_missing, follow, generations,
 };
-pub use log::{LoggedEvent, readable};
+pub use log::{HttpOwner, LoggedEvent, readable};
 pub use projection::{Layout, Place, Posting, Projection};
 pub use query::{Amount, Queries, ROOM};
 pub use rebuild::{

@@ -1,6 +1,9 @@
 //! A log as it is, for those who follow it without access to its database.
 
+mod elsewhere;
 pub(crate) mod stream;
+
+pub use elsewhere::HttpOwner;
 
 use crate::query::{Ahead, Asker, Items, chain, failed, limit, sent};
 use axum::Json;
@@ -15,15 +18,17 @@ use domain::inventory::stock::{self, Stock};
 use domain::orders::order::{self, Order};
 use domain::payments::payment::{self, Payment};
 use edge::{Params, Problem};
-use event_store::{DecodeError, Log, Metadata, Recorded, StoreError, current};
-use serde::Serialize;
+use event_store::{
+    BadPosition, DecodeError, Log, Metadata, Position, Recorded, StoreError, current,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 /// An event of the log as it is shown: one JSON object.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct LoggedEvent {
     position: String,
     offset: i64,
@@ -35,7 +40,7 @@ pub struct LoggedEvent {
     /// Of the payload as it is shown.
     schema: i32,
     /// Of the payload as it is stored, where that is another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     stored_schema: Option<i32>,
     command: Uuid,
     ordinal: i32,
@@ -52,27 +57,58 @@ impl LoggedEvent {
     /// # Errors
     /// If the payload is not JSON, which the log refuses to hold.
     pub fn of(event: Recorded) -> Result<Self, serde_json::Error> {
-        let position = event.position().to_string();
         let upcast = match upcast(&event) {
             Ok((schema, Cow::Owned(payload))) => Some((schema, payload)),
             Ok((_, Cow::Borrowed(_))) | Err(_) => None,
         };
-        let (schema, payload) = upcast.unwrap_or((event.schema_version, event.payload));
+        let stored = event.schema_version;
+        let (schema_version, payload) = upcast.unwrap_or((stored, event.payload));
+        let shown = Self::stored(Recorded { schema_version, payload, ..event })?;
+        Ok(LoggedEvent { stored_schema: Some(stored).filter(|it| *it != shown.schema), ..shown })
+    }
+
+    /// As it is stored: what other services are told.
+    ///
+    /// # Errors
+    /// If the payload is not JSON, which the log refuses to hold.
+    pub fn stored(event: Recorded) -> Result<Self, serde_json::Error> {
         Ok(LoggedEvent {
-            position,
+            position: event.position().to_string(),
             offset: event.offset,
             stream: event.stream,
             version: event.version,
             id: event.event_id,
             event_type: event.event_type,
-            schema,
-            stored_schema: Some(event.schema_version).filter(|stored| *stored != schema),
+            schema: event.schema_version,
+            stored_schema: None,
             command: event.command_id,
             ordinal: event.ordinal,
-            payload: RawValue::from_string(payload)?,
+            payload: RawValue::from_string(event.payload)?,
             metadata: event.metadata,
             occurred_at: event.occurred_at,
             recorded_at: event.recorded_at,
+        })
+    }
+
+    /// The event, from what was told as it is [`stored`](Self::stored).
+    fn recorded(self) -> Result<Recorded, BadPosition> {
+        let Position { service, partition, epoch, offset } = self.position.parse()?;
+        Ok(Recorded {
+            service: service.into(),
+            partition,
+            epoch,
+            offset,
+            stream: self.stream,
+            version: self.version,
+            event_id: self.id,
+            command_id: self.command,
+            ordinal: self.ordinal,
+            event_type: self.event_type,
+            schema_version: self.schema,
+            payload: Box::<str>::from(self.payload).into(),
+            metadata: self.metadata,
+            occurred_at: self.occurred_at,
+            recorded_at: self.recorded_at,
         })
     }
 }
@@ -109,17 +145,48 @@ pub fn readable(event: &Recorded) -> Result<(), String> {
 /// Events that are read at once for who listens.
 const PAGE: i64 = 100;
 
+/// `GET /v1/log/{service}`: where each partition of a log ends.
+pub(crate) async fn ends(
+    asker: Asker,
+    Path(service): Path<String>,
+    params: Params,
+) -> Result<Json<Ends>, Problem> {
+    params.read(|_| Some(()))?;
+    let unknown = || Problem::not_found(format!("There is no log {service} here."));
+    let ends = asker.log(&service).ok_or_else(unknown)?.ends().await.map_err(failed)?;
+    let partitions = ends.iter().zip(0..).map(|(end, partition)| EndOf {
+        partition,
+        epoch: end.epoch,
+        next: end.next_offset,
+    });
+    Ok(Json(Ends { partitions: partitions.collect() }))
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Ends {
+    partitions: Vec<EndOf>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndOf {
+    partition: i32,
+    epoch: i32,
+    /// The offset that its next event will have.
+    next: i64,
+}
+
 /// `GET /v1/log/{service}/{partition}`. The cursor of a log is an offset, which followers know by
-/// themselves: `after=41` begins at 42, and without it at 0.
+/// themselves: `after=41` begins at 42, and without it at 0. With `stored=true` payloads are as they are stored, not
+/// as this binary would write them.
 pub(crate) async fn list(
     asker: Asker,
     Path((service, partition)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let (after, limit) = params.read(|fields| {
-        let after = fields.optional::<u64>("after");
+    let (after, limit, stored) = params.read(|fields| {
+        let (after, stored) = (fields.optional::<u64>("after"), fields.optional("stored"));
         let limit = limit(fields);
-        Some((after?, limit?))
+        Some((after?, limit?, stored?.unwrap_or(false)))
     })?;
     let unknown = || Problem::not_found(format!("There is no log {service}/{partition} here."));
     let log = asker.log(&service).ok_or_else(unknown)?;
@@ -138,7 +205,8 @@ pub(crate) async fn list(
     let more = events.len() > asked;
     events.truncate(asked);
     let next = events.last().filter(|_| more).map(|last| last.offset.to_string());
-    let items = events.into_iter().map(LoggedEvent::of).collect::<Result<_, _>>();
+    let shown = if stored { LoggedEvent::stored } else { LoggedEvent::of };
+    let items = events.into_iter().map(shown).collect::<Result<_, _>>();
     let items = items.map_err(Problem::internal)?;
     Ok(Json(Items::<LoggedEvent> { items, next }).into_response())
 }

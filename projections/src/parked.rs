@@ -17,7 +17,7 @@ const LONGEST: usize = 1_000;
 /// `GET /v1/parked`
 pub(crate) async fn list(State(queries): State<Queries>) -> Result<Json<Items<Parked>>, Problem> {
     let mut items = Vec::new();
-    for read in queries.read_sides() {
+    for read in queries.reads() {
         items.extend(parked(read, SHOWN).await.map_err(failed)?);
     }
     items.sort_by_key(|parked| parked.parked_at);
@@ -42,7 +42,7 @@ pub(crate) async fn try_again(
         }
     })?;
     let mut asked = 0;
-    for read in queries.read_sides() {
+    for read in queries.reads() {
         asked += retry(read, &which).await.map_err(failed)?;
     }
     answer(asked)
@@ -62,7 +62,7 @@ pub(crate) async fn leave_out(
         Some((follower?, position??, by?, why?))
     })?;
     let mut asked = 0;
-    for read in queries.read_sides() {
+    for read in queries.reads() {
         let found = discard(read, &follower, &position, &by, &why).await.map_err(failed)?;
         asked += u64::from(found);
     }

@@ -12,7 +12,7 @@ pub(crate) use events::{Ahead, StreamAhead, sent};
 pub(crate) use filters::{Filters, Instant, one_of};
 #[cfg(fuzzing)]
 pub use page::cursor;
-pub(crate) use page::{Items, Page, limit, page};
+pub(crate) use page::{Items, MOST, Page, limit, page};
 
 use crate::{Generations, Layout, Place};
 use axum::Json;
@@ -111,12 +111,13 @@ impl Queries {
         self.0.logs.values()
     }
 
-    pub(crate) fn read_side(&self, service: &str) -> Option<&ReadSide> {
-        self.0.reads.get(service)
+    /// Where the rows are that it answers from.
+    pub fn reads(&self) -> impl Iterator<Item = &ReadSide> {
+        self.0.reads.values()
     }
 
-    pub(crate) fn read_sides(&self) -> impl Iterator<Item = &ReadSide> {
-        self.0.reads.values()
+    pub(crate) fn read_side(&self, service: &str) -> Option<&ReadSide> {
+        self.0.reads.get(service)
     }
 
     pub(crate) fn late_after(&self) -> Duration {

@@ -12,9 +12,9 @@ use crate::generation::{add, drop_generation, lock};
 use crate::{Place, Projection};
 use builder::Builder;
 use deadpool_postgres::Object;
+use event_store::StoreError;
 use event_store::failpoint::failpoint;
-use event_store::follow::{ApplyError, ReadSide, is_worked};
-use event_store::{Log, StoreError};
+use event_store::follow::{ApplyError, ReadSide, Source, is_worked};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -196,7 +196,7 @@ impl From<deadpool_postgres::PoolError> for RebuildError {
 pub struct Work<'a> {
     pub projection: &'a Arc<dyn Projection>,
     pub read: &'a ReadSide,
-    pub logs: &'a [Log],
+    pub logs: &'a [Source],
     pub tell: Tell,
 }
 
@@ -328,7 +328,7 @@ impl Work<'_> {
     /// Does something that one process at a time does with the generations of a projection.
     async fn alone<T>(
         &self,
-        act: impl AsyncFnOnce(Vec<Log>) -> Result<T, RebuildError>,
+        act: impl AsyncFnOnce(Vec<Source>) -> Result<T, RebuildError>,
     ) -> Result<T, RebuildError> {
         let layout = self.projection.layout();
         let logs = layout.logs.iter().map(|&service| {
@@ -353,7 +353,7 @@ impl Work<'_> {
 
     async fn build(
         &self,
-        logs: Vec<Log>,
+        logs: Vec<Source>,
         began: Instant,
         check: Check,
     ) -> Result<Arc<Builder>, RebuildError> {
@@ -374,7 +374,7 @@ impl Work<'_> {
     async fn builder(
         &self,
         place: Place,
-        logs: Vec<Log>,
+        logs: Vec<Source>,
         began: Instant,
     ) -> Result<Builder, RebuildError> {
         let (projection, read) = (self.projection.clone(), self.read.clone());

@@ -33,6 +33,7 @@ pub fn routes() -> Routes<Queries> {
             checkouts::find,
         )
         .get("/v1/sales", Of(Scope::SALES_READ), sales::list)
+        .get("/v1/log/{service}", Permission::READ_LOG, log::ends)
         .get("/v1/log/{service}/{partition}", Permission::READ_LOG, log::list)
         .get("/v1/log/{service}/streams/{stream}", Permission::READ_LOG, log::stream::list)
         .get("/v1/parked", Of(Scope::PARKED_READ), parked::list)

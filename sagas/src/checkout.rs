@@ -17,15 +17,14 @@ use event_store::Transactor;
 use event_store::dues::DueLimits;
 use event_store::follow::ReadSide;
 
-use crate::Saga;
+use crate::{Port, Saga};
 pub use reactor::Reactor;
 
-/// The write paths of those whom the checkout asks: the port to other services.
-#[derive(Clone)]
+/// Those whom the checkout asks.
 pub struct Services {
-    pub stock: Transactor<Stock>,
-    pub order: Transactor<Order>,
-    pub payment: Transactor<Payment>,
+    pub stock: Port<Stock>,
+    pub order: Port<Order>,
+    pub payment: Port<Payment>,
 }
 
 #[derive(Clone, Debug)]

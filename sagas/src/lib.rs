@@ -9,6 +9,9 @@ pub mod payment;
 pub mod provider;
 pub mod sandbox;
 mod envelope;
+mod port;
+
+pub use port::Port;
 
 use std::sync::Arc;
 

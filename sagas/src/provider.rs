@@ -8,17 +8,15 @@
 //! provider's own state is looked up, by the intent's id or by the order and attempt in its metadata.
 
 mod amount;
-mod breaker;
 mod http;
 mod wire;
-
-pub use breaker::BreakerSettings;
 
 use std::time::Duration;
 
 use domain::ids::OrderId;
 use domain::payments::payment::{self, Outcome};
 use domain::values::{Money, PaymentMethod, Reason};
+use edge::BreakerSettings;
 
 use amount::wire_amount;
 use http::{Http, Trouble};

@@ -1,4 +1,4 @@
-use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use crate::{CommandApi, answer, api::served, command_request::CommandRequest, refusal::refused};
 use axum::{extract::State, response::Response};
 use domain::{
     ids::OrderId,
@@ -16,7 +16,8 @@ pub(crate) async fn cancel(
         let reason = reason_of_a_person(fields)?;
         Some(Command::Cancel { reason })
     })?;
-    let done = api.orders.transact(&stream(id), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.orders)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }
 

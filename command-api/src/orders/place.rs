@@ -1,7 +1,7 @@
 mod draft;
 mod agree;
 
-use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use crate::{CommandApi, answer, api::served, command_request::CommandRequest, refusal::refused};
 use agree::agree;
 use axum::{extract::State, response::Response};
 use domain::{ids::OrderId, orders::order};
@@ -22,12 +22,13 @@ pub(crate) async fn place(
     let done = match agree(&api, &draft, &min).await {
         Ok(lines) => {
             let command = draft.agreed(order, lines);
-            api.orders.transact(&stream, command, envelope).await.map_err(refused)?
+            served(&api.orders)?.transact(&stream, command, envelope).await.map_err(refused)?
         }
         // What has changed since cannot take back an order that was accepted.
         Err(disagreement) => {
             let fingerprint = envelope.fingerprint.as_deref();
-            let first = api.orders.answered(&stream, envelope.command_id, fingerprint).await;
+            let first =
+                served(&api.orders)?.answered(&stream, envelope.command_id, fingerprint).await;
             first.map_err(refused)?.ok_or(disagreement)?
         }
     };

@@ -1,4 +1,4 @@
-use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use crate::{CommandApi, answer, api::served, command_request::CommandRequest, refusal::refused};
 use axum::{extract::State, response::Response};
 use domain::{
     ids::OrderId,
@@ -13,6 +13,7 @@ pub(crate) async fn ship(
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let (command, envelope) = request.parse(|_| Some(Command::Ship {}))?;
-    let done = api.orders.transact(&stream(id), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.orders)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }

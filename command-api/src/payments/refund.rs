@@ -1,5 +1,6 @@
 use crate::{
-    CommandApi, amounts::money, answer, command_request::CommandRequest, refusal::refused,
+    CommandApi, amounts::money, answer, api::served, command_request::CommandRequest,
+    refusal::refused,
 };
 use axum::{extract::State, response::Response};
 use domain::{
@@ -18,6 +19,7 @@ pub(crate) async fn refund(
         let amount = fields.optional_object("amount", money)?;
         Some(Command::Refund { amount })
     })?;
-    let done = api.payments.transact(&stream(id), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.payments)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }

@@ -1,7 +1,8 @@
 use super::{PriceFollower, desk::Desk};
 use deadpool_postgres::Pool;
 use domain::values::{Money, Sku};
-use event_store::{Log, Position, StoreError, give_back};
+use event_store::follow::Source;
+use event_store::{Position, StoreError, give_back};
 use std::{
     collections::HashMap,
     sync::{
@@ -10,6 +11,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::types::ToSql;
 
@@ -38,10 +40,10 @@ struct Inner {
     pool: Pool,
     answer: Duration,
     desk: Desk,
-    catalogue: Log,
-    /// The catalogue's heads at this process's start: before the list has passed them, it may be older
-    /// than what this shop has long told its customers.
-    heads: Vec<i64>,
+    catalogue: Source,
+    /// The catalogue's heads at this process's start, or when it could first be asked since: before the list has
+    /// passed them, it may be older than what this shop has long told its customers.
+    heads: OnceCell<Vec<i64>>,
     passed_heads: AtomicBool,
 }
 
@@ -85,17 +87,21 @@ type Checkpoints = HashMap<i32, (i32, i64)>;
 
 impl Prices {
     /// Lays the table if it is not there, and notes the catalogue's heads. Connections are the service's. Follow
-    /// the catalogue with [`PriceFollower`] on the read side of `orders`, else no price is ever found.
+    /// the catalogue with [`PriceFollower`] on the read side of `orders`, else no price is ever found. A catalogue that
+    /// is elsewhere may be away: its heads are noted when it can be asked.
     ///
     /// # Errors
-    /// If the database of `orders` or the log of the catalogue is out of reach.
+    /// If the database of `orders` or the log of a catalogue that is here is out of reach.
     pub async fn open(
         orders: Pool,
-        catalogue: &Log,
+        catalogue: &Source,
         limits: PriceLimits,
     ) -> Result<Self, StoreError> {
         lay_table(&orders).await?;
-        let (desk, heads) = (Desk::open(orders.clone(), limits), catalogue.heads().await?);
+        let (desk, heads) = (Desk::open(orders.clone(), limits), OnceCell::new());
+        if let Source::Here(catalogue) = catalogue {
+            heads.set(catalogue.heads().await?).expect("nobody has it yet");
+        }
         let passed_heads = AtomicBool::new(false);
         let catalogue = catalogue.clone();
         Ok(Prices(Arc::new(Inner {
@@ -119,22 +125,29 @@ impl Prices {
         min: &[Position],
         wait: Duration,
     ) -> Result<Arc<HashMap<Sku, Price>>, PricesUnavailable> {
-        if !self.is_ready().await? {
+        if !self.has_passed_heads().await? {
             return Err(PricesUnavailable::Starting);
         }
         self.wait_for(min, wait).await?;
         self.0.desk.look(skus).await.map_err(PricesUnavailable::Database)
     }
 
-    /// Whether prices can be looked up: the list has passed the heads once.
+    /// Whether prices can be looked up: the list has passed the heads once. To be asked again and again: this is where
+    /// the heads of a catalogue elsewhere are noted, which whoever orders does not wait for.
     ///
     /// # Errors
-    /// If the database is out of reach.
+    /// If the database is out of reach, or the catalogue.
     pub async fn is_ready(&self) -> Result<bool, PricesUnavailable> {
+        self.0.heads.get_or_try_init(|| self.0.catalogue.heads()).await?;
+        self.has_passed_heads().await
+    }
+
+    async fn has_passed_heads(&self) -> Result<bool, PricesUnavailable> {
         if self.0.passed_heads.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let passed = has_passed(&self.checkpoints().await?, &self.0.heads);
+        let Some(heads) = self.0.heads.get() else { return Ok(false) };
+        let passed = has_passed(&self.checkpoints().await?, heads);
         self.0.passed_heads.store(passed, Ordering::Relaxed);
         Ok(passed)
     }
@@ -145,7 +158,8 @@ impl Prices {
     /// # Errors
     /// See [`PricesUnavailable`].
     pub async fn catch_up(&self, wait: Duration) -> Result<(), PricesUnavailable> {
-        let heads = self.0.catalogue.heads().await?;
+        let asking = timeout(wait, self.0.catalogue.heads()).await;
+        let heads = asking.map_err(|_elapsed| PricesUnavailable::Behind)??;
         self.until(wait, |checkpoints| has_passed(checkpoints, &heads)).await
     }
 

@@ -1,4 +1,4 @@
-use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use crate::{CommandApi, answer, api::served, command_request::CommandRequest, refusal::refused};
 use axum::{extract::State, response::Response};
 use domain::{
     catalogue::product::{Command, stream},
@@ -13,6 +13,7 @@ pub(crate) async fn discontinue(
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let (command, envelope) = request.parse(|_| Some(Command::Discontinue {}))?;
-    let done = api.products.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.products)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }

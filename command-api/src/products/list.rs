@@ -1,5 +1,6 @@
 use crate::{
-    CommandApi, amounts::money, answer, command_request::CommandRequest, refusal::refused,
+    CommandApi, amounts::money, answer, api::served, command_request::CommandRequest,
+    refusal::refused,
 };
 use axum::{extract::State, response::Response};
 use domain::{
@@ -23,6 +24,7 @@ pub(crate) async fn list(
     envelope.command_id = Uuid::new_v5(&envelope.command_id, sku.as_str().as_bytes());
     let (stream, location) = (product::stream(&sku), format!("/v1/products/{sku}"));
     let command = Command::List { sku, name, price };
-    let done = api.products.transact(&stream, command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.products)?.transact(&stream, command, envelope).await.map_err(refused)?;
     Ok(answer::created(&done, &location))
 }

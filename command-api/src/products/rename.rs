@@ -1,4 +1,4 @@
-use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use crate::{CommandApi, answer, api::served, command_request::CommandRequest, refusal::refused};
 use axum::{extract::State, response::Response};
 use domain::{
     catalogue::product::{Command, stream},
@@ -16,6 +16,7 @@ pub(crate) async fn rename(
         let name = fields.required("name")?;
         Some(Command::Rename { name })
     })?;
-    let done = api.products.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.products)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }

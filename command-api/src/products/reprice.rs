@@ -1,5 +1,6 @@
 use crate::{
-    CommandApi, amounts::money, answer, command_request::CommandRequest, refusal::refused,
+    CommandApi, amounts::money, answer, api::served, command_request::CommandRequest,
+    refusal::refused,
 };
 use axum::{extract::State, response::Response};
 use domain::{
@@ -18,6 +19,7 @@ pub(crate) async fn reprice(
         let price = fields.object("price", money)?;
         Some(Command::Reprice { price })
     })?;
-    let done = api.products.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.products)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }

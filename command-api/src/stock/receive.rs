@@ -1,4 +1,4 @@
-use crate::{CommandApi, answer, command_request::CommandRequest, refusal::refused};
+use crate::{CommandApi, answer, api::served, command_request::CommandRequest, refusal::refused};
 use axum::{extract::State, response::Response};
 use domain::{
     inventory::stock::{Command, stream},
@@ -16,6 +16,7 @@ pub(crate) async fn receive(
         let quantity = fields.required("quantity")?;
         Some(Command::Receive { quantity })
     })?;
-    let done = api.stock.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
+    let done =
+        served(&api.stock)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod commands;
 mod conditions;
 mod history;
+mod internal;
 mod prices;
 mod repeats;
 mod shop;

@@ -9,7 +9,7 @@ use command_api::{
 use edge::{Access, Limits, layered};
 use event_store::{
     Database, Log, LogSettings, TransactLimits, Transactor,
-    follow::{Feed, FollowLimits, LogWorker, ReadSide},
+    follow::{Feed, FollowLimits, LogWorker, ReadSide, Source},
     migrate,
 };
 use http::{HeaderMap, Request, StatusCode};
@@ -81,16 +81,17 @@ impl Shop {
         ];
         let read = ReadSide::open(&database.of_service("orders"), "orders", 3).unwrap();
         let [catalogue, orders, inventory, payments, checkout] = logs.clone();
+        let source = Source::from(&catalogue);
+        let prices = Prices::open(read.pool.clone(), &source, PriceLimits::default());
+        let prices = prices.await.unwrap();
         let api = CommandApi {
             settings,
-            prices: Prices::open(read.pool.clone(), &catalogue, PriceLimits::default())
-                .await
-                .unwrap(),
-            products: Transactor::new(catalogue, TransactLimits::default()),
-            stock: Transactor::new(inventory, TransactLimits::default()),
-            orders: Transactor::new(orders, TransactLimits::default()),
-            payments: Transactor::new(payments, TransactLimits::default()),
-            checkouts: Transactor::new(checkout, TransactLimits::default()),
+            prices: Some(prices),
+            products: Some(Transactor::new(catalogue, TransactLimits::default())),
+            stock: Some(Transactor::new(inventory, TransactLimits::default())),
+            orders: Some(Transactor::new(orders, TransactLimits::default())),
+            payments: Some(Transactor::new(payments, TransactLimits::default())),
+            checkouts: Some(Transactor::new(checkout, TransactLimits::default())),
         };
         let router = layered(routes().router(api, &Access::off()), Limits::default());
         Shop { router, database, logs, read }
@@ -140,6 +141,10 @@ impl Shop {
 
     pub(crate) fn orders(&self) -> &Log {
         &self.logs[1]
+    }
+
+    pub(crate) fn inventory(&self) -> &Log {
+        &self.logs[2]
     }
 }
 

@@ -81,7 +81,7 @@ impl Log {
         }
         if let Some(Act::NewEpoch { service, flags }) = &self.act {
             let reached = Reached::find(flags).await?;
-            let opened = event_store::open_epoch(&reached.database, service).await;
+            let opened = event_store::open_epoch(reached.database(service)?, service).await;
             reached.leave().await;
             opened?;
             println!("{service}: what is appended from here on is in a new epoch");

@@ -3,15 +3,19 @@
 use crate::embedded::{Embedded, EmbeddedSettings, KafkaChoice, Runtime};
 use crate::settings::{Loaded, ReachFlags, Settings};
 use crate::shop::SERVICES;
-use anyhow::{Result, bail};
-use event_store::follow::ReadSide;
+use anyhow::{Context, Result, bail};
+use edge::Peer;
+use event_store::follow::{Elsewhere, ReadSide, Source};
 use event_store::{Database, Log, LogSettings};
+use projections::HttpOwner;
 use rustix::process::{Pid, setpriority_process};
+use std::collections::BTreeMap;
 
 /// A Daybook's database. If nothing runs on the data folder, its Postgres runs for as long as this lives.
 pub(super) struct Reached {
     pub(super) settings: Settings,
-    pub(super) database: Database,
+    /// Of each service that is here.
+    pub(super) databases: BTreeMap<&'static str, Database>,
     /// Where it listens, if it does.
     pub(super) url: Option<String>,
     embedded: Option<Embedded>,
@@ -29,7 +33,7 @@ pub(super) fn url(settings: &Settings) -> String {
 impl Reached {
     pub(super) async fn find(flags: &ReachFlags) -> Result<Self> {
         let settings = Loaded::of_this_process(flags)?.settings;
-        let yours = settings.database_url.as_ref().map(|url| url.expose().to_owned());
+        let yours = settings.yours().map(str::to_owned);
         let runtime = Runtime::find(&settings.data_dir);
         let url = match (&yours, &runtime) {
             (_, Some(runtime)) => runtime.url.clone(),
@@ -37,9 +41,8 @@ impl Reached {
             (None, None) => None,
         };
         if let Some(known) = yours.or_else(|| runtime.and_then(|runtime| runtime.database_url)) {
-            let limits = settings.limits.database();
-            let database = Database { limits, ..Database::parse(&known)? };
-            return Ok(Reached { settings, database, url, embedded: None });
+            let databases = settings.databases(&Database::parse(&known)?)?;
+            return Ok(Reached { settings, databases, url, embedded: None });
         }
         let folder = settings.data_dir.display();
         if !settings.data_dir.join("postgres").exists() {
@@ -54,23 +57,27 @@ impl Reached {
             kafka: KafkaChoice::Off,
         })
         .await?;
-        let database = Database {
-            limits: settings.limits.database(),
-            ..Database::from(embedded.database.clone())
-        };
-        Ok(Reached { settings, database, url: None, embedded: Some(embedded) })
+        let databases = settings.databases(&Database::from(embedded.database.clone()))?;
+        Ok(Reached { settings, databases, url: None, embedded: Some(embedded) })
     }
 
-    /// Opens the logs of these services; of all, if there are none.
+    pub(super) fn database(&self, service: &str) -> Result<&Database> {
+        let known: Vec<_> = SERVICES.iter().map(|(name, _)| *name).collect();
+        if !known.contains(&service) {
+            bail!("there is no service `{service}`; there are {}", known.join(", "));
+        }
+        self.databases.get(service).with_context(|| format!("`{service}` is not among `service`"))
+    }
+
+    /// Opens the logs of these services; of all that are here, if there are none.
     pub(super) async fn logs(&self, services: &[String]) -> Result<Vec<Log>> {
-        if let Some(unknown) = services.iter().find(|s| SERVICES.iter().all(|(n, _)| n != s)) {
-            let known: Vec<_> = SERVICES.iter().map(|(name, _)| *name).collect();
-            bail!("there is no service `{unknown}`; there are {}", known.join(", "));
+        for asked in services {
+            self.database(asked)?;
         }
         let mut logs = Vec::new();
-        for (service, _) in SERVICES {
+        for (service, database) in self.in_order() {
             if services.is_empty() || services.iter().any(|asked| asked == service) {
-                let database = self.database.of_service(service);
+                let database = database.of_service(service);
                 let settings = LogSettings::new(service, self.settings.partitions, database);
                 let settings = self.settings.limits.log(settings);
                 logs.push(Log::open(settings).await?);
@@ -79,13 +86,39 @@ impl Reached {
         Ok(logs)
     }
 
+    /// The logs that are here, and those elsewhere whose address is known.
+    pub(super) async fn sources(&self) -> Result<Vec<Source>> {
+        let mut sources: Vec<_> = self.logs(&[]).await?.into_iter().map(Source::Here).collect();
+        sources.extend(self.elsewhere()?);
+        Ok(sources)
+    }
+
+    /// The logs elsewhere whose address is known.
+    pub(super) fn elsewhere(&self) -> Result<Vec<Source>> {
+        let mut sources = Vec::new();
+        for (service, _) in SERVICES {
+            let url = self.settings.url_of(service);
+            let Some(url) = url.filter(|_| !self.databases.contains_key(service)) else { continue };
+            let owner =
+                HttpOwner::new(service, Peer::new(service, url, self.settings.limits.peer())?);
+            let elsewhere = Elsewhere::new(service, self.settings.partitions, owner);
+            sources.push(Source::Elsewhere(elsewhere));
+        }
+        Ok(sources)
+    }
+
     pub(super) fn reads(&self) -> Result<Vec<ReadSide>> {
         // A rebuild needs some at once, whatever a serving process has.
         let size = self.settings.followers.max(8);
-        let open = |(service, _): (&str, _)| {
-            ReadSide::open(&self.database.of_service(service), service, size)
+        let open = |(service, database): (&str, &Database)| {
+            ReadSide::open(&database.of_service(service), service, size)
         };
-        Ok(SERVICES.into_iter().map(open).collect::<Result<_, _>>()?)
+        Ok(self.in_order().map(open).collect::<Result<_, _>>()?)
+    }
+
+    /// The services that are here, in the order of the shop, with their databases.
+    fn in_order(&self) -> impl Iterator<Item = (&'static str, &Database)> {
+        SERVICES.iter().filter_map(|(service, _)| Some((*service, self.databases.get(service)?)))
     }
 
     /// From now on whoever else runs on this machine comes first: a Daybook that serves, and its Postgres. Not below

@@ -7,14 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use event_store::Log;
 use event_store::follow::ReadSide;
+use event_store::follow::Source;
 use projections::{Check, Projection, RebuildError, Rebuilt, Verified, Work};
 use std::sync::Arc;
 
 use super::reach::Reached;
 use crate::settings::ReachFlags;
-use crate::shop::SERVICES;
 pub(super) use told::{Telling, differences, named};
 
 /// Post a read model again from the log, beside the live one, and change over
@@ -129,21 +128,21 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// The logs and read schemas that work on read models needs.
 pub(super) struct Shelf {
-    logs: Vec<Log>,
+    logs: Vec<Source>,
     reads: Vec<ReadSide>,
 }
 
 impl Shelf {
     /// The same for whoever writes: with the tables of this version of the program.
     async fn laid(reached: &Reached) -> Result<Self> {
-        for (service, _) in SERVICES {
-            event_store::migrate(&reached.database, service, reached.settings.partitions).await?;
+        for (service, database) in &reached.databases {
+            event_store::lay(database, service, reached.settings.partitions).await?;
         }
         Self::of(reached).await
     }
 
     pub(super) async fn of(reached: &Reached) -> Result<Self> {
-        Ok(Shelf { logs: reached.logs(&[]).await?, reads: reached.reads()? })
+        Ok(Shelf { logs: reached.sources().await?, reads: reached.reads()? })
     }
 
     pub(super) fn work<'a>(

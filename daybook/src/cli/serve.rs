@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::embedded::Embedded;
 use crate::settings::{Loaded, ServeFlags, Settings};
-use crate::shop::{Shop, ShopSettings};
+use crate::shop::{Part, Role, SERVICES, Shop, ShopSettings};
 
 /// Start Daybook: take commands, settle orders, post read models, answer queries
 ///
@@ -36,6 +36,7 @@ Examples:
   daybook serve
   daybook serve --listen 0.0.0.0:80 --data-dir /var/lib/daybook --log-format json
   daybook serve --kafka off
+  daybook serve --role commands,relay --service orders --catalogue-url http://catalogue:7400
   DATABASE_URL=postgres://shop:secret@db/shop KAFKA_BROKERS=kafka:9092 daybook serve";
 
 impl Serve {
@@ -68,7 +69,7 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<()> {
     let provider = Provider::of(settings).await?;
-    let opening = Shop::open(shop_settings(settings, embedded, &provider, &stop));
+    let opening = Shop::open(shop_settings(settings, embedded, &provider, &stop)?);
     let shop = tokio::select! {
         shop = opening => shop?,
         () = stop.cancelled() => return Ok(()),
@@ -76,7 +77,8 @@ async fn serve(
     let url = format!("http://{}", listener.local_addr()?);
     embedded.announce(&url);
     say(&format!("Daybook {} on {url}", env!("CARGO_PKG_VERSION")));
-    for line in embedded.lines().iter().chain([&provider.line]) {
+    let part = said_part(&settings.part());
+    for line in embedded.lines().iter().chain([&provider.line]).chain(&part) {
         say(&format!("  {line}"));
     }
     tokio::spawn(stop.clone().run_until_cancelled_owned(say_when_ready(shop.health.clone())));
@@ -102,12 +104,15 @@ fn shop_settings(
     embedded: &Embedded,
     provider: &Provider,
     leaving: &CancellationToken,
-) -> ShopSettings {
-    ShopSettings {
-        database: Database {
-            limits: settings.limits.database(),
-            ..Database::from(embedded.database.clone())
-        },
+) -> Result<ShopSettings> {
+    let databases = settings.databases(&Database::from(embedded.database.clone()))?;
+    let url =
+        |(service, _): &(&'static str, _)| Some((*service, settings.url_of(service)?.to_owned()));
+    let urls = SERVICES.iter().filter_map(url).collect();
+    Ok(ShopSettings {
+        part: settings.part(),
+        databases,
+        urls,
         partitions: settings.partitions,
         lanes: settings.lanes,
         readers: settings.readers,
@@ -124,7 +129,14 @@ fn shop_settings(
         },
         limits: settings.limits.clone(),
         leaving: leaving.clone(),
-    }
+    })
+}
+
+/// Which part of the shop this is, if it is not the whole.
+fn said_part(part: &Part) -> Option<String> {
+    let roles: Vec<_> = part.roles.iter().map(|role| role.name()).collect();
+    let (roles, services) = (roles.join(", "), part.services.join(", "));
+    (!part.is_whole()).then(|| format!("A part    {roles} of {services}"))
 }
 
 /// The payment provider: yours, or a sandbox inside.
@@ -139,6 +151,10 @@ impl Provider {
     async fn of(settings: &Settings) -> Result<Self> {
         let key = settings.provider_key.as_ref().map(|key| key.expose().to_owned());
         let key = key.unwrap_or_else(|| "sk_test_daybook".to_owned());
+        if !settings.part().runs(Role::Sagas, "payments") {
+            let line = "Payments  none are made by this process".to_owned();
+            return Ok(Provider { url: "http://127.0.0.1".to_owned(), key, line, sandbox: None });
+        }
         if let Some(url) = settings.provider_url.clone() {
             let line = format!("Payments  {url}");
             return Ok(Provider { url, key, line, sandbox: None });

@@ -39,6 +39,8 @@ struct Report {
     logs: Vec<LogLine>,
     followers: Vec<FollowerLine>,
     dues: Vec<DuesLine>,
+    /// Whom it calls, and whether he is left alone for a while because he has been failing.
+    breakers: Vec<BreakerLine>,
     late: Vec<LateLine>,
     /// Events that a follower cannot post: `daybook parked list`.
     parked: usize,
@@ -66,11 +68,18 @@ struct DuesLine {
 }
 
 #[derive(Serialize)]
+struct BreakerLine {
+    target: String,
+    open: bool,
+}
+
+#[derive(Serialize)]
 struct FollowerLine {
     follower: String,
     generation: i32,
     service: String,
-    lag: i64,
+    /// Unknown, if the owner of a log elsewhere does not answer, or his address is not known.
+    lag: Option<i64>,
     /// Since when the checkpoint of its slowest partition has stood still, in seconds.
     still_s: f64,
 }
@@ -106,10 +115,12 @@ impl Status {
 }
 
 async fn report(reached: &Reached) -> Result<Report> {
-    let (ready, signals) = match &reached.url {
-        Some(url) => (ask(url, "/health/ready").await, signals(url).await),
-        None => (None, BTreeMap::new()),
+    let (ready, metrics) = match &reached.url {
+        Some(url) => (ask(url, "/health/ready").await, ask(url, "/metrics").await),
+        None => (None, None),
     };
+    let metrics = metrics.unwrap_or_default();
+    let signals = signals(&metrics);
     let of_kind = |kind: &'static str| signals.iter().filter(move |((of, _), _)| of == kind);
     let mut report = Report {
         url: reached.url.clone(),
@@ -122,6 +133,7 @@ async fn report(reached: &Reached) -> Result<Report> {
                 still_s: *still_s,
             })
             .collect(),
+        breakers: breakers(&metrics),
         followers: Vec::new(),
         late: Vec::new(),
         parked: 0,
@@ -136,6 +148,11 @@ async fn report(reached: &Reached) -> Result<Report> {
         let events = of_log.iter().sum();
         heads.insert(service.clone(), of_log.clone());
         report.logs.push(LogLine { service, events, heads: of_log, relay_lag, relay_still_s });
+    }
+    for source in reached.elsewhere()? {
+        if let Ok(of_log) = source.heads().await {
+            heads.insert(source.service().to_string(), of_log);
+        }
     }
     for read in reached.reads()? {
         report.followers.extend(followers(&read, &heads).await?);
@@ -169,14 +186,14 @@ async fn followers(
         let (follower, generation, service): (String, i32, String) =
             (row.get(0), row.get(1), row.get(2));
         let partition = usize::try_from(row.get::<_, i32>(3))?;
-        let head = heads.get(&service).and_then(|of| of.get(partition)).copied().unwrap_or(0);
-        let lag = (head - row.get::<_, i64>(4)).max(0);
-        let still_s = if lag > 0 { row.get(5) } else { 0.0 };
+        let head = heads.get(&service).and_then(|of| of.get(partition)).copied();
+        let lag = head.map(|head| (head - row.get::<_, i64>(4)).max(0));
+        let still_s = if lag.is_some_and(|lag| lag > 0) { row.get(5) } else { 0.0 };
         match lines.last_mut() {
             Some(l)
                 if (&l.follower, l.generation, &l.service) == (&follower, generation, &service) =>
             {
-                l.lag += lag;
+                l.lag = l.lag.zip(lag).map(|(all, lag)| all + lag);
                 l.still_s = l.still_s.max(still_s);
             }
             Some(_) | None => {
@@ -205,18 +222,10 @@ async fn ask(url: &str, path: &str) -> Option<String> {
 
 /// How far what runs is behind and since when it has stood still, by kind and name, as the process that answers
 /// there sees it.
-async fn signals(url: &str) -> BTreeMap<(String, String), (i64, f64)> {
+fn signals(metrics: &str) -> BTreeMap<(String, String), (i64, f64)> {
     let mut signals: BTreeMap<(String, String), (i64, f64)> = BTreeMap::new();
-    for line in ask(url, "/metrics").await.unwrap_or_default().lines() {
-        let Some((name, rest)) = line.split_once('{') else { continue };
-        let Some((labels, value)) = rest.split_once("} ") else { continue };
-        let label = |name: &str| {
-            let value = labels.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
-            Some(value.to_owned())
-        };
-        let (Some(kind), Some(of), Ok(value)) =
-            (label("kind"), label("name"), value.trim().parse::<f64>())
-        else {
+    for Sample { name, labels, value } in metrics.lines().filter_map(Sample::read) {
+        let (Some(kind), Some(of)) = (label(labels, "kind"), label(labels, "name")) else {
             continue;
         };
         match name {
@@ -226,6 +235,36 @@ async fn signals(url: &str) -> BTreeMap<(String, String), (i64, f64)> {
         }
     }
     signals
+}
+
+/// Whom the process that answers there calls, and whether he is left alone just now.
+fn breakers(metrics: &str) -> Vec<BreakerLine> {
+    let samples = metrics.lines().filter_map(Sample::read);
+    let breakers = samples.filter(|it| it.name == "daybook_breaker_open");
+    let breaker = |Sample { labels, value, .. }| {
+        Some(BreakerLine { target: label(labels, "target")?, open: value > 0.0 })
+    };
+    breakers.filter_map(breaker).collect()
+}
+
+/// One line of what Prometheus is told.
+struct Sample<'a> {
+    name: &'a str,
+    labels: &'a str,
+    value: f64,
+}
+
+impl<'a> Sample<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (name, rest) = line.split_once('{')?;
+        let (labels, value) = rest.split_once("} ")?;
+        Some(Sample { name, labels, value: value.trim().parse().ok()? })
+    }
+}
+
+fn label(labels: &str, name: &str) -> Option<String> {
+    let value = labels.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
+    Some(value.to_owned())
 }
 
 /// `ready`, or what is missing.
@@ -257,13 +296,17 @@ fn print(report: &Report) {
     );
     for f in &report.followers {
         let still = since(f.still_s);
-        println!("{:24} {:12} {:>10} {:>10}  {still}", f.follower, f.service, f.generation, f.lag);
+        let lag = f.lag.map_or("?".to_owned(), |lag| lag.to_string());
+        println!("{:24} {:12} {:>10} {lag:>10}  {still}", f.follower, f.service, f.generation);
     }
     if !report.dues.is_empty() {
         println!("\n{:24} {:>10} {:>10}", "dues", "waiting", "still for");
     }
     for dues in &report.dues {
         println!("{:24} {:>10} {:>10}", dues.name, dues.waiting, since(dues.still_s));
+    }
+    for breaker in report.breakers.iter().filter(|it| it.open) {
+        println!("\n{} has been failing, and is left alone for a moment", breaker.target);
     }
     if report.parked > 0 {
         println!("\n{} events are parked: see `daybook parked list`", report.parked);

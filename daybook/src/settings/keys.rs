@@ -7,6 +7,8 @@ mod postgres;
 mod kafka;
 mod follow;
 mod dues;
+mod apart;
+mod peers;
 
 /// One setting.
 #[derive(Debug)]
@@ -119,12 +121,14 @@ impl Key {
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
     [
         service::KEYS,
+        apart::KEYS,
         requests::KEYS,
         append::KEYS,
         postgres::KEYS,
         kafka::KEYS,
         follow::KEYS,
         dues::KEYS,
+        peers::KEYS,
     ]
     .into_iter()
     .flatten()

@@ -101,6 +101,18 @@ pub struct Limits {
     pub provider_failures: u32,
     pub provider_pause_first_ms: u64,
     pub provider_pause_most_ms: u64,
+    pub peer_connect_ms: u64,
+    pub peer_answer_ms: u64,
+    pub peer_deadline_ms: u64,
+    pub peer_idle_ms: u64,
+    pub peer_retries: usize,
+    pub peer_retry_first_ms: u64,
+    pub peer_retry_most_ms: u64,
+    pub peer_retry_percent: u32,
+    pub peer_retry_floor: u32,
+    pub peer_failures: u32,
+    pub peer_pause_first_ms: u64,
+    pub peer_pause_most_ms: u64,
 }
 
 impl Default for Limits {
@@ -114,7 +126,7 @@ pub(super) type AtMost = (&'static str, u64, u64, &'static str);
 
 impl Limits {
     /// What bounds have to do with each other, and with what is bounded elsewhere.
-    pub(super) fn at_most(&self) -> [AtMost; 11] {
+    pub(super) fn at_most(&self) -> [AtMost; 15] {
         let wide = |number: usize| number as u64;
         [
             (
@@ -158,6 +170,25 @@ impl Limits {
                 self.provider_pause_most_ms,
                 "at most `provider_pause_most_ms`",
             ),
+            (
+                "peer_retry_first_ms",
+                self.peer_retry_first_ms,
+                self.peer_retry_most_ms,
+                "at most `peer_retry_most_ms`",
+            ),
+            (
+                "peer_pause_first_ms",
+                self.peer_pause_first_ms,
+                self.peer_pause_most_ms,
+                "at most `peer_pause_most_ms`",
+            ),
+            (
+                "peer_answer_ms",
+                self.peer_answer_ms,
+                self.peer_deadline_ms,
+                "at most `peer_deadline_ms`",
+            ),
+            ("peer_retry_percent", self.peer_retry_percent.into(), 100, "at most 100"),
         ]
     }
 }

@@ -1,6 +1,8 @@
-use anyhow::{Result, bail};
+use super::part::{Part, Role};
+use anyhow::{Context, Result, bail};
 use domain::checkout::checkout::Patience;
 use event_store::{Database, LogSettings};
+use std::collections::BTreeMap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,11 +23,15 @@ pub fn topic_of(service: &str) -> Option<&'static str> {
     SERVICES.iter().find(|(name, _)| *name == service).map(|(_, topic)| *topic)
 }
 
-/// What a shop is opened with.
+/// What a shop, or a part of one, is opened with.
 #[derive(Clone, Debug)]
 pub struct ShopSettings {
-    /// As a user who may create schemas and roles.
-    pub database: Database,
+    pub part: Part,
+    /// Of each service that is here, as a user who may create schemas and roles, or who may become the service's role
+    /// where somebody else has laid them.
+    pub databases: BTreeMap<&'static str, Database>,
+    /// Where services that are not here are served.
+    pub urls: BTreeMap<&'static str, String>,
     pub partitions: u32,
     /// Connections for each log that append, that read, and for its followers.
     pub lanes: usize,
@@ -46,31 +52,63 @@ pub struct ShopSettings {
 
 impl ShopSettings {
     pub(super) fn log(&self, service: &str) -> LogSettings {
-        let database = self.database.of_service(service);
+        let database = self.databases[service].of_service(service);
         let settings = self.limits.log(LogSettings::new(service, self.partitions, database));
         LogSettings { lanes: self.lanes, readers: self.readers, ..settings }
     }
 
-    /// For each service its lanes, its turns, readers of the log, queries, followers, what they ask besides, the locks
-    /// and the relay; the price list's, those that write snapshots of products and stock, and one to watch.
-    fn connections(&self) -> usize {
-        let turns = self.limits.turns;
-        let service = self.lanes + turns + 3 * self.readers + self.followers + 2;
-        SERVICES.len() * service + self.readers + 3
+    /// What this process may open for a service: readers of the log; its lanes and turns, and those that write
+    /// snapshots; followers, what they ask besides and their locks; queries; the relay; the price list's.
+    fn connections(&self, service: &str) -> usize {
+        let part = &self.part;
+        let mut connections = self.readers;
+        if part.appends() {
+            let has_snapshots = ["catalogue", "inventory"].contains(&service);
+            connections += self.lanes + self.limits.turns + usize::from(has_snapshots);
+        }
+        if part.has_followers(service) {
+            connections += self.readers + self.followers + 1;
+        }
+        if part.has(Role::Queries) {
+            connections += self.readers;
+        }
+        if part.has(Role::Relay) {
+            connections += 1;
+        }
+        if part.runs(Role::Commands, "orders") && service == "orders" {
+            connections += self.readers;
+        }
+        connections
+    }
+
+    /// The databases, each once, by the services whose database each is.
+    pub(super) fn by_database(&self) -> Vec<(&Database, Vec<&'static str>)> {
+        let mut databases: Vec<(&Database, Vec<&'static str>)> = Vec::new();
+        for (service, database) in &self.databases {
+            match databases.iter_mut().find(|(known, _)| known.config == database.config) {
+                Some((_, services)) => services.push(service),
+                None => databases.push((database, vec![service])),
+            }
+        }
+        databases
     }
 }
 
 /// A pool that finds no connection at the height of a sale is found out at the start instead.
 pub(super) async fn check_connections(settings: &ShopSettings) -> Result<()> {
-    let client = settings.database.connect("daybook check").await?;
-    let row = client.query_one("show max_connections", &[]).await?;
-    let most: usize = row.get::<_, &str>(0).parse()?;
-    let needed = settings.connections();
-    if needed + 5 > most {
-        bail!(
-            "this process may open {needed} connections to Postgres, which allows {most} in all: raise \
-             max_connections there, or lower `followers`, `readers` or `turns` here"
-        );
+    for (database, services) in settings.by_database() {
+        let of = || format!("the database of {}", services.join(", "));
+        let client = database.connect("daybook check").await.with_context(of)?;
+        let row = client.query_one("show max_connections", &[]).await?;
+        let most: usize = row.get::<_, &str>(0).parse()?;
+        // One watches.
+        let needed = services.iter().map(|it| settings.connections(it)).sum::<usize>() + 1;
+        if needed + 5 > most {
+            bail!(
+                "this process may open {needed} connections to Postgres, which allows {most} in all: raise \
+                 max_connections there, or lower `followers`, `readers` or `turns` here"
+            );
+        }
     }
     Ok(())
 }

@@ -17,14 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) struct Watched {
     pub(super) health: Health,
-    pub(super) prices: Prices,
+    /// With the orders' commands.
+    pub(super) prices: Option<Prices>,
     pub(super) runner: Runner,
+    /// The services that other processes answer for.
+    pub(super) elsewhere: Vec<&'static str>,
     pub(super) generations: Generations,
     pub(super) dues: Vec<DueWatch>,
     pub(super) relays: Vec<RelayWatch>,
     /// Each sets gauges to what is there now.
     pub(super) gauges: Vec<Gauge>,
-    pub(super) database: Database,
+    pub(super) databases: Vec<Database>,
     pub(super) gate: Gate,
     /// Who watches must not hang himself.
     pub(super) answer: Duration,
@@ -45,7 +48,7 @@ const HANGS: Duration = Duration::from_secs(8);
 /// say so.
 pub(super) fn watch(watched: Watched) -> impl Future<Output = ()> {
     let postgres = watched.health.component("postgres");
-    let prices = watched.health.component("price-list");
+    let prices = watched.prices.as_ref().map(|_| watched.health.component("price-list"));
     let followers = watched.health.component("followers");
     let dues = watched.health.component("dues");
     let read_models = watched.health.component("read-models");
@@ -56,7 +59,7 @@ pub(super) fn watch(watched: Watched) -> impl Future<Output = ()> {
 /// What must be ready. It is there before anybody can ask: who has no component yet would seem to be ready.
 struct Components {
     postgres: Component,
-    prices: Component,
+    prices: Option<Component>,
     followers: Component,
     dues: Component,
     read_models: Component,
@@ -64,38 +67,37 @@ struct Components {
 
 async fn keep_true(mut watched: Watched, components: Components) {
     let Components { postgres, prices, followers, dues, read_models } = components;
-    let mut pulse = Pulse::default();
+    let mut pulses: Vec<_> = watched.databases.iter().map(|_| Pulse::default()).collect();
     let mut of_dues = Vec::new();
     for look in 0.. {
         let began = Instant::now();
-        let felt = pulse.feel(&watched.database, watched.answer).await;
+        let feeling = pulses.iter_mut().zip(&watched.databases);
+        let feeling = feeling.map(|(pulse, database)| pulse.feel(database, watched.answer));
+        let felt = join_all(feeling).await.into_iter().collect::<Result<Vec<()>, _>>();
         watched.gate.set(felt.as_ref().is_err_and(is_away));
         match felt {
-            Ok(()) => postgres.ready(),
+            Ok(_) => postgres.ready(),
             Err(StoreError::Silent) => postgres.missing("it takes the question and says nothing"),
             Err(error) => {
                 tracing::debug!(%error, "postgres cannot be asked");
                 postgres.missing("it is out of reach");
             }
         }
-        match timeout(watched.answer, watched.prices.is_ready()).await {
-            Ok(Ok(true)) => prices.ready(),
-            Ok(Ok(false)) => {
-                prices.missing("it has not passed the catalogue's heads of this start");
-            }
-            Ok(Err(_)) | Err(_) => prices.missing("it cannot be read"),
+        if let Some((prices, component)) = watched.prices.as_ref().zip(prices.as_ref()) {
+            look_at_prices(prices, component, watched.answer).await;
         }
         let of_followers = watched.runner.progress();
         let stopped = watched.runner.stopped();
         let stopped = stopped.iter().map(|it| format!("{} stands still", it.name));
-        tell(&followers, stopped.chain(hanging(&of_followers)).collect());
+        let ours = of_followers.iter().filter(|it| !is_of(it, &watched.elsewhere));
+        tell(&followers, stopped.chain(hanging(ours)).collect());
         let missing = watched.generations.missing();
         let missing = missing.iter().map(|it| format!("{it} is being built for this version"));
         tell(&read_models, missing.collect());
         if look % DUES_EVERY == 0 {
             of_dues = join_all(watched.dues.iter_mut().map(DueWatch::look)).await;
         }
-        tell(&dues, hanging(&of_dues).collect());
+        tell(&dues, hanging(of_dues.iter()).collect());
         // Without Kafka followers read the log: a relay that hangs is told of, and costs nobody his answer.
         let of_relays: Vec<_> = watched.relays.iter_mut().filter_map(RelayWatch::look).collect();
         let troubles = watched.relays.iter().filter_map(RelayWatch::trouble);
@@ -192,8 +194,25 @@ fn tell(component: &Component, wrong: Vec<String>) {
     }
 }
 
-fn hanging(all: &[Progress]) -> impl Iterator<Item = String> {
-    all.iter().filter(|it| it.still >= HANGS).map(|it| {
+/// Who follows the log of a service elsewhere waits for that one when it is away. This process is ready all the same,
+/// and what it follows is late: `daybook_still_seconds` says so.
+fn is_of(progress: &Progress, services: &[&str]) -> bool {
+    let log = progress.name.rsplit('/').next();
+    log.is_some_and(|log| services.contains(&log))
+}
+
+async fn look_at_prices(prices: &Prices, component: &Component, answer: Duration) {
+    match timeout(answer, prices.is_ready()).await {
+        Ok(Ok(true)) => component.ready(),
+        Ok(Ok(false)) => {
+            component.missing("it has not passed the catalogue's heads of this start");
+        }
+        Ok(Err(_)) | Err(_) => component.missing("it cannot be read, or the catalogue"),
+    }
+}
+
+fn hanging<'a>(all: impl Iterator<Item = &'a Progress>) -> impl Iterator<Item = String> {
+    all.filter(|it| it.still >= HANGS).map(|it| {
         format!("{} hangs: {} behind, still for {} s", it.name, it.behind, it.still.as_secs())
     })
 }

@@ -57,11 +57,11 @@ fn every_service_is_watched_and_waits_for_what_it_needs() {
     let services = compose["services"].as_mapping().expect("services");
     for (name, service) in services {
         let name = name.as_str().unwrap();
-        let check = &service["healthcheck"]["test"];
-        assert!(
-            check.as_sequence().is_some_and(|test| test.len() > 1),
-            "{name} has no healthcheck"
-        );
+        let check = &service["healthcheck"];
+        // What ends by itself is waited for.
+        let ends = check["disable"] == true && service["restart"] == "on-failure";
+        let test = check["test"].as_sequence().is_some_and(|test| test.len() > 1);
+        assert!(test || ends, "{name} has no healthcheck");
         assert!(service["image"].is_string(), "{name} has no image");
         for (needed, how) in service["depends_on"].as_mapping().into_iter().flatten() {
             assert!(
@@ -69,7 +69,9 @@ fn every_service_is_watched_and_waits_for_what_it_needs() {
                 "{name} waits for {needed:?}, which is not there"
             );
             let condition = how["condition"].as_str().unwrap();
-            assert!(["service_healthy", "service_started"].contains(&condition), "{condition}");
+            let conditions =
+                ["service_healthy", "service_started", "service_completed_successfully"];
+            assert!(conditions.contains(&condition), "{condition}");
         }
     }
     let daybook = &compose["services"]["daybook"];
@@ -86,6 +88,10 @@ fn volumes_and_images_of_the_compose_file_are_named_for_good() {
     for (name, service) in compose["services"].as_mapping().expect("services") {
         for volume in service["volumes"].as_sequence().into_iter().flatten() {
             let volume = volume.as_str().unwrap().split(':').next().unwrap();
+            if let Some(file) = volume.strip_prefix("./") {
+                assert!(root().join(file).is_file(), "{file}");
+                continue;
+            }
             assert!(declared.contains_key(volume), "{name:?} uses {volume}, which is not declared");
         }
         let image = service["image"].as_str().unwrap();
@@ -101,23 +107,68 @@ fn volumes_and_images_of_the_compose_file_are_named_for_good() {
 /// What the image and the compose file tell the program are settings it has.
 #[test]
 fn the_program_understands_what_the_containers_tell_it() {
+    let settings = settings_of("daybook");
+    for origin in ["DATABASE_URL", "KAFKA_BROKERS", "DAYBOOK_LISTEN", "DAYBOOK_DATA_DIR"] {
+        assert!(settings.contains(origin), "{origin}: {settings}");
+    }
+    for service in ["migrate"].iter().chain(&crate::shop::SERVICES) {
+        let settings = settings_of(service);
+        for (name, _) in environment_of(service) {
+            assert!(settings.contains(&name), "{service} is not told by {name}: {settings}");
+        }
+    }
+}
+
+/// Every service of the split is a user of its own in a database of its own, and knows all others.
+#[test]
+fn every_service_of_the_split_has_a_database_of_its_own_and_knows_the_others() {
+    let sql = fs::read_to_string(root().join("deploy/split/databases.sql")).unwrap();
+    let compose = compose();
+    for service in crate::shop::SERVICES {
+        let environment = environment_of(service);
+        let told = |name: &str| {
+            let found = environment.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.as_str()).unwrap_or_default()
+        };
+        assert_eq!(told("DAYBOOK_SERVICE"), service);
+        let own = format!("DAYBOOK_{}_DATABASE_URL", service.to_uppercase());
+        let url = format!("postgres://{service}_service:daybook@databases:5432/{service}");
+        assert_eq!(told(&own), url);
+        let databases = environment.iter().filter(|(name, _)| name.ends_with("DATABASE_URL"));
+        assert_eq!(databases.count(), 1, "{service} knows the database of another one");
+        for other in crate::shop::SERVICES {
+            let url = format!("DAYBOOK_{}_URL", other.to_uppercase());
+            assert_eq!(told(&url), format!("http://{other}:7400"));
+        }
+        assert!(sql.contains(&format!("create database {service};")), "{service}");
+        assert!(sql.contains(&format!("create role {service}_service login")), "{service}");
+        assert_eq!(compose["services"][service]["profiles"][0], "split");
+    }
+    assert_eq!(compose["services"]["daybook"]["profiles"], Value::Null);
+}
+
+/// What the program says that it was told, in the container of a service.
+fn settings_of(service: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
     command.arg("config").current_dir("/").env_clear();
     for pair in words_of(last_stage(&dockerfile()), "ENV").concat() {
         let (name, value) = pair.split_once('=').expect("NAME=value");
         command.env(name, value);
     }
-    let compose = compose();
-    let daybook = &compose["services"]["daybook"];
-    for (name, value) in daybook["environment"].as_mapping().expect("an environment") {
-        command.env(name.as_str().unwrap(), value.as_str().unwrap());
-    }
+    command.envs(environment_of(service));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let settings = String::from_utf8(output.stdout).unwrap();
-    for origin in ["DATABASE_URL", "KAFKA_BROKERS", "DAYBOOK_LISTEN", "DAYBOOK_DATA_DIR"] {
-        assert!(settings.contains(origin), "{origin}: {settings}");
-    }
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a service of the compose file is told.
+pub(crate) fn environment_of(service: &str) -> Vec<(String, String)> {
+    let compose = compose();
+    let environment = compose["services"][service]["environment"].as_mapping();
+    let pair = |(name, value): (&Value, &Value)| {
+        (name.as_str().unwrap().to_owned(), value.as_str().unwrap().to_owned())
+    };
+    environment.expect("an environment").iter().map(pair).collect()
 }
 
 fn root() -> PathBuf {
@@ -126,7 +177,9 @@ fn root() -> PathBuf {
 
 fn compose() -> Value {
     let text = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
-    serde_norway::from_str(&text).unwrap()
+    let mut compose: Value = serde_norway::from_str(&text).unwrap();
+    compose.apply_merge().unwrap();
+    compose
 }
 
 /// The instructions, one a line: comments gone, continued lines joined.

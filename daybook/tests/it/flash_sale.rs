@@ -30,7 +30,7 @@ async fn two_processes_share_a_flash_sale_without_kafka() {
 
 /// Every order takes one of what is scarce and one of what is plenty, so that half of them have
 /// something to give back.
-async fn sale(world: &World, daybooks: &[Daybook]) {
+pub(crate) async fn sale(world: &World, daybooks: &[Daybook]) {
     sell(world, &daybooks[0], "SCARCE", 1_000, 100).await;
     sell(world, &daybooks[0], "PLENTY", 95, 1_000).await;
     let body = order(&["SCARCE", "PLENTY"], "pm_card_visa");

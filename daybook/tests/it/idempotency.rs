@@ -40,7 +40,10 @@ fn one(answers: &[Answer]) -> &Answer {
 
 #[tokio::test]
 async fn a_key_used_by_fifty_callers_of_two_processes_places_one_order() {
-    let world = World::new().await;
+    one_key(World::new().await).await;
+}
+
+pub(crate) async fn one_key(world: World) {
     let daybooks = [world.start().await, world.start().await];
     sell(&world, &daybooks[0], "A", 250, 1_000).await;
     let mut body = order(&["A"], "pm_card_visa");

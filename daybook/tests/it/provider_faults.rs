@@ -42,7 +42,10 @@ async fn ship(daybook: &Daybook, order: &str) {
 
 #[tokio::test]
 async fn an_order_whose_payment_is_declined_or_fails_is_cancelled_for_that_reason() {
-    let world = World::new().await.without_kafka();
+    declined_or_failed(World::new().await.without_kafka()).await;
+}
+
+pub(crate) async fn declined_or_failed(world: World) {
     let daybook = shop(&world).await;
     let methods = [
         "pm_card_visa_chargeDeclinedInsufficientFunds",
@@ -74,7 +77,10 @@ async fn an_order_whose_payment_is_declined_or_fails_is_cancelled_for_that_reaso
 
 #[tokio::test]
 async fn payments_that_are_slow_fail_at_first_or_lose_their_answer_are_made_once() {
-    let world = World::new().await;
+    slow_or_lost(World::new().await).await;
+}
+
+pub(crate) async fn slow_or_lost(world: World) {
     let daybook = shop(&world).await;
     world.provider.behave(&json!({"mode": "up", "delay_ms": 700})).await;
     let methods = [
@@ -122,7 +128,10 @@ async fn payments_that_are_slow_fail_at_first_or_lose_their_answer_are_made_once
 /// payment, and what the provider did for them in the dark is undone.
 #[tokio::test]
 async fn a_provider_that_is_slow_failing_down_or_mute_for_a_while_loses_nothing() {
-    let world = World::new().await;
+    faults(World::new().await).await;
+}
+
+pub(crate) async fn faults(world: World) {
     let daybook = shop(&world).await;
     let mut placed = Vec::new();
     for mode in ["slow", "error", "down", "mute"] {

@@ -1,5 +1,6 @@
 //! The real program, started as a user would start it, on a database, topics and a provider of its own.
 
+use crate::apart::Street;
 use daybook::embedded::Runtime;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
@@ -44,6 +45,8 @@ pub(crate) struct World {
     /// What else `serve` is told.
     pub(crate) flags: Vec<String>,
     pub(crate) provider: Provider,
+    /// If every service runs on its own.
+    pub(crate) street: Option<Street>,
 }
 
 impl World {
@@ -85,7 +88,15 @@ impl World {
             accept_history: false,
             flags: Vec::new(),
             provider,
+            street: None,
         }
+    }
+
+    /// The same in which every service runs in processes of its own, on a database of its own.
+    pub(crate) async fn apart() -> Self {
+        let mut world = Self::new().await;
+        world.street = Some(Street::lay(&world).await);
+        world
     }
 
     /// Where its own servers have their data, if they are its own.
@@ -133,7 +144,10 @@ impl World {
 
     /// A process of the shop; returns when it is ready.
     pub(crate) async fn start(&self) -> Daybook {
-        self.start_on(free_port()).await
+        match &self.street {
+            Some(street) => Daybook::in_parts(street.start(self).await, &street.front.url),
+            None => self.start_on(free_port()).await,
+        }
     }
 
     /// The same on a port that an earlier process had.
@@ -154,7 +168,9 @@ impl World {
             command.arg(data).args(["--kafka-port", "0"]);
         } else {
             command.arg(self.folder.path().join(format!("data-{port}")));
-            command.args(["--database-url", &self.database_url]);
+            if self.street.is_none() {
+                command.args(["--database-url", &self.database_url]);
+            }
             match &self.brokers {
                 Some(brokers) => command.args(["--kafka-brokers", brokers]),
                 None => command.args(["--kafka", "off"]),
@@ -197,7 +213,8 @@ impl World {
 }
 
 pub(crate) struct Daybook {
-    child: Child,
+    /// One, unless its parts run on their own.
+    children: Vec<Child>,
     pub(crate) url: String,
     pub(crate) http: Client,
 }
@@ -205,12 +222,18 @@ pub(crate) struct Daybook {
 impl Daybook {
     /// A process that was started in another way.
     pub(crate) fn of(child: Child, port: u16) -> Self {
-        Daybook { child, url: format!("http://127.0.0.1:{port}"), http: http() }
+        Daybook { children: vec![child], url: format!("http://127.0.0.1:{port}"), http: http() }
+    }
+
+    /// Several processes behind one address.
+    pub(crate) fn in_parts(parts: Vec<Daybook>, url: &str) -> Self {
+        let children = parts.into_iter().flat_map(|part| part.children).collect();
+        Daybook { children, url: url.to_owned(), http: http() }
     }
 
     /// How it ended, if it did.
     pub(crate) fn status(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
+        self.children[0].try_wait().unwrap()
     }
 
     pub(crate) async fn is_ready(&self) {
@@ -287,7 +310,9 @@ impl Daybook {
 
     /// Pulls the plug.
     pub(crate) async fn kill(mut self) {
-        self.child.kill().await.unwrap();
+        for child in &mut self.children {
+            child.kill().await.unwrap();
+        }
     }
 
     /// Asks it to stop, and waits until it has.
@@ -298,13 +323,17 @@ impl Daybook {
 
     /// Asks it to stop.
     pub(crate) async fn terminate(&self) {
-        terminate(&self.child).await;
+        for child in &self.children {
+            terminate(child).await;
+        }
     }
 
     /// Waits until it has stopped as it was asked.
     pub(crate) async fn ended(mut self) {
-        let ended = tokio::time::timeout(LIMIT, self.child.wait()).await;
-        assert!(ended.expect("it ends").unwrap().success());
+        for child in &mut self.children {
+            let ended = tokio::time::timeout(LIMIT, child.wait()).await;
+            assert!(ended.expect("it ends").unwrap().success());
+        }
     }
 
     /// What it counts, by name and labels as Prometheus is told them.

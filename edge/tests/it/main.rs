@@ -5,6 +5,7 @@
 mod access;
 mod admission;
 mod bodies;
+mod peer;
 mod problems;
 mod request_line;
 mod running;

@@ -1,5 +1,5 @@
-use super::{Follower, ReadSide};
-use crate::{Log, Position, StoreError};
+use super::{Follower, ReadSide, Source};
+use crate::{Position, StoreError};
 use deadpool_postgres::Object;
 use std::time::Duration;
 use tokio_postgres::Row;
@@ -41,7 +41,7 @@ impl Checkpoint {
         read: &ReadSide,
         follower: &dyn Follower,
         generation: i32,
-        log: &Log,
+        log: &Source,
         partition: i32,
     ) -> Result<Self, StoreError> {
         let client = read.pool.get().await?;
@@ -76,7 +76,7 @@ impl Checkpoint {
         }
     }
 
-    async fn starting(start: Start, log: &Log, partition: i32) -> Result<Self, StoreError> {
+    async fn starting(start: Start, log: &Source, partition: i32) -> Result<Self, StoreError> {
         let head = match start {
             Start::Beginning => 0,
             Start::Head => {
@@ -97,7 +97,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub async fn is_valid(&self, log: &Log, partition: i32) -> Result<bool, StoreError> {
+    pub async fn is_valid(&self, log: &Source, partition: i32) -> Result<bool, StoreError> {
         let Some(last) = self.last_event_id else { return Ok(true) };
         let held = log.read_partition(partition, self.next_offset - 1, 1).await?;
         Ok(held.first().is_some_and(|e| e.offset == self.next_offset - 1 && e.event_id == last))

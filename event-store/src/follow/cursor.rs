@@ -1,10 +1,10 @@
 use super::marks::Mark;
 use super::parked::Lot;
 use super::{
-    ApplyError, Aside, Batch, Checkpoint, Feed, FollowLimits, Follower, ReadSide, StepError,
+    ApplyError, Aside, Batch, Checkpoint, Feed, FollowLimits, Follower, ReadSide, Source, StepError,
 };
+use crate::Recorded;
 use crate::backoff::Backoff;
-use crate::{Log, Recorded};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +40,8 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn of(log: &Log, partition: i32) -> Self {
-        Life { epoch: log.known_epoch(partition), session: log.tail().session(partition) }
+    pub(super) fn of(log: &Source, partition: i32) -> Self {
+        Life { epoch: log.known_epoch(partition), session: log.session(partition) }
     }
 }
 

@@ -1,5 +1,6 @@
-use super::FollowLimits;
-use crate::{Log, Recorded};
+use super::{FollowLimits, Source};
+use crate::Recorded;
+use crate::lane::chain_of;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub enum Transport {
 pub struct Feed(Arc<Inner>);
 
 struct Inner {
-    log: Log,
+    log: Source,
     live: broadcast::Sender<Arc<Recorded>>,
     shortcut: bool,
     transport: watch::Sender<Transport>,
@@ -40,22 +41,23 @@ const POLL_TAIL: Duration = Duration::from_secs(1);
 
 impl Feed {
     #[must_use]
-    pub fn new(log: Log) -> Self {
+    pub fn new(log: impl Into<Source>) -> Self {
         Self::limited(log, &FollowLimits::default())
     }
 
     /// The same with other bounds.
     #[must_use]
-    pub fn limited(log: Log, limits: &FollowLimits) -> Self {
-        let (buffer, shortcut) = (limits.buffer.max(1), limits.shortcut);
-        let live =
-            if shortcut { log.tail().listen(buffer) } else { broadcast::Sender::new(buffer) };
+    pub fn limited(log: impl Into<Source>, limits: &FollowLimits) -> Self {
+        let (log, buffer) = (log.into(), limits.buffer.max(1));
+        let told = limits.shortcut.then(|| log.listen(buffer)).flatten();
+        let shortcut = told.is_some();
+        let live = told.unwrap_or_else(|| broadcast::Sender::new(buffer));
         let transport = watch::Sender::new(Transport::Log);
         Feed(Arc::new(Inner { log, live, shortcut, transport }))
     }
 
     #[must_use]
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &Source {
         &self.0.log
     }
 
@@ -69,7 +71,7 @@ impl Feed {
     /// Whether the followers were told of an event before Kafka brought it: this process appended it.
     #[must_use]
     pub fn knows(&self, partition: i32, epoch: i32, offset: i64) -> bool {
-        self.0.shortcut && self.0.log.tail().knows(partition, epoch, offset)
+        self.0.shortcut && self.0.log.knows(partition, epoch, offset)
     }
 
     /// Whether no follower of another process waits for Kafka to bring what this process appends.
@@ -107,7 +109,7 @@ impl Feed {
 
     /// Looks for what other processes appended, until stopped.
     pub async fn run(self, stop: CancellationToken) {
-        let mut pause = POLL_BUSY;
+        let (mut pause, mut unread) = (POLL_BUSY, false);
         loop {
             let with_kafka = *self.0.transport.borrow() != Transport::Log;
             let heads = self.0.log.known_heads();
@@ -116,14 +118,18 @@ impl Feed {
                 // The relay of this process has just looked.
                 pause = POLL_TAIL;
             } else if let Err(error) = self.0.log.refresh_heads().await {
-                tracing::warn!(service = %self.0.log.service(), %error, "the log's heads cannot be read");
+                // Once: a log that is elsewhere may be away for long.
+                if !std::mem::replace(&mut unread, true) {
+                    let error = chain_of(&error);
+                    tracing::warn!(service = %self.0.log.service(), error, "the log's heads cannot be read");
+                }
                 pause = POLL_TAIL;
             } else if with_kafka {
-                pause = POLL_TAIL;
-            } else if before == *heads.borrow() {
-                pause = (pause + POLL_BUSY / 4).min(POLL_IDLE);
+                (pause, unread) = (POLL_TAIL, false);
             } else {
-                pause = POLL_BUSY;
+                let moves = before != *heads.borrow();
+                pause = if moves { POLL_BUSY } else { (pause + POLL_BUSY / 4).min(POLL_IDLE) };
+                unread = false;
             }
             let mut transport = self.transport();
             tokio::select! {

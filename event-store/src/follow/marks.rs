@@ -1,4 +1,5 @@
-use crate::{Log, Position, Progress, Watermark};
+use super::Source;
+use crate::{Position, Progress, Watermark};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -7,7 +8,7 @@ use tokio::sync::{Notify, watch};
 pub(super) struct Marks {
     pub(super) follower: String,
     pub(super) generation: i32,
-    log: Log,
+    log: Source,
     /// One for each partition: seven that move must not hide one that hangs.
     parts: Mutex<Vec<Part>>,
     /// Told of every move.
@@ -35,7 +36,7 @@ pub(super) struct Mark {
 impl Marks {
     pub(super) fn new(
         (follower, generation): (&str, i32),
-        log: &Log,
+        log: &Source,
         moved: Arc<watch::Sender<()>>,
     ) -> Self {
         let parts = (0..log.partitions()).map(|_| Part::default()).collect();

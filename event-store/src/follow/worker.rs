@@ -1,9 +1,9 @@
 use super::cursor::{Cursor, Ends, Failed, Life, Prospect};
 use super::feed::{Feed, Transport};
 use super::marks::Mark;
-use super::{ApplyError, Batch, FollowLimits, Follower, Posted, ReadSide, post};
+use super::{ApplyError, Batch, FollowLimits, Follower, Posted, ReadSide, Source, post};
 use crate::append::index;
-use crate::{Log, Recorded, Rest, Stepped, StoreError};
+use crate::{Recorded, Rest, Stepped, StoreError};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -243,7 +243,7 @@ impl LogWorker {
         step.oldest.map_or_else(Rest::default, rest)
     }
 
-    pub(super) fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &Source {
         self.ends.feed.log()
     }
 }

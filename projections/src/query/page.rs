@@ -1,12 +1,12 @@
 use axum::Json;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use edge::ParamFields;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::str::FromStr;
 
 const DEFAULT_LIMIT: i64 = 50;
-const MOST: i64 = 1_000;
+pub(crate) const MOST: i64 = 1_000;
 
 /// Which part of a list was asked for. `K` is the key that the list is sorted by.
 pub(crate) struct Page<K> {
@@ -15,7 +15,7 @@ pub(crate) struct Page<K> {
 }
 
 /// A part of a list, and the cursor of what comes after it.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Items<T> {
     pub(crate) items: Vec<T>,
     pub(crate) next: Option<String>,

@@ -1,9 +1,8 @@
 use super::gentle::Gentle;
 use super::{Phase, Progress, RebuildError, Tell};
 use crate::{Layout, Place, Posting, Projection};
-use event_store::Log;
 use event_store::follow::{
-    ApplyError, Batch, Checkpoint, Posted, ReadSide, discarded, is_worked, post,
+    ApplyError, Batch, Checkpoint, Posted, ReadSide, Source, discarded, is_worked, post,
 };
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -37,7 +36,7 @@ pub(super) struct Builder {
     pub(super) read: ReadSide,
     projection: Arc<dyn Projection>,
     posting: Posting,
-    logs: Vec<Log>,
+    logs: Vec<Source>,
     began: Instant,
     done: AtomicU64,
     total: AtomicU64,
@@ -64,7 +63,7 @@ impl Builder {
         projection: Arc<dyn Projection>,
         place: Place,
         read: ReadSide,
-        logs: Vec<Log>,
+        logs: Vec<Source>,
         (began, tell): (Instant, Tell),
     ) -> Result<Self, RebuildError> {
         let (fills, place_of_it) = (true, place.clone());
@@ -107,7 +106,7 @@ impl Builder {
         Builder { total: first.done().into(), ..self }
     }
 
-    pub(super) fn logs(&self) -> Vec<Log> {
+    pub(super) fn logs(&self) -> Vec<Source> {
         self.logs.clone()
     }
 

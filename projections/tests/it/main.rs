@@ -9,6 +9,7 @@ mod views;
 mod sales;
 mod lists;
 mod shuffle;
+mod elsewhere;
 mod reading;
 mod rebuild;
 mod generations;

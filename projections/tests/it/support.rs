@@ -5,7 +5,7 @@ use axum::body::Body;
 use chrono::{DateTime, Utc};
 use decider::Decider;
 use edge::Access;
-use event_store::follow::{Feed, ReadSide, Runner, has_posted};
+use event_store::follow::{Feed, ReadSide, Runner, Source, has_posted};
 use event_store::{
     Database, Done, Envelope, Log, LogSettings, Metadata, Position, TransactLimits, Transactor,
     migrate,
@@ -82,6 +82,7 @@ pub(crate) fn at(second: i64) -> DateTime<Utc> {
 /// A process: the logs, and read sides that are its own.
 pub(crate) struct Process {
     pub(crate) logs: Vec<Log>,
+    pub(crate) sources: Vec<Source>,
     pub(crate) reads: Vec<ReadSide>,
     pub(crate) admin: Client,
     pub(crate) stop: CancellationToken,
@@ -97,7 +98,8 @@ impl Process {
             reads.push(ReadSide::open(&own, service, 6).unwrap());
         }
         let admin = database.connect("tests").await.unwrap();
-        Process { logs, reads, admin, stop: CancellationToken::new() }
+        let sources = logs.iter().map(Source::from).collect();
+        Process { logs, sources, reads, admin, stop: CancellationToken::new() }
     }
 
     pub(crate) fn log(&self, service: &str) -> &Log {
@@ -182,7 +184,8 @@ pub(crate) async fn rebuild(
     logs: &[Log],
     tell: Tell,
 ) -> Result<Rebuilt, RebuildError> {
-    projections::rebuild(&Work { projection, read, logs, tell }, Check::Verify).await
+    let logs: Vec<_> = logs.iter().map(Source::from).collect();
+    projections::rebuild(&Work { projection, read, logs: &logs, tell }, Check::Verify).await
 }
 
 /// Decides a command, occurred at some second.

@@ -72,7 +72,7 @@ impl Beside {
 
     fn work(&self) -> Work<'_> {
         let read = self.0.read(self.1.layout().service);
-        Work { projection: &self.1, read, logs: &self.0.logs, tell: quiet() }
+        Work { projection: &self.1, read, logs: &self.0.sources, tell: quiet() }
     }
 }
 

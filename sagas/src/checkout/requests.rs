@@ -1,29 +1,22 @@
 use async_trait::async_trait;
-use decider::Decider;
 use domain::checkout::checkout::{self, CancelReason, Checkout, Command, Request};
 use domain::ids::OrderId;
-use domain::inventory::stock::{self, Stock};
-use domain::orders::order::{self, Order};
-use domain::payments::payment::{self, Payment};
+use domain::inventory::stock;
+use domain::orders::order;
+use domain::payments::payment;
 use domain::values::Reason;
+use event_store::Transactor;
 use event_store::dues::{Asked, Claimed, Settle};
-use event_store::{TransactError, Transactor};
 
 use super::Services;
 use crate::envelope;
+use crate::port::{self, Refusal};
 
 /// Asks the owners for what a checkout owes. A request is accepted, put off, or rejected for good; the
 /// last is recorded in the checkout, which then needs attention.
 pub(super) struct Requests {
     pub(super) services: Services,
     pub(super) checkout: Transactor<Checkout>,
-}
-
-/// Why a request was not accepted.
-enum Refusal {
-    Later(String),
-    /// By the owner, for the reason with this slug.
-    ForGood(&'static str),
 }
 
 #[async_trait]
@@ -35,7 +28,7 @@ impl Settle<Checkout> for Requests {
         match self.ask(order, &due).await {
             Ok(()) => Asked::Yes,
             Err(Refusal::Later(why)) => Asked::Again(why),
-            Err(Refusal::ForGood(slug)) => self.record(&due, slug).await,
+            Err(Refusal::ForGood(slug)) => self.record(&due, &slug).await,
         }
     }
 }
@@ -76,8 +69,8 @@ impl Requests {
             Request::CloseOrder {} => self.ask_order(order, order::Command::Close {}, due).await,
             Request::Deadline { deadline } => {
                 let command = Command::DeadlinePassed { deadline: *deadline };
-                let asked = ask(&self.checkout, &due.stream, command, due).await?;
-                asked.map_err(|rejection| Refusal::ForGood(rejection.slug()))
+                let asked = (&*due.stream, command, due);
+                port::ask_here(&self.checkout, asked, checkout::Rejection::slug).await
             }
         }
     }
@@ -88,8 +81,7 @@ impl Requests {
         command: stock::Command,
         due: &Claimed<Request>,
     ) -> Result<(), Refusal> {
-        let asked = ask::<Stock>(&self.services.stock, stream, command, due).await?;
-        asked.map_err(|rejection| Refusal::ForGood(rejection.slug()))
+        self.services.stock.ask((stream, command, due), stock::Rejection::slug).await
     }
 
     async fn ask_order(
@@ -99,8 +91,7 @@ impl Requests {
         due: &Claimed<Request>,
     ) -> Result<(), Refusal> {
         let stream = order::stream(order);
-        let asked = ask::<Order>(&self.services.order, &stream, command, due).await?;
-        asked.map_err(|rejection| Refusal::ForGood(rejection.slug()))
+        self.services.order.ask((&*stream, command, due), order::Rejection::slug).await
     }
 
     async fn ask_payment(
@@ -110,14 +101,14 @@ impl Requests {
         due: &Claimed<Request>,
     ) -> Result<(), Refusal> {
         let stream = payment::stream(order);
-        let asked = ask::<Payment>(&self.services.payment, &stream, command, due).await?;
-        asked.map_err(|rejection| {
+        let payment = &self.services.payment;
+        let asked = payment.ask((&*stream, command, due), payment::Rejection::slug).await;
+        asked.map_err(|refusal| match refusal {
             // The provider has still to answer what was asked before; then this may be asked again.
-            if rejection == payment::Rejection::InProgress {
-                Refusal::Later(rejection.to_string())
-            } else {
-                Refusal::ForGood(rejection.slug())
+            Refusal::ForGood(slug) if slug == payment::Rejection::InProgress.slug() => {
+                Refusal::Later(payment::Rejection::InProgress.to_string())
             }
+            other @ (Refusal::Later(_) | Refusal::ForGood(_)) => other,
         })
     }
 
@@ -130,29 +121,6 @@ impl Requests {
             Ok(_) => Asked::Yes,
             Err(error) => Asked::Again(error.to_string()),
         }
-    }
-}
-
-/// Sends a command to its owner: accepted, rejected by the decider, or put off because nobody knows.
-async fn ask<D: Decider>(
-    owner: &Transactor<D>,
-    stream: &str,
-    command: D::Command,
-    due: &Claimed<Request>,
-) -> Result<Result<(), D::Rejection>, Refusal> {
-    match owner.transact(stream, command, envelope::of_request(due)).await {
-        Ok(_) => Ok(Ok(())),
-        Err(TransactError::Rejected { rejection, .. }) => Ok(Err(rejection)),
-        Err(TransactError::TooLarge { .. }) => Err(Refusal::ForGood("too-large")),
-        Err(
-            error @ (TransactError::Busy
-            | TransactError::OutcomeUnknown
-            | TransactError::OtherBody
-            | TransactError::WrongVersion { .. }
-            | TransactError::Data(_)
-            | TransactError::Newer { .. }
-            | TransactError::Store(_)),
-        ) => Err(Refusal::Later(error.to_string())),
     }
 }
 

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use domain::values::Reason;
+use edge::{Breaker, BreakerSettings};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use super::breaker::{Breaker, BreakerSettings};
 use super::wire::{ErrorBody, StripeError};
 use super::{ProviderError, Timeouts, Unknown};
 
@@ -75,7 +75,7 @@ impl Http {
             .build()
             .map_err(ProviderError::Client)?;
         let base = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client, base, breaker: Breaker::new(breaker) })
+        Ok(Self { client, base, breaker: Breaker::new("payment-provider", breaker) })
     }
 
     pub(super) async fn post<T: DeserializeOwned>(

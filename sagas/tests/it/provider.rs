@@ -3,7 +3,8 @@ use std::time::Duration;
 use domain::ids::OrderId;
 use domain::payments::payment::Outcome;
 use domain::values::Money;
-use sagas::provider::{BreakerSettings, Provider, Reference, Timeouts, Unknown};
+use edge::BreakerSettings;
+use sagas::provider::{Provider, Reference, Timeouts, Unknown};
 use sagas::sandbox::Mode;
 use tokio::net::TcpListener;
 

@@ -10,14 +10,15 @@ use domain::inventory::stock::{self, Stock};
 use domain::orders::order::{self, CancelReason, Line, Order};
 use domain::payments::payment::{self, Payment};
 use domain::values::{Money, Sku};
+use edge::BreakerSettings;
 use event_store::dues::{DueLimits, DueWorker};
 use event_store::follow::{Feed, ReadSide, Runner};
 use event_store::{
     Database, Envelope, Log, LogSettings, Metadata, TransactLimits, Transactor, migrate,
 };
 use sagas::checkout::{Services, Settings};
-use sagas::provider::{BreakerSettings, Provider, Timeouts};
-use sagas::{Saga, payment as payments};
+use sagas::provider::{Provider, Timeouts};
+use sagas::{Port, Saga, payment as payments};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -125,9 +126,9 @@ impl Shop {
 
         let mine = read("checkout");
         let services = Services {
-            stock: self.stock.clone(),
-            order: self.order.clone(),
-            payment: self.payment.clone(),
+            stock: Port::Here(self.stock.clone()),
+            order: Port::Here(self.order.clone()),
+            payment: Port::Here(self.payment.clone()),
         };
         let settings = Settings { patience, limits: limits(), ..Settings::default() };
         let Saga { followers, worker } =

@@ -1,6 +1,7 @@
 use super::draft::{Draft, DraftLine};
 use crate::{
     CommandApi,
+    api::served,
     prices::{Price, PricesUnavailable},
     refusal::RETRY_AFTER_S,
 };
@@ -20,7 +21,7 @@ pub(super) async fn agree(
     if let Ok(prices) = check(api, draft, min).await? {
         return Ok(prices);
     }
-    api.prices.catch_up(api.settings.min_position_wait).await?;
+    served(&api.prices)?.catch_up(api.settings.min_position_wait).await?;
     check(api, draft, min).await?.map_err(Disagreements::problem)
 }
 
@@ -36,7 +37,7 @@ async fn check(
         Arc::default()
     } else {
         let skus: Vec<_> = unknown.iter().map(|line| line.sku.as_str()).collect();
-        api.prices.lookup(&skus, min, api.settings.min_position_wait).await?
+        served(&api.prices)?.lookup(&skus, min, api.settings.min_position_wait).await?
     };
     let mut disagreements = Disagreements::default();
     let prices = draft.lines.iter().enumerate().map(|(index, line)| match own(line) {

@@ -85,20 +85,20 @@ pub(super) const KEYS: &[Key] = &[
         "10",
         "NUMBER",
         "Calls in a row that may fail before the payment provider is left alone for a while",
-        "daybook_provider_breaker_open",
+        "daybook_breaker_open",
     ),
     bound(
         "provider_pause_first_ms",
         "500",
         "MILLISECONDS",
         "How long it is left alone at first; it doubles",
-        "daybook_provider_breaker_open",
+        "daybook_breaker_open",
     ),
     bound(
         "provider_pause_most_ms",
         "15000",
         "MILLISECONDS",
         "How long it is left alone at most",
-        "daybook_provider_breaker_open",
+        "daybook_breaker_open",
     ),
 ];

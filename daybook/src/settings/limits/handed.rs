@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use command_api::prices::PriceLimits;
-use edge::{AdmissionLimits, Crowd, Serving};
+use edge::{AdmissionLimits, BreakerSettings, Crowd, PeerLimits, Serving};
 use event_store::dues::DueLimits;
 use event_store::follow::FollowLimits;
 use event_store::kafka::{KafkaLimits, RelaySettings};
 use event_store::{DatabaseLimits, LogSettings, Pace, PaceLimits, TransactLimits, TurnLimits};
 use sagas::checkout;
-use sagas::provider::{BreakerSettings, Timeouts};
+use sagas::provider::Timeouts;
 
 use super::Limits;
 
@@ -51,6 +51,12 @@ impl Limits {
     #[must_use]
     pub fn of_queries(&self) -> AdmissionLimits {
         AdmissionLimits { most: self.queries, crowd: None }
+    }
+
+    /// Services ask for what is owed already: whoever comes to the door with something new does not keep them out.
+    #[must_use]
+    pub fn of_services(&self) -> AdmissionLimits {
+        AdmissionLimits { most: self.commands, crowd: None }
     }
 
     /// How many may listen or wait at once, and how many questions about the past are answered at once.
@@ -228,6 +234,26 @@ impl Limits {
             failures: self.provider_failures,
             first_pause: ms(self.provider_pause_first_ms),
             longest_pause: ms(self.provider_pause_most_ms),
+        }
+    }
+
+    #[must_use]
+    pub fn peer(&self) -> PeerLimits {
+        PeerLimits {
+            connect: ms(self.peer_connect_ms),
+            answer: ms(self.peer_answer_ms),
+            deadline: ms(self.peer_deadline_ms),
+            retry_first: ms(self.peer_retry_first_ms),
+            retry_most: ms(self.peer_retry_most_ms),
+            retries: self.peer_retries,
+            retry_percent: self.peer_retry_percent,
+            retry_floor: self.peer_retry_floor,
+            idle: ms(self.peer_idle_ms),
+            breaker: BreakerSettings {
+                failures: self.peer_failures,
+                first_pause: ms(self.peer_pause_first_ms),
+                longest_pause: ms(self.peer_pause_most_ms),
+            },
         }
     }
 }

@@ -43,6 +43,7 @@ fn the_defaults_of_the_keys_are_those_of_the_libraries() {
     same(limits.checkout(checkout::Settings::default()), checkout::Settings::default());
     same(limits.provider_timeouts(), Timeouts::default());
     same(limits.breaker(), BreakerSettings::default());
+    same(limits.peer(), PeerLimits::default());
 
     same(limits.log(log()), log());
     same(limits.relay(relay()), relay());
@@ -72,6 +73,7 @@ fn handed(limits: &Limits) -> String {
     let follow = (limits.follow(), limits.pace(), limits.prices(), limits.switch());
     let checkout = limits.checkout(checkout::Settings::default());
     let payment = (limits.calls(), limits.provider_timeouts(), limits.breaker());
+    let payment = (payment, limits.peer());
     format!("{:#?}", (serving, request, inside, log, kafka, follow, checkout, payment))
 }
 

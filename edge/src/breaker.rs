@@ -1,4 +1,4 @@
-//! A circuit breaker: when the provider fails several times in a row, it is left alone for a pause that
+//! A circuit breaker: when whoever is called fails several times in a row, he is left alone for a pause that
 //! doubles, and then one call goes through to see.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,11 @@ impl Default for BreakerSettings {
     }
 }
 
+/// Stands before one target. Clones share its state.
 #[derive(Clone)]
-pub(super) struct Breaker {
+pub struct Breaker {
+    /// Whom it stands before, in the log and in metrics.
+    target: Arc<str>,
     settings: BreakerSettings,
     state: Arc<Mutex<State>>,
 }
@@ -46,13 +49,14 @@ enum State {
 }
 
 /// Leave to make one call. Dropped without a word, it counts as a failure.
-pub(super) struct Permit {
+pub struct Permit {
     breaker: Breaker,
     succeeded: bool,
 }
 
 impl Permit {
-    pub(super) fn succeeded(mut self) {
+    /// Whoever was called is in order, whatever he said.
+    pub fn succeeded(mut self) {
         self.succeeded = true;
     }
 }
@@ -64,12 +68,17 @@ impl Drop for Permit {
 }
 
 impl Breaker {
-    pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
+    #[must_use]
+    pub fn new(target: &str, settings: BreakerSettings) -> Self {
+        let state = Arc::new(Mutex::new(State::Closed { failures: 0 }));
+        let breaker = Self { target: target.into(), settings, state };
+        breaker.show(false);
+        breaker
     }
 
-    /// `None` while the provider is left alone.
-    pub(super) fn permit(&self) -> Option<Permit> {
+    /// `None` while the target is left alone.
+    #[must_use]
+    pub fn permit(&self) -> Option<Permit> {
         let mut state = self.lock();
         match *state {
             State::Closed { .. } => {}
@@ -95,12 +104,18 @@ impl Breaker {
             // A call from before it opened.
             (open @ State::Open { .. }, false) => open,
         };
-        let open = !matches!(*state, State::Closed { .. });
-        metrics::gauge!("daybook_provider_breaker_open").set(if open { 1.0 } else { 0.0 });
+        self.show(!matches!(*state, State::Closed { .. }));
+    }
+
+    fn show(&self, open: bool) {
+        let target = self.target.to_string();
+        let open = if open { 1.0 } else { 0.0 };
+        metrics::gauge!("daybook_breaker_open", "target" => target).set(open);
     }
 
     fn open(&self, pause: Duration) -> State {
-        tracing::warn!(pause_ms = pause.as_millis() as u64, "the payment provider is left alone");
+        let (whom, pause_ms) = (&*self.target, pause.as_millis() as u64);
+        tracing::warn!(whom, pause_ms, "who fails again and again is left alone");
         State::Open { until: Instant::now() + pause, pause }
     }
 
@@ -114,11 +129,12 @@ mod tests {
     use super::*;
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerSettings {
+        let settings = BreakerSettings {
             failures: 2,
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(3),
-        })
+        };
+        Breaker::new("target", settings)
     }
 
     fn fail(breaker: &Breaker) {

@@ -1,0 +1,91 @@
+//! What other services ask: the owner's own commands, as their deciders know them.
+
+use crate::{CommandApi, answer, api::served, refusal};
+use axum::{extract::State, response::Response};
+use chrono::{DateTime, SubsecRound, Utc};
+use decider::Decider;
+use domain::{
+    catalogue::product::{self, Product},
+    checkout::checkout::{self, Checkout},
+    inventory::stock::{self, Stock},
+    orders::order::{self, Order},
+    payments::payment::{self, Payment},
+};
+use edge::{Deadline, FieldError, Fields, JsonBody, Problem, RequestContext};
+use event_store::{Envelope, Metadata, Transactor};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A command, and what comes with it.
+struct Asked {
+    stream: String,
+    command: Value,
+    envelope: Envelope,
+}
+
+impl Asked {
+    fn read(fields: &mut Fields<'_>, context: &RequestContext) -> Option<Asked> {
+        let stream = fields.required::<String>("stream");
+        let command_id = fields.required::<Uuid>("command_id");
+        let command = fields.required::<Value>("command");
+        let occurred_at = fields.required::<DateTime<Utc>>("occurred_at");
+        let causation = fields.optional::<Uuid>("causation");
+        let actor = fields.required::<String>("actor");
+        let metadata = Metadata {
+            correlation: context.correlation.to_string(),
+            causation: causation?,
+            actor: actor?,
+            traceparent: context.traceparent.as_deref().map(str::to_owned),
+        };
+        let envelope = Envelope {
+            command_id: command_id?,
+            fingerprint: None,
+            occurred_at: occurred_at?.trunc_subsecs(6),
+            metadata,
+            expected_version: None,
+        };
+        Some(Asked { stream: stream?, command: command?, envelope })
+    }
+}
+
+/// `POST /internal/commands {"stream": "stock-85123A", "command_id": "…", "command": {"reserve": {…}}, …}`. The
+/// decider's own rejection is 409, and nothing else is: whoever asks must tell it from *not now*.
+pub(crate) async fn decide(
+    State(api): State<CommandApi>,
+    context: RequestContext,
+    deadline: Deadline,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    let asked = body.read(|fields| Asked::read(fields, &context))?;
+    deadline.check()?;
+    let stream = asked.stream.as_str();
+    if product::id_of(stream).is_some() {
+        transact::<Product>(served(&api.products)?, asked).await
+    } else if stock::id_of(stream).is_some() {
+        transact::<Stock>(served(&api.stock)?, asked).await
+    } else if order::id_of(stream).is_some() {
+        transact::<Order>(served(&api.orders)?, asked).await
+    } else if payment::id_of(stream).is_some() {
+        transact::<Payment>(served(&api.payments)?, asked).await
+    } else if checkout::id_of(stream).is_some() {
+        transact::<Checkout>(served(&api.checkouts)?, asked).await
+    } else {
+        Err(refused_field("stream", "names nothing that is known here"))
+    }
+}
+
+async fn transact<D: Decider<Rejection: refusal::Rejection>>(
+    owner: &Transactor<D>,
+    Asked { stream, command, envelope }: Asked,
+) -> Result<Response, Problem> {
+    let command = serde_json::from_value(command);
+    let command = command.map_err(|error| refused_field("command", &error.to_string()))?;
+    let done = owner.transact(&stream, command, envelope).await;
+    Ok(answer::done(&done.map_err(refusal::conflict)?))
+}
+
+fn refused_field(name: &str, detail: &str) -> Problem {
+    let pointer = Some(format!("/{name}"));
+    let detail = detail.to_owned();
+    Problem::invalid_fields(vec![FieldError { detail, pointer, parameter: None }])
+}

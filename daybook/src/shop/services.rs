@@ -1,0 +1,76 @@
+//! The services of this process, each with its log and its read side, and those elsewhere that it follows or asks.
+
+use super::ShopSettings;
+use anyhow::{Context, Result};
+use edge::Peer;
+use event_store::follow::{Elsewhere, Feed, FollowLimits, ReadSide, Source};
+use event_store::{Log, lay};
+use projections::HttpOwner;
+use std::collections::BTreeMap;
+
+/// What one service has in this process.
+pub(super) struct Service {
+    pub(super) log: Log,
+    pub(super) read: ReadSide,
+}
+
+/// The services that are here, and the others that are needed.
+pub(super) struct Services {
+    pub(super) here: BTreeMap<&'static str, Service>,
+    pub(super) elsewhere: BTreeMap<&'static str, Peer>,
+    partitions: u32,
+}
+
+impl Services {
+    /// Lays what is missing, where the login may. Of those elsewhere nobody is asked yet.
+    pub(super) async fn open(settings: &ShopSettings) -> Result<Self> {
+        let mut here = BTreeMap::new();
+        for service in settings.part.services.iter().copied() {
+            let database = &settings.databases[service];
+            lay(database, service, settings.partitions).await?;
+            let log = Log::open(settings.log(service)).await?;
+            let sizes = (settings.readers, settings.followers);
+            let read = ReadSide::sized(log.database(), service, sizes)?;
+            here.insert(service, Service { log, read });
+        }
+        let mut elsewhere = BTreeMap::new();
+        for (service, url) in settings.part.elsewhere(&settings.urls)? {
+            let peer = Peer::new(service, url, settings.limits.peer());
+            elsewhere.insert(service, peer.with_context(|| format!("{service}_url"))?);
+        }
+        // Whoever calls nobody says so.
+        metrics::counter!("daybook_peer_calls_total").increment(0);
+        metrics::counter!("daybook_peer_retries_total").increment(0);
+        Ok(Services { here, elsewhere, partitions: settings.partitions })
+    }
+
+    pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.here.values().map(|service| &service.log)
+    }
+
+    pub(super) fn log(&self, service: &str) -> Option<&Log> {
+        self.here.get(service).map(|service| &service.log)
+    }
+
+    pub(super) fn read(&self, service: &str) -> Option<&ReadSide> {
+        self.here.get(service).map(|service| &service.read)
+    }
+
+    pub(super) fn reads(&self) -> Vec<ReadSide> {
+        self.here.values().map(|service| service.read.clone()).collect()
+    }
+
+    /// The logs that are here, and those elsewhere that are followed here.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        let here = self.logs().map(Source::from);
+        let elsewhere = self.elsewhere.iter().map(|(service, owner)| {
+            let owner = HttpOwner::new(service, owner.clone());
+            Source::Elsewhere(Elsewhere::new(service, self.partitions, owner))
+        });
+        here.chain(elsewhere).collect()
+    }
+
+    pub(super) fn feeds(sources: &[Source], limits: &FollowLimits) -> Vec<Feed> {
+        sources.iter().map(|source| Feed::limited(source.clone(), limits)).collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! A log that another process answers for.
+
+use crate::stories::{Shop, order_id, sku};
+use crate::support::{PARTITIONS, Process, eventually, fresh_database};
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use domain::inventory::stock;
+use domain::orders::order::{CancelReason, stream};
+use edge::{Access, Peer, PeerLimits};
+use event_store::Recorded;
+use event_store::follow::{
+    ApplyError, Elsewhere, Feed, Follower, Owner, Runner, Source, has_posted,
+};
+use projections::{Generations, HttpOwner, Queries};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// Serves the logs of a process, and gives what asks for one of them.
+async fn owner(process: &Process, service: &str) -> HttpOwner {
+    let generations = Generations::open(&[]).await.unwrap();
+    let queries = Queries::new(Vec::new(), process.logs.clone(), generations);
+    let router = projections::routes().router(queries, &Access::off());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    HttpOwner::new(service, Peer::new(service, &url, PeerLimits::default()).unwrap())
+}
+
+/// Events of several kinds, and one as an older binary stored it.
+async fn filled() -> Process {
+    let process = Process::start(&fresh_database().await).await;
+    let shop = Shop::of(&process);
+    for number in 1..=20 {
+        shop.placed(number, 0, vec![crate::stories::cancel(CancelReason::OutOfStock)]).await;
+    }
+    let older = "alter table orders.event disable trigger all; \
+         update orders.event set schema_version = 1, payload = '{\"reason\":\"out-of-stock\", \"later\": [1e2]}' \
+          where type = 'order.cancelled' and stream = '{stream}'; \
+         alter table orders.event enable trigger all";
+    process.admin.batch_execute(&older.replace("{stream}", &stream(order_id(1)))).await.unwrap();
+    process
+}
+
+#[tokio::test]
+async fn an_event_read_over_http_equals_the_event_read_from_the_log() {
+    let process = filled().await;
+    let (log, owner) = (process.log("orders"), owner(&process, "orders").await);
+    assert_eq!(owner.ends().await.unwrap(), log.ends().await.unwrap());
+    let mut read = 0;
+    for partition in 0..log.partitions() {
+        let here = log.read_partition(partition, 0, 5_000).await.unwrap();
+        assert_eq!(owner.read_partition(partition, 0, 5_000).await.unwrap(), here);
+        let some = owner.read_partition(partition, 2, 3).await.unwrap();
+        assert_eq!(some, log.read_partition(partition, 2, 3).await.unwrap());
+        let end = i64::try_from(here.len()).unwrap();
+        assert_eq!(owner.read_partition(partition, end, 10).await.unwrap(), []);
+        read += here.len();
+    }
+    assert_eq!(read, 40);
+}
+
+/// Takes note of what it is given.
+#[derive(Default)]
+struct Notes(Mutex<Vec<Recorded>>);
+
+#[async_trait]
+impl Follower for Notes {
+    fn name(&self) -> &str {
+        "notes"
+    }
+
+    fn logs(&self) -> Vec<String> {
+        vec!["inventory".to_owned()]
+    }
+
+    async fn apply(&self, _: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
+        self.0.lock().unwrap().extend(batch.iter().map(|event| (**event).clone()));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_follower_of_a_log_elsewhere_posts_each_event_once_and_goes_on_behind_its_checkpoint() {
+    let process = Process::start(&fresh_database().await).await;
+    let shop = Shop::of(&process);
+    let elsewhere = Elsewhere::new("inventory", PARTITIONS, owner(&process, "inventory").await);
+    let source = Source::Elsewhere(elsewhere);
+    let notes = Arc::new(Notes::default());
+    let follower: Arc<dyn Follower> = notes.clone();
+    let receive = async |name: &str| {
+        let quantity = crate::stories::pieces(7);
+        shop.stock(name, vec![stock::Command::Receive { quantity }]).await;
+        let last = process.log("inventory").read_stream(&stock::stream(&sku(name)), 0, 9).await;
+        last.unwrap().pop().unwrap().position()
+    };
+    for round in ["A", "B"] {
+        // A runner for each round: the second one begins where the checkpoints of the first one are.
+        let stop = process.stop.child_token();
+        let runner = Runner::new(vec![Feed::new(source.clone())], stop.clone());
+        runner.follow(&follower, 0, process.read("orders"));
+        for number in 0..10 {
+            let at = receive(&format!("{round}{number}")).await;
+            eventually("it is posted", || async {
+                has_posted(process.read("orders"), &at).await.unwrap()
+            })
+            .await;
+        }
+        stop.cancel();
+        runner.wait().await;
+    }
+    let mut noted: Vec<_> = notes.0.lock().unwrap().drain(..).collect();
+    let mut there = Vec::new();
+    for partition in 0..source.partitions() {
+        there.extend(process.log("inventory").read_partition(partition, 0, 100).await.unwrap());
+    }
+    noted.sort_by_key(|event| (event.partition, event.offset));
+    assert_eq!(noted, there);
+}
+
+#[tokio::test]
+async fn an_owner_that_is_away_is_an_error_that_passes() {
+    let peer = Peer::new("orders", "http://127.0.0.1:1", PeerLimits::default()).unwrap();
+    let away = HttpOwner::new("orders", peer);
+    let error = away.ends().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains("`orders`"), "{error}");
+}
