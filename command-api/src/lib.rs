@@ -17,9 +17,11 @@ mod orders;
 mod payments;
 mod checkouts;
 mod internal;
+mod batch;
 pub mod prices;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 
 pub use api::{CommandApi, Settings};
-pub use router::routes;
+pub use batch::{Batch, BatchLimits};
+pub use router::{many, routes};

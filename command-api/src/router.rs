@@ -1,6 +1,6 @@
-use crate::{CommandApi, checkouts, internal, orders, payments, products, stock};
+use crate::{Batch, CommandApi, batch, checkouts, internal, orders, payments, products, stock};
 use edge::{
-    Permission::{Narrowed, Own, Scope as Of},
+    Permission::{Narrowed, Open, Own, Scope as Of},
     Routes, Scope,
 };
 
@@ -26,4 +26,10 @@ pub fn routes() -> Routes<CommandApi> {
         .post("/v1/checkouts/{id}/cancel", Of(Scope::CHECKOUTS_DECIDE), checkouts::cancel)
         .post("/v1/checkouts/{id}/settle", Of(Scope::CHECKOUTS_DECIDE), checkouts::settle)
         .post("/internal/commands", Of(Scope::COMMANDS_SEND), internal::decide)
+}
+
+/// The endpoint of many commands at once. Anybody may begin: each line is asked for by itself.
+#[must_use]
+pub fn many() -> Routes<Batch> {
+    Routes::new().post("/v1/commands", Open, batch::take)
 }

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge::telemetry::LogFormat;
+use edge::{Origins, Proxies, Quota};
 use serde::Deserialize;
 
 pub use error::SettingsError;
@@ -68,6 +69,13 @@ pub struct Settings {
     pub accept_history: bool,
     pub provider_url: Option<String>,
     pub provider_key: Option<Secret>,
+    pub cors_origins: Option<String>,
+    pub compress_from_bytes: u64,
+    pub trusted_proxies: Option<String>,
+    pub commands_per_s: u32,
+    pub commands_burst: u32,
+    pub queries_per_s: u32,
+    pub queries_burst: u32,
     pub body_limit_bytes: usize,
     pub request_timeout_s: u64,
     pub shutdown_s: u64,
@@ -101,6 +109,26 @@ impl Settings {
             database_url: self.yours().map(str::to_owned),
             kafka,
         }
+    }
+
+    /// Whose pages may call.
+    pub fn origins(&self) -> Origins {
+        let origins = self.cors_origins.as_deref().map(str::parse).transpose();
+        origins.ok().flatten().unwrap_or_default()
+    }
+
+    /// The proxies that are believed.
+    pub fn proxies(&self) -> Proxies {
+        let proxies = self.trusted_proxies.as_deref().map(str::parse).transpose();
+        proxies.ok().flatten().unwrap_or_default()
+    }
+
+    /// How much one caller may ask for: commands, and queries.
+    pub fn quotas(&self) -> (Option<Quota>, Option<Quota>) {
+        (
+            Quota::of(self.commands_per_s, self.commands_burst),
+            Quota::of(self.queries_per_s, self.queries_burst),
+        )
     }
 
     pub fn request_timeout(&self) -> Duration {
@@ -156,6 +184,18 @@ impl Loaded {
         self.must("lanes", (1..=64).contains(&settings.lanes), "from 1 to 64")?;
         self.must("readers", (1..=500).contains(&settings.readers), "from 1 to 500")?;
         self.must("followers", (1..=500).contains(&settings.followers), "from 1 to 500")?;
+        let origins = settings.cors_origins.as_deref().map(str::parse::<Origins>);
+        self.must(
+            "cors_origins",
+            origins.is_none_or(|origins| origins.is_ok()),
+            "`*`, or origins as a browser writes them, https://shop.example, with commas between",
+        )?;
+        let proxies = settings.trusted_proxies.as_deref().map(str::parse::<Proxies>);
+        self.must(
+            "trusted_proxies",
+            proxies.is_none_or(|proxies| proxies.is_ok()),
+            "addresses and networks with commas between, 10.0.0.7,10.1.0.0/16",
+        )?;
         self.must("body_limit_bytes", settings.body_limit_bytes >= 1024, "at least 1024")?;
         self.must("request_timeout_s", settings.request_timeout_s >= 1, "at least 1")?;
         self.must("shutdown_s", settings.shutdown_s >= 1, "at least 1")?;

@@ -5,11 +5,13 @@ mod gate;
 mod kafka;
 mod part;
 mod plan;
+mod rates;
 mod services;
 mod watch;
 
 pub use part::{Part, Role};
 pub use plan::{SERVICES, ShopSettings, topic_of};
+pub use rates::Rates;
 
 use crate::{contracts, problems};
 use acting::{Acting, Writers};
@@ -191,11 +193,16 @@ fn endpoints(
         let internal = edge::admitted(internal, "services", limits.of_services(), Arc::default());
         let commands = command_api::routes().keeping(|row| !is_internal(row)).router(api, &access);
         let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
+        let commands = settings.rates.of_commands(commands);
         router = commands.merge(internal);
     }
-    // Whoever writes a log shows it.
-    let reading = |row: &Row| if is_of_log(row) { takes } else { shows };
-    let queries = projections::routes().keeping(reading).router(queries, &access);
+    // Whoever writes a log shows it; those who follow it are not counted among the callers.
+    let reads = |reading: &dyn Fn(&Row) -> bool| {
+        projections::routes().keeping(reading).router(queries.clone(), &access)
+    };
+    let logs = reads(&|row| takes && is_of_log(row));
+    let views = settings.rates.of_queries(reads(&|row| shows && !is_of_log(row)));
+    let queries = edge::queried(views.merge(logs), settings.compress_from_bytes);
     router.merge(edge::admitted(queries, "queries", limits.of_queries(), Arc::default()))
 }
 

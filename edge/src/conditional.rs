@@ -14,8 +14,8 @@ pub fn etag(version: i64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes are a header's value")
 }
 
-/// The version that `If-Match` asks for, if it is there. A tag that no version has is 412; a list, `*` and
-/// a weak tag are not understood, and 400.
+/// The version that `If-Match` asks for, if it is there. The tag of what a query shows has the version in front, and
+/// stands for it. A tag that no version has is 412; a list, `*` and a weak tag are not understood, and 400.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -30,6 +30,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
                 "If-Match is one version in double quotes, as ETag gave it.",
             )
         })?;
+    let tag = tag.split_once("-b").map_or(tag, |(version, _)| version);
     let version = tag.bytes().all(|byte| byte.is_ascii_digit()).then(|| tag.parse().ok()).flatten();
     version.map(Some).ok_or_else(|| {
         Problem::new(StatusCode::PRECONDITION_FAILED, "wrong-version")
@@ -70,6 +71,8 @@ mod tests {
     fn an_etag_sent_back_is_its_version() {
         let headers = HeaderMap::from_iter([(header::IF_MATCH, etag(17))]);
         assert_eq!(if_match(&headers).unwrap(), Some(17));
+        let shown = with(header::IF_MATCH, "\"17-b0123456789abcdef-gzip\"");
+        assert_eq!(if_match(&shown).unwrap(), Some(17));
         assert_eq!(if_match(&HeaderMap::new()).unwrap(), None);
     }
 
@@ -79,6 +82,8 @@ mod tests {
             ("\"abc\"", 412),
             ("\"-1\"", 412),
             ("\"\"", 412),
+            ("\"b0123456789abcdef\"", 412),
+            ("\"1-1\"", 412),
             ("\"99999999999999999999\"", 412),
             ("17", 400),
             ("*", 400),

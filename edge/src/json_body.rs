@@ -1,6 +1,5 @@
 use crate::{Fields, Limits, Problem, admission::Permit, fields::read_document, strict_json};
 use axum::extract::{FromRequest, Request};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -28,7 +27,8 @@ impl JsonBody {
         })
     }
 
-    fn parse(bytes: &Bytes) -> Result<Self, Problem> {
+    /// The document in these bytes, wherever they come from.
+    pub fn of(bytes: &[u8]) -> Result<Self, Problem> {
         if bytes.is_empty() {
             return Ok(JsonBody(Value::Object(Map::new())));
         }
@@ -64,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
                 .detail("Send JSON: Content-Type: application/json, with no Content-Encoding."));
         }
-        JsonBody::parse(&bytes)
+        JsonBody::of(&bytes)
     }
 }
 

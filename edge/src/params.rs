@@ -5,11 +5,32 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// A request's query parameters.
 #[derive(Debug)]
-pub struct Params(BTreeMap<String, String>);
+pub struct Params {
+    params: BTreeMap<String, String>,
+    address: Address,
+}
+
+/// What was asked for: a path and its parameters.
+#[derive(Clone, Debug)]
+pub struct Address {
+    path: String,
+    params: BTreeMap<String, String>,
+}
+
+impl Address {
+    /// The same with another parameter in the place of some, as it stands in a link.
+    pub fn with_instead(&self, of: &[&str], name: &str, value: &str) -> String {
+        let others = self.params.iter().filter(|(name, _)| !of.contains(&name.as_str()));
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(others).append_pair(name, value);
+        format!("{}?{}", self.path, query.finish())
+    }
+}
 
 /// Query parameters that are taken out one by one, as [`crate::Fields`] takes the fields of a body.
 pub struct ParamFields {
     params: BTreeMap<String, String>,
+    address: Address,
     errors: Vec<FieldError>,
 }
 
@@ -17,7 +38,8 @@ impl Params {
     /// Takes the parameters, or answers 400 with everything that is wrong with them. What nobody took
     /// is an unknown parameter.
     pub fn read<T>(self, read: impl FnOnce(&mut ParamFields) -> Option<T>) -> Result<T, Problem> {
-        let mut fields = ParamFields { params: self.0, errors: Vec::new() };
+        let Params { params, address } = self;
+        let mut fields = ParamFields { params, address, errors: Vec::new() };
         let read = read(&mut fields);
         for (name, _) in std::mem::take(&mut fields.params) {
             fields.refuse(&name, "is not a parameter that is known here");
@@ -30,6 +52,11 @@ impl Params {
 }
 
 impl ParamFields {
+    /// What was asked for, with everything that was taken.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// A parameter that must be there.
     pub fn required<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.optional(name)?;
@@ -79,7 +106,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
                 }]));
             }
         }
-        Ok(Params(params))
+        let address = Address { path: parts.uri.path().to_owned(), params: params.clone() };
+        Ok(Params { params, address })
     }
 }
 

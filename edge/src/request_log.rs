@@ -1,25 +1,18 @@
-//! One line per request, whatever becomes of it, and the last touch to what leaves: every error is a
-//! problem, every response carries its correlation id.
+//! One line per request, whatever becomes of it.
 
-use crate::{
-    Problem, RequestContext,
-    problem::{Occurrence, PROBLEM_URN},
-    request_context::CORRELATION_ID,
-};
+use crate::{Problem, RequestContext, problem::PROBLEM_URN};
 use axum::{
-    body::{Body, HttpBody},
+    body::HttpBody,
     extract::{MatchedPath, Request},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderValue, Method, StatusCode, header};
+use http::Method;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// Only this much of a refusal of the router's own is read for its text.
-const MAX_REFUSAL_BYTES: usize = 8 * 1024;
 /// Seconds; from a cached answer to the time limit.
 pub(crate) const DURATION_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -27,71 +20,10 @@ pub(crate) const DURATION_BUCKETS: &[f64] =
 pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
     let context = RequestContext::of(request.headers());
     request.extensions_mut().insert(context.clone());
-    let line = Line::begin(&request, context.correlation.clone());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let line = Line::begin(&request, context.correlation);
     let response = next.run(request).await;
-    let occurrence = Occurrence { path: &path, correlation: &context.correlation };
-    let mut response = finish(&method, response, occurrence).await;
-    if let Ok(correlation) = HeaderValue::from_str(&context.correlation) {
-        response.headers_mut().insert(CORRELATION_ID, correlation);
-    }
     line.end(&response);
     response
-}
-
-async fn finish(method: &Method, mut response: Response, occurrence: Occurrence<'_>) -> Response {
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        return without_body_for_head(method, problem.response(Some(occurrence)));
-    }
-    // Nobody routes OPTIONS, and the router adds `Allow` to its refusal further out.
-    if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        *response.body_mut() = Body::empty();
-        return response;
-    }
-    if response.status().is_client_error() || response.status().is_server_error() {
-        let problem = problem_of_bare_refusal(response).await;
-        return without_body_for_head(method, problem.response(Some(occurrence)));
-    }
-    response
-}
-
-/// The router and axum's own extractors refuse in plain text: unknown path, wrong method.
-async fn problem_of_bare_refusal(response: Response) -> Problem {
-    let (parts, body) = response.into_parts();
-    let text = axum::body::to_bytes(body, MAX_REFUSAL_BYTES).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let reason = parts.status.canonical_reason().unwrap_or("error");
-    let slug = reason.to_ascii_lowercase().replace(|char: char| !char.is_ascii_alphanumeric(), "-");
-    let mut problem = Problem::new(parts.status, slug);
-    for name in [header::ALLOW, header::RETRY_AFTER] {
-        if let Some(value) = parts.headers.get(&name) {
-            problem = problem.header(name, value.clone());
-        }
-    }
-    match text.trim() {
-        "" => match bare_refusal(parts.status) {
-            Some(detail) => problem.detail(detail),
-            None => problem,
-        },
-        cause if parts.status.is_server_error() => problem.caused_by(cause),
-        detail => problem.detail(detail),
-    }
-}
-
-/// What the router leaves unsaid. The path is in the problem already, as its instance.
-fn bare_refusal(status: StatusCode) -> Option<&'static str> {
-    match status {
-        StatusCode::NOT_FOUND => Some("There is nothing at this path."),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Some("This path does not take this method; the header Allow lists those it takes.")
-        }
-        _ => None,
-    }
-}
-
-fn without_body_for_head(method: &Method, response: Response) -> Response {
-    if method == Method::HEAD { response.map(|_| Body::empty()) } else { response }
 }
 
 /// The line of a request, written when it ends, or when its caller goes away before.

@@ -1,11 +1,11 @@
 use crate::metrics;
-use axum::Router;
+use axum::{Router, extract::ConnectInfo};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -13,6 +13,7 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::add_extension::AddExtension;
 
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 
@@ -79,8 +80,9 @@ pub async fn run(
             () = shutdown.cancelled() => break,
             _ = tidy.tick() => metrics::tidy(),
             (place, accepted) = accept() => match accepted {
-                Ok((stream, _)) => {
-                    let (serving, cut) = (serve(stream, router.clone(), limits, shutdown.clone()), cut.clone());
+                Ok((stream, from)) => {
+                    let serving = serve((stream, from), router.clone(), limits, shutdown.clone());
+                    let cut = cut.clone();
                     let open = open.clone();
                     connections.spawn(async move {
                         open.increment(1);
@@ -107,13 +109,19 @@ pub async fn run(
     Err(unfinished)
 }
 
-async fn serve(stream: TcpStream, router: Router, limits: Serving, shutdown: CancellationToken) {
+/// Each request carries the address that it came from, as `ConnectInfo`.
+async fn serve(
+    (stream, from): (TcpStream, SocketAddr),
+    router: Router,
+    limits: Serving,
+    shutdown: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with Nagle's algorithm");
     }
     let mut protocol = http1::Builder::new();
     protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle);
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(AddExtension::new(router, ConnectInfo(from)));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.stalled));
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(Box::pin(stream)), service));

@@ -6,11 +6,11 @@ mod change;
 pub use attention::{NeedsAttention, needing_attention};
 
 use crate::query::{
-    Amount, AsOf, Asker, Filters, Instant, Items, Page, Queries, failed, one_of, page, with_version,
+    Amount, AsOf, Asker, Filters, Instant, Page, Queries, Sorted, failed, one_of, page,
+    with_version,
 };
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
-use axum::Json;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
@@ -200,10 +200,7 @@ async fn late_by_order(queries: &Queries) -> Result<BTreeMap<Uuid, Vec<Late>>, P
 
 /// `GET /v1/checkouts`: the latest first. `state=needs-attention` are those that wait for a person, and
 /// `state=stuck` those for which something is late.
-pub(crate) async fn list(
-    asker: Asker,
-    params: Params,
-) -> Result<Json<Items<CheckoutView>>, Problem> {
+pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
     let (state, page): (Option<&str>, Page<(Instant, Uuid)>) = params.read(|fields| {
         let state = one_of(fields, "state", STATES);
         let page = page(fields);
@@ -215,7 +212,7 @@ pub(crate) async fn list(
     let mut filters = Filters::default();
     filters.and("order_id = any(?)", &stuck);
     filters.and("state = ?", &stored);
-    filters.and_pair("(started_at, order_id) < (?, ?)", &page.after);
+    filters.from(&page, &Sorted::Down("started_at, order_id"));
     let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("checkouts/list.sql"), &filters, page.limit).await?;
     let checkouts = rows.iter().map(|row| CheckoutView::of(row, &mut late));

@@ -5,11 +5,11 @@ pub(crate) mod stream;
 
 pub use elsewhere::HttpOwner;
 
-use crate::query::{Ahead, Asker, Items, chain, failed, limit, sent};
+use crate::query::{Ahead, Asker, Direction, Items, chain, failed, limit, one_way, sent};
 use axum::Json;
 use axum::extract::Path;
+use axum::response::Response;
 use axum::response::sse::Event;
-use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use decider::Decider;
 use domain::catalogue::product::{self, Product};
@@ -176,39 +176,65 @@ struct EndOf {
 }
 
 /// `GET /v1/log/{service}/{partition}`. The cursor of a log is an offset, which followers know by
-/// themselves: `after=41` begins at 42, and without it at 0. With `stored=true` payloads are as they are stored, not
-/// as this binary would write them.
+/// themselves: `after=41` begins at 42, without it at 0, and `before=42` ends at 41. With `stored=true` payloads are as
+/// they are stored, not as this binary would write them.
 pub(crate) async fn list(
     asker: Asker,
     Path((service, partition)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let (after, limit, stored) = params.read(|fields| {
-        let (after, stored) = (fields.optional::<u64>("after"), fields.optional("stored"));
-        let limit = limit(fields);
-        Some((after?, limit?, stored?.unwrap_or(false)))
+    let (cursor, direction, limit, stored, address) = params.read(|fields| {
+        let (after, before) = (fields.optional::<u64>("after"), fields.optional("before"));
+        let (limit, stored) = (limit(fields), fields.optional("stored"));
+        let (cursor, direction) = one_way(fields, after?, before?)?;
+        // Past the end of every log, where it is no offset.
+        let cursor = cursor.map(|cursor| i64::try_from(cursor).unwrap_or(i64::MAX));
+        let stored = stored?.unwrap_or(false);
+        Some((cursor, direction, limit?, stored, fields.address().clone()))
     })?;
     let unknown = || Problem::not_found(format!("There is no log {service}/{partition} here."));
     let log = asker.log(&service).ok_or_else(unknown)?;
     let number = partition.parse().ok().filter(|number| (0..log.partitions()).contains(number));
     let partition = number.ok_or_else(unknown)?;
     if let Some(last) = asker.events() {
-        let after = last.or(after.and_then(|after| i64::try_from(after).ok()));
+        let after = last.or(cursor.filter(|_| direction == Direction::Forward));
         let next = after.map_or(0, |after| after.saturating_add(1));
         let heads = log.known_heads();
         return sent(&asker, LogAhead { log: log.clone(), heads, partition, next });
     }
-    let from = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
-    let events = log.read_partition(partition, from, limit + 1).await;
-    let mut events = events.map_err(failed)?;
-    let asked = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = events.len() > asked;
-    events.truncate(asked);
-    let next = events.last().filter(|_| more).map(|last| last.offset.to_string());
+    let (from, size) = match (direction, cursor) {
+        (Direction::Forward, after) => (after.map_or(0, |after| after.saturating_add(1)), limit),
+        (Direction::Backward, before) => {
+            let end = head(log, partition).await?.min(before.unwrap_or(i64::MAX));
+            let from = end.saturating_sub(limit).max(0);
+            (from, end - from)
+        }
+    };
+    let events = log.read_partition(partition, from, size + 1).await.map_err(failed)?;
     let shown = if stored { LoggedEvent::stored } else { LoggedEvent::of };
+    Ok(page(events, (from, size), shown)?.at(&address))
+}
+
+/// A page of a log of so many events, from one more if there is one. There are no holes, so that what comes before is
+/// known.
+fn page(
+    mut events: Vec<Recorded>,
+    (from, size): (i64, i64),
+    shown: fn(Recorded) -> Result<LoggedEvent, serde_json::Error>,
+) -> Result<Items<LoggedEvent>, Problem> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = events.len() > size;
+    events.truncate(size);
+    let next = events.last().filter(|_| more).map(|last| last.offset.to_string());
+    let prev = (from > 0).then(|| from.to_string());
     let items = events.into_iter().map(shown).collect::<Result<_, _>>();
-    let items = items.map_err(Problem::internal)?;
-    Ok(Json(Items::<LoggedEvent> { items, next }).into_response())
+    Ok(Items { items: items.map_err(Problem::internal)?, next, prev })
+}
+
+/// How many events a partition has.
+async fn head(log: &Log, partition: i32) -> Result<i64, Problem> {
+    let heads = log.heads().await.map_err(failed)?;
+    Ok(usize::try_from(partition).ok().and_then(|at| heads.get(at).copied()).unwrap_or(0))
 }
 
 /// What is yet to come in one partition of a log.

@@ -1,10 +1,10 @@
 //! What happened to an order, event by event.
 
-use crate::query::{Ahead, AsOf, Asker, Filters, Page, StreamAhead, failed, page, sent};
+use crate::query::{Ahead, AsOf, Asker, Filters, Page, Sorted, StreamAhead, failed, page, sent};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
+use axum::response::Response;
 use axum::response::sse::Event;
-use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use domain::ids::OrderId;
@@ -197,19 +197,19 @@ pub(crate) async fn list(
         Some((as_of?, page?))
     })?;
     if let (Some(last), None) = (asker.events(), as_of) {
-        return live(&asker, order, last.or(page.after).unwrap_or(0)).await;
+        return live(&asker, order, last.or(page.after().copied()).unwrap_or(0)).await;
     }
     let sql = include_str!("order_history/list.sql");
     let only = Some(order.0);
     let mut filters = Filters::default();
     filters.and("order_id = ?", &only);
-    filters.and("version > ?", &page.after);
+    filters.from(&page, &Sorted::Up("version"));
     let answer = |rows: &[Row]| {
-        if rows.is_empty() && page.after.is_none() {
+        if rows.is_empty() && page.is_first() {
             return Err(Problem::not_found(format!("There is no order {order}.")));
         }
         let entries = rows.iter().map(Entry::of).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.items(entries, |entry| entry.version).into_response())
+        Ok(page.items(entries, |entry| entry.version))
     };
     if let Some(as_of) = as_of {
         let streams = [("orders", order::stream(order))];

@@ -1,12 +1,11 @@
 //! Orders as people look for them, with how far payment and shipment have come.
 
 use crate::query::{
-    Amount, AsOf, Asker, Filters, Instant, Items, Page, StreamAhead, failed, one_of, page,
+    Amount, AsOf, Asker, Filters, Instant, Page, Sorted, StreamAhead, failed, one_of, page,
     with_version,
 };
 use crate::{Layout, Place, Projection, payments, projection};
 use async_trait::async_trait;
-use axum::Json;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
@@ -257,7 +256,7 @@ struct Asked {
 }
 
 /// `GET /v1/orders`: the latest first. `placed_from` is inclusive, `placed_to` is not.
-pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<OrderView>>, Problem> {
+pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
     let asked = params.read(|fields| {
         let status = one_of(fields, "status", STATUSES);
         let payment_status = one_of(fields, "payment_status", payments::STATUSES);
@@ -284,7 +283,7 @@ pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<Orde
     filters.and("customer = ?", &customer);
     filters.and("placed_at >= ?", &asked.placed_from);
     filters.and("placed_at < ?", &asked.placed_to);
-    filters.and_pair("(placed_at, order_id) < (?, ?)", &asked.page.after);
+    filters.from(&asked.page, &Sorted::Down("placed_at, order_id"));
     let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("orders/list.sql"), &filters, asked.page.limit).await?;
     let orders = rows.iter().map(OrderView::of).collect::<Result<Vec<_>, _>>()?;

@@ -21,7 +21,7 @@ pub(crate) async fn list(State(queries): State<Queries>) -> Result<Json<Items<Pa
         items.extend(parked(read, SHOWN).await.map_err(failed)?);
     }
     items.sort_by_key(|parked| parked.parked_at);
-    Ok(Json(Items { items, next: None }))
+    Ok(Json(Items { items, next: None, prev: None }))
 }
 
 /// `POST /v1/parked/retry {"follower": "orders", "position": "orders/5@1:1234"}`, both optional.

@@ -1,9 +1,8 @@
 //! What the shop sells, and the search for it: by the first letters of words in name and SKU.
 
-use crate::query::{Amount, AsOf, Asker, Filters, Items, Page, page, with_version};
+use crate::query::{Amount, AsOf, Asker, Filters, Page, Sorted, page, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
-use axum::Json;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::catalogue::product::{self, Event};
@@ -137,10 +136,7 @@ impl ProductView {
 const SEARCH_CHARS: usize = 200;
 
 /// `GET /v1/products`: by SKU. `search` finds those that have a word for each of its words.
-pub(crate) async fn list(
-    asker: Asker,
-    params: Params,
-) -> Result<Json<Items<ProductView>>, Problem> {
+pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
     let (search, page): (Option<String>, Page<String>) = params.read(|fields| {
         let asked = fields.optional::<String>("search");
         let search = match asked.as_ref().and_then(Option::as_deref) {
@@ -160,7 +156,7 @@ pub(crate) async fn list(
     })?;
     let mut filters = Filters::default();
     filters.and("words @@ ?::text::tsquery", &search);
-    filters.and("sku > ?", &page.after);
+    filters.from(&page, &Sorted::Up("sku"));
     let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("products/list.sql"), &filters, page.limit).await?;
     Ok(page.items(rows.iter().map(ProductView::of).collect(), |product| product.sku.clone()))

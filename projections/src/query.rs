@@ -9,10 +9,10 @@ mod page;
 pub(crate) use as_of::{AsOf, told};
 pub(crate) use asker::Asker;
 pub(crate) use events::{Ahead, StreamAhead, sent};
-pub(crate) use filters::{Filters, Instant, one_of};
+pub(crate) use filters::{Direction, Filters, Instant, Sorted, one_of};
 #[cfg(fuzzing)]
 pub use page::cursor;
-pub(crate) use page::{Items, MOST, Page, limit, page};
+pub(crate) use page::{Items, MOST, Page, limit, one_way, page};
 
 use crate::{Generations, Layout, Place};
 use axum::Json;
@@ -146,7 +146,8 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The rows that pass the filters, one more than the page holds if there is more.
+    /// The rows that pass the filters, in the direction in which they are read, one more than the page holds if there is
+    /// more.
     pub(crate) async fn list(
         &self,
         text: &str,

@@ -1,10 +1,10 @@
 //! What was sold: orders that were confirmed and not cancelled, by the day, country, customer or product.
 //! An order is worth its lines and shipping less its discount; a product its lines alone.
 
-use crate::query::{Amount, Asker, Filters, Items, Page, one_of, page};
+use crate::query::{Amount, Asker, Filters, Page, Sorted, one_of, page};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
-use axum::Json;
+use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::orders::order::{self, Event, PlacedLine};
 use edge::{Params, Problem};
@@ -300,7 +300,7 @@ impl Serialize for SalesView {
 }
 
 /// `GET /v1/sales`: by the key, one item for each currency of it.
-pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<SalesView>>, Problem> {
+pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
     let (by, page): (&str, Page<(String, String)>) = params.read(|fields| {
         let by = one_of(fields, "by", KEYS);
         if by == Some(None) {
@@ -312,7 +312,7 @@ pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<Sale
     let only = Some(by);
     let mut filters = Filters::default();
     filters.and("kind = ?", &only);
-    filters.and_pair("(key, currency) > (?, ?)", &page.after);
+    filters.from(&page, &Sorted::Up("key, currency"));
     let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("sales/list.sql"), &filters, page.limit).await?;
     let sales = rows.iter().map(|row| SalesView {

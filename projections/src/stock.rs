@@ -1,9 +1,8 @@
 //! How many pieces are on hand, and how many of them are held for orders.
 
-use crate::query::{AsOf, Asker, Filters, Items, Page, page, with_version};
+use crate::query::{AsOf, Asker, Filters, Page, Sorted, page, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
-use axum::Json;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::inventory::stock::{self, Event};
@@ -108,7 +107,7 @@ impl Level {
 }
 
 /// `GET /v1/stock`: by SKU.
-pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<Level>>, Problem> {
+pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
     let (available_below, page): (Option<i64>, Page<String>) = params.read(|fields| {
         let available_below = fields.optional("available_below");
         let page = page(fields);
@@ -116,7 +115,7 @@ pub(crate) async fn list(asker: Asker, params: Params) -> Result<Json<Items<Leve
     })?;
     let mut filters = Filters::default();
     filters.and("available < ?", &available_below);
-    filters.and("sku > ?", &page.after);
+    filters.from(&page, &Sorted::Up("sku"));
     let view = asker.view(&LAYOUT).await?;
     let rows = view.list(include_str!("stock/list.sql"), &filters, page.limit).await?;
     Ok(page.items(rows.iter().map(Level::of).collect(), |level| level.sku.clone()))

@@ -1,5 +1,7 @@
 //! `daybook serve`
 
+mod reload;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -7,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use command_api::Batch;
 use domain::checkout::checkout::Patience;
-use edge::{Health, Limits};
+use edge::{Access, Health, Limits};
 use event_store::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::embedded::Embedded;
 use crate::settings::{Loaded, ServeFlags, Settings};
-use crate::shop::{Part, Role, SERVICES, Shop, ShopSettings};
+use crate::shop::{Part, Rates, Role, SERVICES, Shop, ShopSettings};
 
 /// Start Daybook: take commands, settle orders, post read models, answer queries
 ///
@@ -51,10 +54,12 @@ impl Serve {
             stopping.cancel();
             say("stopping: finishing what is under way …");
         });
+        let rates = Rates::of(&settings);
+        tokio::spawn(reload::on_hangup(self.flags, rates.clone()));
         // First, so that a port that is taken is known before anything was started.
         let listener = listen(settings.listen).await?;
         let embedded = Embedded::start(settings.embedded()).await?;
-        let served = serve(&settings, listener, &embedded, stop).await;
+        let served = serve(&settings, listener, &embedded, &rates, stop).await;
         embedded.stop().await;
         served?;
         say("stopped");
@@ -66,10 +71,11 @@ async fn serve(
     settings: &Settings,
     listener: TcpListener,
     embedded: &Embedded,
+    rates: &Rates,
     stop: CancellationToken,
 ) -> Result<()> {
     let provider = Provider::of(settings).await?;
-    let opening = Shop::open(shop_settings(settings, embedded, &provider, &stop)?);
+    let opening = Shop::open(shop_settings(settings, embedded, &provider, rates, &stop)?);
     let shop = tokio::select! {
         shop = opening => shop?,
         () = stop.cancelled() => return Ok(()),
@@ -87,7 +93,11 @@ async fn serve(
         time: settings.request_timeout(),
         ..Limits::default()
     });
-    let router = edge::layered(shop.router(), limits);
+    // A line of many is what the request by itself is.
+    let commands = edge::layered(shop.router(), limits);
+    let many = Batch::new(commands, settings.limits.batch(), stop.clone());
+    let router = shop.router().merge(command_api::many().router(many, &Access::off()));
+    let router = edge::layered_for(router, limits, &settings.origins());
     // Half of the time for what callers wait for, the rest for what goes on behind.
     let half = settings.shutdown() / 2;
     let serving = settings.limits.serving(half);
@@ -103,6 +113,7 @@ fn shop_settings(
     settings: &Settings,
     embedded: &Embedded,
     provider: &Provider,
+    rates: &Rates,
     leaving: &CancellationToken,
 ) -> Result<ShopSettings> {
     let databases = settings.databases(&Database::from(embedded.database.clone()))?;
@@ -127,6 +138,8 @@ fn shop_settings(
             settle_s: settings.settle_deadline_s,
             finish_s: settings.finish_deadline_s,
         },
+        rates: rates.clone(),
+        compress_from_bytes: settings.compress_from_bytes,
         limits: settings.limits.clone(),
         leaving: leaving.clone(),
     })

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Rates;
 use crate::settings::Limits;
 
 /// The services of the shop, each with its topic.
@@ -45,6 +46,10 @@ pub struct ShopSettings {
     pub provider_url: String,
     pub provider_key: String,
     pub patience: Patience,
+    /// How much one caller may ask for.
+    pub rates: Rates,
+    /// The least answer of a query that is compressed.
+    pub compress_from_bytes: u64,
     pub limits: Limits,
     /// Told when callers are to be let go, before the shop is stopped.
     pub leaving: CancellationToken,

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
+mod answers;
 mod apart;
 mod arrows;
+mod batch;
 mod callers;
 mod containers;
 mod contracts;
@@ -35,6 +37,7 @@ mod books;
 mod gap;
 mod import;
 mod import_e2e;
+mod rates;
 mod reading;
 mod rebuild_e2e;
 mod retail_totals;

@@ -83,7 +83,7 @@ fn every_problem_has_a_page_and_every_page_a_problem() {
 #[test]
 fn a_slug_that_is_not_written_where_its_problem_is_made_comes_from_where_it_is_looked_for() {
     // The shorthands themselves, what the router refuses, a rejection, and the three ways in which lines disagree.
-    let known = ["problem.rs", "request_log.rs", "refusal.rs", "agree.rs"];
+    let known = ["problem.rs", "finish.rs", "refusal.rs", "agree.rs"];
     for (path, text) in sources(&["edge", "command-api", "projections", "sagas", "daybook"]) {
         let name = path.file_name().unwrap().to_str().unwrap();
         for call in ["Problem::new(", "Problem::unavailable(", "Problem::bad_request("] {

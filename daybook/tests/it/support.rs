@@ -236,6 +236,10 @@ impl Daybook {
         self.children[0].try_wait().unwrap()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.children[0].id().expect("it runs")
+    }
+
     pub(crate) async fn is_ready(&self) {
         self.until("it is ready", "/health/ready", |answer| answer["status"] == "ready").await;
     }

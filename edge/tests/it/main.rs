@@ -4,9 +4,11 @@
 
 mod access;
 mod admission;
+mod answers;
 mod bodies;
 mod peer;
 mod problems;
+mod rate;
 mod request_line;
 mod running;
 

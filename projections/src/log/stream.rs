@@ -1,26 +1,27 @@
 //! One stream of a log as it is or as it was, at the owner: what tells the past elsewhere.
 
 use super::LoggedEvent;
-use crate::query::{AsOf, Asker, Items, failed, limit, told};
-use axum::Json;
+use crate::query::{AsOf, Asker, Direction, Items, failed, limit, one_way, told};
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use edge::conditional::etag;
 use edge::{Params, Problem};
 use http::header;
 
 /// `GET /v1/log/{service}/streams/{stream}`: its events, and no more of them than there were at a version or an instant
-/// if that is asked for. The cursor of a stream is a version: `after=41` begins at 42, and without it at 1.
+/// if that is asked for. The cursor of a stream is a version: `after=41` begins at 42, without it at 1, and `before=42` ends at 41.
 pub(crate) async fn list(
     asker: Asker,
     Path((service, stream)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let (as_of, after, limit) = params.read(|fields| {
+    let (as_of, cursor, direction, limit, address) = params.read(|fields| {
         let as_of = fields.optional::<AsOf>("as_of");
-        let after = fields.optional::<u64>("after");
+        let (after, before) = (fields.optional::<u64>("after"), fields.optional("before"));
         let limit = limit(fields);
-        Some((as_of?, after?, limit?))
+        let (cursor, direction) = one_way(fields, after?, before?)?;
+        let cursor = cursor.map(|cursor| i64::try_from(cursor).unwrap_or(i64::MAX));
+        Some((as_of?, cursor, direction, limit?, fields.address().clone()))
     })?;
     let none =
         || Problem::not_found(format!("There is no {stream} in {service}, or was none yet."));
@@ -40,14 +41,24 @@ pub(crate) async fn list(
     if version == 0 {
         return Err(none());
     }
-    let after = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX)).min(version);
-    let events = log.read_stream(&stream, after, limit.min(version - after)).await;
+    let (after, last) = match direction {
+        Direction::Forward => {
+            let after = cursor.unwrap_or(0).min(version);
+            (after, after.saturating_add(limit).min(version))
+        }
+        Direction::Backward => {
+            let last = cursor.map_or(version, |before| before.saturating_sub(1)).clamp(0, version);
+            (last.saturating_sub(limit).max(0), last)
+        }
+    };
+    let events = log.read_stream(&stream, after, last - after).await;
     let events = events.map_err(failed)?;
-    let next = events.last().map(|last| last.version).filter(|last| *last < version);
     let items = events.into_iter().map(LoggedEvent::of).collect::<Result<_, _>>();
     let items: Vec<_> = items.map_err(Problem::internal)?;
-    let items = Items { items, next: next.map(|last| last.to_string()) };
-    let answer = ([(header::ETAG, etag(version))], Json(items)).into_response();
+    let next = (last < version).then(|| last.to_string());
+    let prev = (after > 0).then(|| (after + 1).to_string());
+    let mut answer = Items { items, next, prev }.at(&address);
+    answer.headers_mut().insert(header::ETAG, etag(version));
     Ok(match at {
         Some(at) => told(at, answer),
         None => answer,

@@ -2,4 +2,4 @@ select order_id, status, payment_status, fulfilment_status, cancel_reason, custo
        shipping, discount, total, lines::text as lines, shipments::text as shipments, placed_at, version
   from {schema}.order_{g}
  where placed_at is not null {filters}
- order by placed_at desc, order_id desc
+ order by placed_at {down}, order_id {down}

@@ -1,4 +1,4 @@
 select sku, name, price, currency, status, version
   from {schema}.product_{g}
  where name is not null {filters}
- order by sku
+ order by sku {up}

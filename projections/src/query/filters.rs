@@ -1,3 +1,4 @@
+use super::page::Page;
 use chrono::{DateTime, Datelike, Utc};
 use edge::ParamFields;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,44 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 pub(crate) struct Filters<'a> {
     conditions: String,
     arguments: Vec<&'a (dyn ToSql + Sync)>,
+    direction: Direction,
+}
+
+/// Which way a list is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Direction {
+    #[default]
+    Forward,
+    Backward,
+}
+
+/// What a list is sorted by, as its SQL says it: these columns, `{up}` or `{down}`.
+pub(crate) enum Sorted {
+    Up(&'static str),
+    Down(&'static str),
+}
+
+/// The values of the columns that a list is sorted by.
+pub(crate) trait Key {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)>;
+}
+
+impl Key for String {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![self]
+    }
+}
+
+impl Key for i64 {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![self]
+    }
+}
+
+impl<A: ToSql + Sync, B: ToSql + Sync> Key for (A, B) {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![&self.0, &self.1]
+    }
 }
 
 impl<'a> Filters<'a> {
@@ -22,15 +61,21 @@ impl<'a> Filters<'a> {
         }
     }
 
-    /// The same with two values.
-    pub(crate) fn and_pair<A: ToSql + Sync, B: ToSql + Sync>(
-        &mut self,
-        condition: &str,
-        values: &'a Option<(A, B)>,
-    ) {
-        if let Some((first, second)) = values {
-            self.push(condition, &[first, second]);
-        }
+    /// What is on the page, read from its cursor in its direction.
+    pub(crate) fn from<K: Key>(&mut self, page: &'a Page<K>, sorted: &Sorted) {
+        self.direction = page.direction;
+        let Some(cursor) = &page.cursor else { return };
+        let (columns, up) = match (sorted, page.direction) {
+            (Sorted::Up(columns), Direction::Forward)
+            | (Sorted::Down(columns), Direction::Backward) => (columns, true),
+            (Sorted::Up(columns), Direction::Backward)
+            | (Sorted::Down(columns), Direction::Forward) => (columns, false),
+        };
+        let beyond = if up { ">" } else { "<" };
+        let or_itself = if cursor.and_itself { "=" } else { "" };
+        let values = cursor.key.values();
+        let places = vec!["?"; values.len()].join(", ");
+        self.push(&format!("({columns}) {beyond}{or_itself} ({places})"), &values);
     }
 
     fn push(&mut self, condition: &str, values: &[&'a (dyn ToSql + Sync)]) {
@@ -43,9 +88,13 @@ impl<'a> Filters<'a> {
         }
     }
 
-    /// Puts the conditions in the place of `{filters}`.
+    /// Puts the conditions in the place of `{filters}`, and the direction in those of `{up}` and `{down}`.
     pub(crate) fn fill(&self, sql: &str) -> String {
-        sql.replace("{filters}", &self.conditions)
+        let (up, down) = match self.direction {
+            Direction::Forward => ("asc", "desc"),
+            Direction::Backward => ("desc", "asc"),
+        };
+        sql.replace("{filters}", &self.conditions).replace("{up}", up).replace("{down}", down)
     }
 
     pub(crate) fn arguments(&self) -> &[&'a (dyn ToSql + Sync)] {
@@ -120,14 +169,15 @@ mod tests {
 
     #[test]
     fn conditions_are_numbered_in_the_order_in_which_they_are_added() {
-        let (status, none, pair) = (Some("placed"), None::<i64>, Some((1_i64, "x")));
+        let (status, none, number) = (Some("placed"), None::<i64>, Some(1_i64));
         let mut filters = Filters::default();
         filters.and("status = ?", &status);
         filters.and("total > ?", &none);
-        filters.and_pair("(a, b) > (?, ?)", &pair);
-        let sql = filters.fill("select 1 where true {filters} order by 1");
-        assert_eq!(sql, "select 1 where true  and status = $1 and (a, b) > ($2, $3) order by 1");
-        assert_eq!(filters.arguments().len(), 3);
+        filters.and("number < ?", &number);
+        let sql = filters.fill("select 1 where true {filters} order by a {up}, b {down}");
+        let filled = "select 1 where true  and status = $1 and number < $2 order by a asc, b desc";
+        assert_eq!(sql, filled);
+        assert_eq!(filters.arguments().len(), 2);
     }
 
     #[test]

@@ -1,6 +1,12 @@
+//! A list is read page by page, in both directions. A cursor is the key of an item that was seen, so that whatever
+//! comes and goes meanwhile, nothing that stays is shown twice or left out.
+
+use super::filters::{Direction, Key};
 use axum::Json;
+use axum::response::{IntoResponse, Response};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use edge::ParamFields;
+use edge::{Address, ParamFields};
+use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::str::FromStr;
@@ -10,22 +16,43 @@ pub(crate) const MOST: i64 = 1_000;
 
 /// Which part of a list was asked for. `K` is the key that the list is sorted by.
 pub(crate) struct Page<K> {
-    pub(crate) after: Option<K>,
+    /// None: from the list's beginning.
+    pub(super) cursor: Option<Cursor<K>>,
+    pub(super) direction: Direction,
     pub(crate) limit: i64,
+    address: Address,
 }
 
-/// A part of a list, and the cursor of what comes after it.
+/// A part of a list, and the cursors of what comes after it and before it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Items<T> {
     pub(crate) items: Vec<T>,
     pub(crate) next: Option<String>,
+    pub(crate) prev: Option<String>,
 }
 
-/// Takes `after` and `limit`.
+/// Takes `after` or `before`, and `limit`.
 pub(crate) fn page<K: Serialize + DeserializeOwned>(fields: &mut ParamFields) -> Option<Page<K>> {
-    let after = fields.optional::<Cursor<K>>("after");
+    let (after, before) = (fields.optional("after"), fields.optional("before"));
     let limit = limit(fields);
-    Some(Page { after: after?.map(|Cursor(key)| key), limit: limit? })
+    let (cursor, direction) = one_way(fields, after?, before?)?;
+    Some(Page { cursor, direction, limit: limit?, address: fields.address().clone() })
+}
+
+/// Nobody reads in both directions at once.
+pub(crate) fn one_way<C>(
+    fields: &mut ParamFields,
+    after: Option<C>,
+    before: Option<C>,
+) -> Option<(Option<C>, Direction)> {
+    match (after, before) {
+        (Some(_), Some(_)) => {
+            fields.refuse("before", "stands beside `after`; a page is read in one direction");
+            None
+        }
+        (after, None) => Some((after, Direction::Forward)),
+        (None, before) => Some((before, Direction::Backward)),
+    }
 }
 
 pub(crate) fn limit(fields: &mut ParamFields) -> Option<i64> {
@@ -37,24 +64,73 @@ pub(crate) fn limit(fields: &mut ParamFields) -> Option<i64> {
     Some(limit)
 }
 
-impl<K: Serialize + DeserializeOwned> Page<K> {
-    /// The answer, from one item more than was asked for if there is more.
-    pub(crate) fn items<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> K) -> Json<Items<T>> {
+impl<K: Key + Clone + Serialize + DeserializeOwned> Page<K> {
+    /// Whether it is the list's first one, whatever there is.
+    pub(crate) fn is_first(&self) -> bool {
+        self.cursor.is_none()
+    }
+
+    /// The key after which it begins, if there is one.
+    pub(crate) fn after(&self) -> Option<&K> {
+        self.cursor.as_ref().filter(|_| self.direction == Direction::Forward).map(|it| &it.key)
+    }
+
+    /// The answer, from the items in the order in which they were read, one more than was asked for if there is more.
+    pub(crate) fn items<T: Serialize>(&self, mut items: Vec<T>, key: impl Fn(&T) -> K) -> Response {
         let asked = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = items.len() > asked;
         items.truncate(asked);
-        let next = items.last().filter(|_| more).map(|last| Cursor(key(last)).to_string());
-        Json(Items { items, next })
+        let beyond = |item: &T| Cursor { key: key(item), and_itself: false }.to_string();
+        let ahead = items.last().filter(|_| more).map(&beyond);
+        // Whoever came here by a cursor has seen what it stands for, and finds back to it.
+        let back = self.cursor.as_ref().map(|cursor| match items.first() {
+            Some(first) => beyond(first),
+            None => Cursor { key: cursor.key.clone(), and_itself: true }.to_string(),
+        });
+        let (next, prev) = match self.direction {
+            Direction::Forward => (ahead, back),
+            Direction::Backward => {
+                items.reverse();
+                (back, ahead)
+            }
+        };
+        Items { items, next, prev }.at(&self.address)
     }
 }
 
-/// The key of the last item that was seen. Opaque to clients, so that the key may change.
-struct Cursor<K>(K);
+impl<T: Serialize> Items<T> {
+    /// The answer at an address, which links to the pages beside it (RFC 8288).
+    pub(crate) fn at(self, address: &Address) -> Response {
+        let turn = |cursor: &Option<String>, name, relation| {
+            let to = address.with_instead(&["after", "before"], name, cursor.as_ref()?);
+            Some(format!("<{to}>; rel=\"{relation}\""))
+        };
+        let links = [turn(&self.next, "after", "next"), turn(&self.prev, "before", "prev")];
+        let links = links.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let mut response = Json(self).into_response();
+        if let Some(links) = HeaderValue::try_from(links).ok().filter(|links| !links.is_empty()) {
+            response.headers_mut().insert(header::LINK, links);
+        }
+        response
+    }
+}
+
+/// The key of the first or last item that was seen. Opaque to clients, so that the key may change.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Cursor<K> {
+    pub(super) key: K,
+    /// The item of this key belongs to the page, too.
+    pub(super) and_itself: bool,
+}
+
+/// At the end of a cursor's text; no letter of base64.
+const AND_ITSELF: char = '~';
 
 impl<K: Serialize> fmt::Display for Cursor<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = serde_json::to_vec(&self.0).map_err(|_| fmt::Error)?;
-        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(key))
+        let key = serde_json::to_vec(&self.key).map_err(|_| fmt::Error)?;
+        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(key))?;
+        if self.and_itself { write!(f, "{AND_ITSELF}") } else { Ok(()) }
     }
 }
 
@@ -62,18 +138,21 @@ impl<K: DeserializeOwned> FromStr for Cursor<K> {
     type Err = NoCursor;
 
     fn from_str(text: &str) -> Result<Self, NoCursor> {
+        let (text, and_itself) =
+            text.strip_suffix(AND_ITSELF).map_or((text, false), |text| (text, true));
         let key = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| NoCursor)?;
         // Postgres keeps no NUL character in a text, and JSON can spell one only like this.
         let nul = key.windows(6).any(|bytes| bytes == br"\u0000");
-        serde_json::from_slice(&key).ok().filter(|_| !nul).map(Cursor).ok_or(NoCursor)
+        let key = serde_json::from_slice(&key).ok().filter(|_| !nul).ok_or(NoCursor)?;
+        Ok(Cursor { key, and_itself })
     }
 }
 
-struct NoCursor;
+pub(crate) struct NoCursor;
 
 impl fmt::Display for NoCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("is not a `next` that this list gave")
+        f.write_str("is not a `next` or `prev` that this list gave")
     }
 }
 
@@ -81,9 +160,9 @@ impl fmt::Display for NoCursor {
 #[cfg(fuzzing)]
 pub fn cursor(text: &str) {
     fn read<K: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(text: &str) {
-        let Ok(Cursor(key)) = text.parse::<Cursor<K>>() else { return };
-        let again = Cursor(&key).to_string().parse::<Cursor<K>>();
-        assert_eq!(again.ok().map(|Cursor(key)| key), Some(key));
+        let Ok(cursor) = text.parse::<Cursor<K>>() else { return };
+        let again = cursor.to_string().parse::<Cursor<K>>();
+        assert_eq!(again.ok(), Some(cursor));
     }
     read::<String>(text);
     read::<(String, String)>(text);
@@ -97,13 +176,14 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nothing_else_does() {
-        let cursor = Cursor((7_i64, "a".to_owned())).to_string();
-        let Ok(Cursor((number, text))) = cursor.parse::<Cursor<(i64, String)>>() else {
-            panic!("{cursor} does not read back");
-        };
-        assert_eq!((number, text.as_str()), (7, "a"));
-        let nul = Cursor((7_i64, "\0".to_owned())).to_string();
-        for bad in ["", "x", "!!!", "bnVsbA", &format!("{cursor}="), &nul] {
+        for and_itself in [false, true] {
+            let cursor = Cursor { key: (7_i64, "a".to_owned()), and_itself };
+            let text = cursor.to_string();
+            assert_eq!(text.parse::<Cursor<(i64, String)>>().ok(), Some(cursor), "{text}");
+        }
+        let cursor = Cursor { key: (7_i64, "a".to_owned()), and_itself: false }.to_string();
+        let nul = Cursor { key: (7_i64, "\0".to_owned()), and_itself: false }.to_string();
+        for bad in ["", "~", "x", "!!!", "bnVsbA", &format!("{cursor}="), &nul] {
             assert!(bad.parse::<Cursor<(i64, String)>>().is_err(), "{bad}");
         }
     }

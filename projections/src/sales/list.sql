@@ -2,4 +2,4 @@ select key, currency, sum(orders)::bigint as orders, sum(units)::bigint as units
   from {schema}.sales_{g}
  where true {filters}
  group by key, currency
- order by key, currency
+ order by key {up}, currency {up}

@@ -1,4 +1,4 @@
 select sku, on_hand, reserved, available, version
   from {schema}.stock_{g}
  where true {filters}
- order by sku
+ order by sku {up}

@@ -8,6 +8,7 @@ mod verify;
 mod views;
 mod sales;
 mod lists;
+mod pages;
 mod shuffle;
 mod elsewhere;
 mod reading;

@@ -78,6 +78,29 @@ pub(super) const KEYS: &[Key] = &[
     )
     .unset(),
     key("provider_key", "", "KEY", "What the provider knows us by").unset().secret(Secrecy::Whole),
+    key(
+        "cors_origins",
+        "",
+        "ORIGIN,…",
+        "Whose pages a browser lets call, besides our own: https://shop.example; `*` for everybody's",
+    )
+    .unset(),
+    key("compress_from_bytes", "1024", "BYTES", "The least answer of a query that is compressed"),
+    key(
+        "trusted_proxies",
+        "",
+        "ADDRESS,…",
+        "Proxies that are believed when they say for whom they ask: addresses and networks, 10.1.0.0/16",
+    )
+    .unset(),
+    key("commands_per_s", "0", "NUMBER", "Commands a second of one caller; more get 429. 0: any number")
+        .bound("daybook_rate_limited_total"),
+    key("commands_burst", "0", "NUMBER", "Commands of one caller at once; 0: those of a second")
+        .bound("daybook_rate_limited_total"),
+    key("queries_per_s", "0", "NUMBER", "Queries a second of one caller; more get 429. 0: any number")
+        .bound("daybook_rate_limited_total"),
+    key("queries_burst", "0", "NUMBER", "Queries of one caller at once; 0: those of a second")
+        .bound("daybook_rate_limited_total"),
     key("body_limit_bytes", "1048576", "BYTES", "The longest body of a request")
         .bound("http_requests_total"),
     key("request_timeout_s", "30", "SECONDS", "How long a request may take")

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use command_api::BatchLimits;
 use command_api::prices::PriceLimits;
 use edge::{AdmissionLimits, BreakerSettings, Crowd, PeerLimits, Serving};
 use event_store::dues::DueLimits;
@@ -57,6 +58,22 @@ impl Limits {
     #[must_use]
     pub fn of_services(&self) -> AdmissionLimits {
         AdmissionLimits { most: self.commands, crowd: None }
+    }
+
+    /// Of how many callers it is known how much they ask for.
+    #[must_use]
+    pub fn callers_known(&self) -> usize {
+        self.callers_known
+    }
+
+    #[must_use]
+    pub fn batch(&self) -> BatchLimits {
+        BatchLimits {
+            batches: self.batches,
+            lines: self.batch_lines,
+            line_bytes: self.batch_line_bytes,
+            idle: s(self.batch_idle_s),
+        }
     }
 
     /// How many may listen or wait at once, and how many questions about the past are answered at once.
