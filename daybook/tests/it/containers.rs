@@ -88,8 +88,8 @@ fn volumes_and_images_of_the_compose_file_are_named_for_good() {
     for (name, service) in compose["services"].as_mapping().expect("services") {
         for volume in service["volumes"].as_sequence().into_iter().flatten() {
             let volume = volume.as_str().unwrap().split(':').next().unwrap();
-            if let Some(file) = volume.strip_prefix("./") {
-                assert!(root().join(file).is_file(), "{file}");
+            if let Some(path) = volume.strip_prefix("./") {
+                assert!(root().join(path).exists(), "{name:?} is given {path}, which is not there");
                 continue;
             }
             assert!(declared.contains_key(volume), "{name:?} uses {volume}, which is not declared");

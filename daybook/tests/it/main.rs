@@ -35,6 +35,7 @@ mod provider_faults;
 mod bad_input;
 mod books;
 mod gap;
+mod gateway;
 mod import;
 mod import_e2e;
 mod rates;
