@@ -3,7 +3,8 @@
 use decider::Event;
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess,
+    Visitor,
 };
 use serde_json::Error;
 use std::borrow::Cow;
@@ -68,6 +69,17 @@ pub(crate) fn decode<E: Event>(
         }
     };
     read.map_err(|source| DecodeError::Malformed { event_type: event_type.to_owned(), source })
+}
+
+/// Some of the fields of the event that a payload of any schema version stands for.
+pub(crate) fn fields<E: Event, T: DeserializeOwned>(
+    event_type: &str,
+    schema_version: i32,
+    payload: &str,
+) -> Result<T, DecodeError> {
+    let (_, payload) = current::<E>(event_type, schema_version, payload)?;
+    let malformed = |source| DecodeError::Malformed { event_type: event_type.to_owned(), source };
+    serde_json::from_str(&payload).map_err(malformed)
 }
 
 /// A stored payload as this binary writes it, and the schema version of that: what people and other

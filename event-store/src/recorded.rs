@@ -1,5 +1,6 @@
 use crate::{Position, codec, codec::DecodeError};
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -52,6 +53,14 @@ impl Recorded {
     /// [`DecodeError::Malformed`] if the payload is not what the type says.
     pub fn decode<E: decider::Event>(&self) -> Result<E, DecodeError> {
         codec::decode(&self.event_type, self.schema_version, &self.payload)
+    }
+
+    /// Some of the fields of the fact, `T`, as this binary would write them: for who has no use for the whole of it.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn fields<E: decider::Event, T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        codec::fields::<E, T>(&self.event_type, self.schema_version, &self.payload)
     }
 
     #[must_use]

@@ -12,12 +12,13 @@ use deadpool_postgres::Transaction;
 use domain::ids::{OrderId, OrderNumber};
 use domain::orders::order::{self, Event, PlacedLine, ShippedLine};
 use domain::payments::payment;
-use domain::values::{Country, CustomerRef, LineNumber, Money};
+use domain::values::{Country, CustomerRef, Money};
 use edge::{Params, Problem, Target};
 use event_store::follow::ApplyError;
-use event_store::{Position, Recorded, StoreError};
+use event_store::{DecodeError, Position, Recorded, StoreError};
 use http::{HeaderName, HeaderValue};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(crate) struct Orders;
 
 const LAYOUT: Layout = Layout {
     name: "orders",
-    version: 1,
+    version: 2,
     service: "orders",
     logs: &["orders", "payments"],
     tables: &["order"],
@@ -47,12 +48,14 @@ struct Change {
     status: &'static str,
     cancel_reason: Option<&'static str>,
     placed: Option<Placed>,
-    shipments: Vec<ShippedLine>,
+    shipments: String,
+    shipped_units: i64,
     version: i64,
 }
 
 struct Placed {
-    lines: Vec<PlacedLine>,
+    lines: Box<RawValue>,
+    units: i64,
     shipping: Money,
     discount: Money,
     total: Money,
@@ -61,10 +64,16 @@ struct Placed {
     at: DateTime<Utc>,
 }
 
+/// The lines as they are stored, which is how the view keeps them: written anew they would be the same.
+#[derive(Deserialize)]
+struct Lines {
+    lines: Box<RawValue>,
+}
+
 impl Change {
-    fn take(&mut self, event: Event, recorded: &Recorded) {
+    fn take(&mut self, recorded: &Recorded) -> Result<(), DecodeError> {
         self.version = recorded.version;
-        self.status = match event {
+        self.status = match recorded.decode()? {
             Event::Placed {
                 order: _,
                 lines,
@@ -75,9 +84,11 @@ impl Change {
                 country,
                 payment_method: _,
             } => {
+                let units = lines.iter().map(|line| i64::from(line.quantity)).sum();
+                let Lines { lines } = recorded.fields::<Event, Lines>()?;
                 let at = recorded.occurred_at;
                 self.placed =
-                    Some(Placed { lines, shipping, discount, total, customer, country, at });
+                    Some(Placed { lines, units, shipping, discount, total, customer, country, at });
                 "placed"
             }
             Event::Confirmed {} => "confirmed",
@@ -86,11 +97,15 @@ impl Change {
                 "cancelled"
             }
             Event::Shipped { lines } => {
-                self.shipments.extend(lines);
+                for ShippedLine { line, quantity } in lines {
+                    self.shipments += &format!("{line}:{quantity} ");
+                    self.shipped_units += i64::from(quantity);
+                }
                 "shipped"
             }
             Event::Closed {} => "closed",
         };
+        Ok(())
     }
 }
 
@@ -123,7 +138,7 @@ async fn post_orders(
     let mut changes = BTreeMap::<Uuid, Change>::new();
     for recorded in batch {
         let order = projection::target(recorded, order::id_of)?;
-        changes.entry(order.0).or_default().take(recorded.decode()?, recorded);
+        changes.entry(order.0).or_default().take(recorded)?;
     }
     let changed = || changes.values();
     let placed = || changed().map(|change| change.placed.as_ref());
@@ -144,24 +159,16 @@ async fn post_orders(
                 &amount(|it| it.shipping.amount()),
                 &amount(|it| it.discount.amount()),
                 &amount(|it| it.total.amount()),
-                &placed().map(|it| it.map(|it| json(&it.lines))).collect::<Vec<_>>(),
-                &changed().map(|it| json(&it.shipments)).collect::<Vec<_>>(),
-                &amount(|it| it.lines.iter().map(|line| i64::from(line.quantity)).sum()),
-                &changed().map(|it| units(&it.shipments)).collect::<Vec<_>>(),
+                &placed().map(|it| it.map(|it| it.lines.get())).collect::<Vec<_>>(),
+                &changed().map(|it| &*it.shipments).collect::<Vec<_>>(),
+                &amount(|it| it.units),
+                &changed().map(|it| it.shipped_units).collect::<Vec<_>>(),
                 &placed().map(|it| it.map(|it| it.at)).collect::<Vec<_>>(),
                 &changed().map(|it| it.version).collect::<Vec<_>>(),
             ],
         )
         .await?;
     Ok(())
-}
-
-fn json<T: Serialize>(lines: &[T]) -> String {
-    serde_json::to_string(lines).expect("a line has no map with other keys than text")
-}
-
-fn units(shipped: &[ShippedLine]) -> i64 {
-    shipped.iter().map(|line| i64::from(line.quantity)).sum()
 }
 
 async fn post_payments(
@@ -232,12 +239,14 @@ impl OrderView {
 
 fn lines(lines: &str, shipments: &str) -> Result<Vec<LineView>, serde_json::Error> {
     let lines: Vec<PlacedLine> = serde_json::from_str(lines)?;
-    let mut shipped = BTreeMap::<LineNumber, i64>::new();
-    for shipment in serde_json::from_str::<Vec<ShippedLine>>(shipments)? {
-        *shipped.entry(shipment.line).or_default() += i64::from(shipment.quantity);
+    let mut shipped = BTreeMap::<u32, i64>::new();
+    for (line, quantity) in shipments.split_whitespace().filter_map(|it| it.split_once(':')) {
+        if let (Ok(line), Ok(quantity)) = (line.parse(), quantity.parse::<i64>()) {
+            *shipped.entry(line).or_default() += quantity;
+        }
     }
     let view = |line: PlacedLine| LineView {
-        shipped: shipped.get(&line.line).copied().unwrap_or(0),
+        shipped: shipped.get(&line.line.get()).copied().unwrap_or(0),
         line,
     };
     Ok(lines.into_iter().map(view).collect())

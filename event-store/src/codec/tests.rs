@@ -133,3 +133,17 @@ fn a_version_that_has_lost_its_upcaster_is_not_taken_for_a_newer_one() {
     let outdated = decode::<Counted>("counter.halved", 1, "{}").unwrap_err();
     assert!(matches!(outdated, DecodeError::Outdated { schema_version: 1, .. }), "{outdated}");
 }
+
+#[test]
+fn fields_of_an_event_are_those_that_this_binary_would_write() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Unit {
+        unit: String,
+    }
+    let unit = |version, payload| fields::<Counted, Unit>("counter.added", version, payload);
+    for (version, payload) in [(1, "{}"), (2, r#"{"steps":3}"#), (3, r#"{"by":3,"unit":"step"}"#)] {
+        assert_eq!(unit(version, payload).unwrap(), Unit { unit: "step".into() });
+    }
+    assert!(matches!(unit(3, "{}"), Err(DecodeError::Malformed { .. })));
+    assert!(matches!(unit(4, r#"{"unit":"step"}"#), Err(DecodeError::Unknown { .. })));
+}

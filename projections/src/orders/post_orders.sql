@@ -2,7 +2,7 @@ insert into {schema}.order_{g} as o
   (order_id, status, cancel_reason, customer, country, currency, shipping, discount, total, lines,
    shipments, units, shipped_units, placed_at, version)
 select order_id, status, cancel_reason, customer, country, currency, shipping, discount, total, lines::json,
-       shipments::jsonb, units, shipped_units, placed_at, version
+       shipments, units, shipped_units, placed_at, version
   from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
               $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
               $14::timestamptz[], $15::bigint[])

@@ -11,7 +11,7 @@ create table {schema}.order_{g} (
   discount bigint,
   total bigint,
   lines json,
-  shipments jsonb not null default '[]',  -- what was shipped, line by line, in order
+  shipments text not null default '',  -- what was shipped, in order: the line's number, `:`, how many, and a blank
   units bigint,
   shipped_units bigint not null default 0,
   placed_at timestamptz,

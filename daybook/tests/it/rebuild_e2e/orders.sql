@@ -10,7 +10,8 @@ with stream as (
     from orders.event
    where type = 'order.placed'
 ), shipped as (
-  select substr(stream, 7)::uuid as id, jsonb_agg(line order by version, nth) as shipments,
+  select substr(stream, 7)::uuid as id, 
+         string_agg((line ->> 'line') || ':' || (line ->> 'quantity') || ' ', '' order by version, nth) as shipments,
          sum((line ->> 'quantity')::bigint) as units
     from orders.event, json_array_elements(payload -> 'lines') with ordinality as part (line, nth)
    where type = 'order.shipped'
@@ -30,7 +31,7 @@ with stream as (
               else 'fulfilled' end,
          s.cancel_reason, payload ->> 'customer', payload ->> 'country', payload -> 'total' ->> 'currency',
          (payload -> 'shipping' ->> 'amount')::bigint, (payload -> 'discount' ->> 'amount')::bigint,
-         (payload -> 'total' ->> 'amount')::bigint, (payload -> 'lines')::jsonb, coalesce(shipments, '[]'),
+         (payload -> 'total' ->> 'amount')::bigint, (payload -> 'lines')::jsonb, coalesce(shipments, ''),
          p.units::bigint, coalesce(shipped.units, 0)::bigint, p.occurred_at, s.version
     from placed p join stream s using (id) left join shipped using (id) left join paid using (id)
 ), posted as (
