@@ -21,8 +21,8 @@ pub(super) struct Reached {
     embedded: Option<Embedded>,
 }
 
-/// Of the processor it has about a tenth of what each of the others has who want it.
-const NICE: i32 = 10;
+/// Of the processor it has about a third of what each of the others has who want it.
+const NICE: i32 = 5;
 
 /// Where the Daybook that runs on the data folder listens, or one with these settings would.
 pub(super) fn url(settings: &Settings) -> String {
