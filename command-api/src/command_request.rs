@@ -1,14 +1,18 @@
 use crate::CommandApi;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
-use edge::{Fields, IdempotencyKey, JsonBody, Problem, RequestContext, clock, conditional, ids};
+use edge::{
+    Fields, IdempotencyKey, Identity, JsonBody, OnlyOf, Problem, RequestContext, clock,
+    conditional, ids,
+};
 use event_store::{Envelope, Metadata};
 use http::{StatusCode, request::Parts};
+use std::sync::Arc;
 use uuid::{Uuid, uuid};
 
 /// The namespace of command ids. It never changes: a retry must find its first answer for ever.
 const COMMAND_IDS: Uuid = uuid!("5d1fd3ea-0a3c-4f0e-9a34-7d0c2b6a4b11");
-/// Who acts, while nobody is authenticated.
+/// Who acts, where nobody is asked who he is.
 const CALLER: &str = "local";
 
 /// A request for a command: who asks, under which id, at which version, and the body.
@@ -17,11 +21,17 @@ pub(crate) struct CommandRequest {
     command_id: Uuid,
     expected_version: Option<i64>,
     context: RequestContext,
+    actor: String,
     accept_history: bool,
     body: JsonBody,
 }
 
 impl CommandRequest {
+    /// Whether it may bring its own prices, and say when it occurred.
+    pub(crate) fn accepts_history(&self) -> bool {
+        self.accept_history
+    }
+
     /// Reads the body's fields into a command. Every command may also say `occurred_at`, where history is
     /// accepted.
     pub(crate) fn parse<T>(
@@ -39,7 +49,7 @@ impl CommandRequest {
         let metadata = Metadata {
             correlation: self.context.correlation.to_string(),
             causation: None,
-            actor: CALLER.to_owned(),
+            actor: self.actor,
             traceparent: self.context.traceparent.as_deref().map(str::to_owned),
         };
         Ok((
@@ -75,14 +85,18 @@ impl FromRequest<CommandApi> for CommandRequest {
         let (mut parts, body) = request.into_parts();
         let key = IdempotencyKey::of(&parts.headers)?;
         let expected_version = conditional::if_match(&parts.headers)?;
+        let identity = parts.extensions.get::<Arc<Identity>>();
+        let actor = identity.map_or(CALLER.into(), |identity| identity.actor()).into_owned();
         let command_id = match key {
-            Some(key) => command_id(&target(&mut parts, api).await?, &key),
+            Some(key) => command_id(&actor, &target(&mut parts, api).await?, &key),
             None => ids::mint(),
         };
+        // What it cost is not for a customer to say.
+        let OnlyOf(only) = parts.extensions.get().cloned().unwrap_or(OnlyOf(None));
+        let accept_history = api.settings.accept_history && only.is_none();
         let context = RequestContext::from_request_parts(&mut parts, api).await?;
         let body = JsonBody::from_request(Request::from_parts(parts, body), api).await?;
-        let accept_history = api.settings.accept_history;
-        Ok(CommandRequest { command_id, expected_version, context, accept_history, body })
+        Ok(CommandRequest { command_id, expected_version, context, actor, accept_history, body })
     }
 }
 
@@ -99,14 +113,14 @@ async fn target(parts: &mut Parts, api: &CommandApi) -> Result<String, Problem> 
     Ok(format!("{} {path}", parts.method))
 }
 
-fn command_id(target: &str, key: &IdempotencyKey) -> Uuid {
-    let name = format!("{CALLER}\n{target}\n{}", key.as_str());
+fn command_id(actor: &str, target: &str, key: &IdempotencyKey) -> Uuid {
+    let name = format!("{actor}\n{target}\n{}", key.as_str());
     Uuid::new_v5(&COMMAND_IDS, name.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{IdempotencyKey, command_id};
+    use super::{CALLER, IdempotencyKey, command_id};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     /// Command ids are stored: an older binary's answers must be found by a newer one.
@@ -115,7 +129,7 @@ mod tests {
         let name = HeaderName::from_static("idempotency-key");
         let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("\"k-1\""))]);
         let key = IdempotencyKey::of(&headers).unwrap().unwrap();
-        let id = command_id("POST /v1/stock/85123A/receive", &key);
+        let id = command_id(CALLER, "POST /v1/stock/85123A/receive", &key);
         assert_eq!(id.to_string(), "325387c6-ccaa-5bec-84b5-76ab27ced65a");
     }
 }

@@ -9,6 +9,7 @@ mod dues;
 mod explain;
 mod generations;
 mod import;
+mod key;
 mod log;
 mod migrate;
 mod parked;
@@ -17,6 +18,7 @@ mod rebuild;
 mod sandbox_provider;
 mod serve;
 mod status;
+mod token;
 mod verify;
 
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ Examples:
   daybook parked list                            what could not be posted, and why
   daybook rebuild orders                         post a read model again from the log
   daybook verify orders                          are its rows what the log says?
+  daybook token --role operator                  a token for a Daybook that asks who you are
+  daybook key create loader --role warehouse     an API key for a machine
   daybook config                                 what is set, and where
 
 A command finds a running Daybook through the data folder (--data-dir), or your Postgres and Kafka
@@ -66,6 +70,8 @@ enum Command {
     Dues(dues::Dues),
     Explain(explain::Explain),
     Checkout(checkout::Checkout),
+    Token(token::Token),
+    Key(key::Key),
     Config(config::Config),
     Completions(completions::Completions),
 }
@@ -88,6 +94,8 @@ impl Cli {
             Command::Dues(dues) => dues.run().await,
             Command::Explain(explain) => explain.run().await,
             Command::Checkout(checkout) => checkout.run().await,
+            Command::Token(token) => token.run(),
+            Command::Key(key) => key.run(),
             Command::Config(config) => config.run(),
             Command::Completions(completions) => completions.run(),
         }

@@ -36,6 +36,9 @@ pub struct Import {
     /// Where Daybook listens; the command line says it, or finds it
     #[arg(skip)]
     pub url: String,
+    /// What it is shown, if it asks who we are
+    #[arg(skip)]
+    pub token: Option<String>,
     /// Name of the data set, by which a second run knows the first [default: the file's name]
     #[arg(long)]
     pub dataset: Option<String>,

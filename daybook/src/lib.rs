@@ -1,6 +1,7 @@
 //! The one program: its command line and settings, the Postgres and the Kafka it brings along, and
 //! the import of a shop's history. What it runs lives in the crates this one depends on.
 
+mod access;
 pub mod cli;
 pub mod settings;
 pub mod embedded;

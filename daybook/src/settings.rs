@@ -39,6 +39,13 @@ use said::Said;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    pub auth: AuthMode,
+    pub auth_issuer: String,
+    pub auth_audience: String,
+    pub auth_keys_file: Option<PathBuf>,
+    pub auth_api_keys_file: Option<PathBuf>,
+    pub auth_issuers_file: Option<PathBuf>,
+    pub token: Option<Secret>,
     pub data_dir: PathBuf,
     pub database_url: Option<Secret>,
     pub kafka_brokers: Option<String>,
@@ -91,6 +98,16 @@ pub struct Settings {
 pub enum KafkaMode {
     /// If there is a Java and Kafka's jars.
     Auto,
+    Off,
+}
+
+/// Whether callers are asked who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthMode {
+    /// Everywhere but on loopback.
+    Auto,
+    On,
     Off,
 }
 

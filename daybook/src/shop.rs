@@ -3,6 +3,7 @@
 mod acting;
 mod gate;
 mod kafka;
+mod owners;
 mod part;
 mod plan;
 mod rates;
@@ -22,6 +23,7 @@ use edge::{Access, Health, Row};
 use event_store::follow::{FollowLimits, ReadSide, Runner, Source};
 use event_store::{Log, Pace};
 use gate::Gate;
+use owners::Owners;
 use projections::{Generations, Queries};
 use services::Services;
 use std::sync::Arc;
@@ -95,13 +97,16 @@ impl Shop {
             answer: settings.limits.watch_answer(),
             stop: acting.clone(),
         }));
-        let endpoints = endpoints(api, queries, &settings, waiting);
-        let access = Access::off();
+        let owners = Owners::new(services.log("orders").cloned());
+        let access = settings.access.clone().owned(Arc::new(owners));
+        let endpoints = endpoints(api, queries, &settings, &access, waiting);
         let router = gate
             .before(endpoints)
             .merge(edge::health::routes().router(health.clone(), &access))
+            .merge(edge::access::routes().router(access.clone(), &access))
             .merge(problems::routes().router((), &access))
             .merge(contracts::routes().router((), &access));
+        let router = access.identified(router);
         let logs = services.logs().cloned().collect();
         Ok(Shop { health, router, logs, runner, acting, tasks })
     }
@@ -180,25 +185,26 @@ fn endpoints(
     api: Option<CommandApi>,
     queries: Queries,
     settings: &ShopSettings,
+    access: &Access,
     waiting: Arc<AtomicUsize>,
 ) -> Router {
-    let (limits, access) = (&settings.limits, Access::off());
+    let limits = &settings.limits;
     // Services ask for what is owed already: whoever comes with something new does not keep them out.
     let is_internal = |row: &Row| row.path.starts_with("/internal/");
     let is_of_log = |row: &Row| row.path.starts_with("/v1/log/");
     let (takes, shows) = (api.is_some(), settings.part.has(Role::Queries));
     let mut router = Router::new();
     if let Some(api) = api {
-        let internal = command_api::routes().keeping(is_internal).router(api.clone(), &access);
+        let internal = command_api::routes().keeping(is_internal).router(api.clone(), access);
         let internal = edge::admitted(internal, "services", limits.of_services(), Arc::default());
-        let commands = command_api::routes().keeping(|row| !is_internal(row)).router(api, &access);
+        let commands = command_api::routes().keeping(|row| !is_internal(row)).router(api, access);
         let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
         let commands = settings.rates.of_commands(commands);
         router = commands.merge(internal);
     }
     // Whoever writes a log shows it; those who follow it are not counted among the callers.
     let reads = |reading: &dyn Fn(&Row) -> bool| {
-        projections::routes().keeping(reading).router(queries.clone(), &access)
+        projections::routes().keeping(reading).router(queries.clone(), access)
     };
     let logs = reads(&|row| takes && is_of_log(row));
     let views = settings.rates.of_queries(reads(&|row| shows && !is_of_log(row)));

@@ -1,8 +1,8 @@
 //! Whether the process lives, whether it can do its work, and what it has done.
 
-use crate::{Permission, Problem, Routes, Scope, metrics};
+use crate::{Identity, Permission, Problem, Routes, Scope, access, metrics};
 use axum::{Json, extract::State};
-use http::header;
+use http::{Extensions, header};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -76,10 +76,20 @@ async fn live() -> Json<Value> {
     Json(serde_json::json!({"status": "live"}))
 }
 
-async fn ready(State(health): State<Health>) -> Result<Json<Value>, Problem> {
+async fn ready(
+    State(health): State<Health>,
+    extensions: Extensions,
+) -> Result<Json<Value>, Problem> {
     let missing = health.missing();
+    // Whoever restarts the process is told whether, and whoever may see the metrics is told what.
+    let identity = extensions.get::<Arc<Identity>>();
+    let is_told = extensions.get::<access::Unknown>().is_none()
+        && identity.is_none_or(|identity| identity.may(Scope::METRICS_READ));
     if missing.is_empty() {
         let mut ready = serde_json::json!({"status": "ready"});
+        if !is_told {
+            return Ok(Json(ready));
+        }
         let report = health.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if !report.is_null() {
             ready["progress"] = report;
@@ -88,7 +98,8 @@ async fn ready(State(health): State<Health>) -> Result<Json<Value>, Problem> {
     }
     let named: Vec<_> = missing.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
     let detail = format!("Missing: {}.", named.join(", "));
-    Err(Problem::unavailable("not-ready", 1).caused_by(&detail).detail(detail))
+    let problem = Problem::unavailable("not-ready", 1).caused_by(&detail);
+    Err(if is_told { problem.detail(detail) } else { problem })
 }
 
 async fn metrics_text() -> ([(header::HeaderName, &'static str); 1], String) {

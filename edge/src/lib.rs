@@ -36,7 +36,7 @@ mod leftover;
 mod layers;
 mod serve;
 
-pub use access::{Access, Identity, Permission, Role, Scope};
+pub use access::{Access, Identity, OnlyOf, Permission, Role, Scope};
 pub use admission::{AdmissionLimits, Crowd, admitted};
 pub use breaker::{Breaker, BreakerSettings, Permit};
 pub use caller::{NoProxies, Proxies};
@@ -49,7 +49,7 @@ pub use json_body::JsonBody;
 pub use layers::{layered, layered_for, queried};
 pub use limits::Limits;
 pub use params::{Address, ParamFields, Params};
-pub use peer::{Answered, BadAddress, Peer, PeerLimits, Unanswered};
+pub use peer::{Answered, BadAddress, Peer, PeerLimits, Shown, Unanswered};
 pub use problem::{FieldError, PROBLEM_JSON, PROBLEM_URN, Problem};
 pub use rate::{Quota, RateLimit};
 pub use request_context::{CORRELATION_ID, RequestContext};

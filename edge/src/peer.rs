@@ -23,6 +23,7 @@ struct Inner {
     base: String,
     client: Client,
     limits: PeerLimits,
+    shown: Option<Shown>,
     breaker: Breaker,
     budget: TpsBudget,
 }
@@ -68,6 +69,9 @@ impl Default for PeerLimits {
         }
     }
 }
+
+/// Gives the token that is shown just now, if any is.
+pub type Shown = Arc<dyn Fn() -> Option<Arc<str>> + Send + Sync>;
 
 /// How long retries count in the budget.
 const BUDGET_TTL: Duration = Duration::from_secs(10);
@@ -125,9 +129,17 @@ impl Peer {
             base: base.as_str().trim_end_matches('/').to_owned(),
             client,
             limits,
+            shown: None,
             breaker: Breaker::new(service, limits.breaker),
             budget: TpsBudget::new(BUDGET_TTL, limits.retry_floor, percent),
         })))
+    }
+
+    /// The same, to whom we say who asks, where it wants to know.
+    #[must_use]
+    pub fn showing(self, shown: Shown) -> Self {
+        let inner = Arc::into_inner(self.0).expect("nobody has a clone of what is being made");
+        Peer(Arc::new(Inner { shown: Some(shown), ..inner }))
     }
 
     #[must_use]
@@ -202,6 +214,10 @@ impl Peer {
         let Inner { service, breaker, .. } = &*self.0;
         let permit = breaker.permit().ok_or_else(|| Unanswered::LeftAlone(service.clone()))?;
         let began = Instant::now();
+        let request = match self.0.shown.as_ref().and_then(|shown| shown()) {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
         let sending = async {
             let sent = request.header(DEADLINE, Deadline::within(time)).timeout(time).send();
             let response = sent.await?;

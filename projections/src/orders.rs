@@ -13,7 +13,7 @@ use domain::ids::{OrderId, OrderNumber};
 use domain::orders::order::{self, Event, PlacedLine, ShippedLine};
 use domain::payments::payment;
 use domain::values::{Country, CustomerRef, Money};
-use edge::{Params, Problem, Target};
+use edge::{OnlyOf, Params, Problem, Target};
 use event_store::follow::ApplyError;
 use event_store::{DecodeError, Position, Recorded, StoreError};
 use http::{HeaderName, HeaderValue};
@@ -264,8 +264,12 @@ struct Asked {
     page: Page<Key>,
 }
 
-/// `GET /v1/orders`: the latest first. `placed_from` is inclusive, `placed_to` is not.
-pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
+/// `GET /v1/orders`: the latest first. `placed_from` is inclusive, `placed_to` is not. A customer sees his own.
+pub(crate) async fn list(
+    asker: Asker,
+    OnlyOf(only): OnlyOf,
+    params: Params,
+) -> Result<Response, Problem> {
     let asked = params.read(|fields| {
         let status = one_of(fields, "status", STATUSES);
         let payment_status = one_of(fields, "payment_status", payments::STATUSES);
@@ -285,7 +289,9 @@ pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Probl
         })
     })?;
     let customer = asked.customer.as_ref().map(CustomerRef::as_str);
+    let only = only.as_deref();
     let mut filters = Filters::default();
+    filters.and("customer = ?", &only);
     filters.and("status = ?", &asked.status);
     filters.and("payment_status = ?", &asked.payment_status);
     filters.and("fulfilment_status = ?", &asked.fulfilment_status);

@@ -6,20 +6,27 @@ use agree::agree;
 use axum::{extract::State, response::Response};
 use domain::{ids::OrderId, orders::order};
 use draft::Draft;
-use edge::{Problem, conditional::min_positions};
+use edge::{OnlyOf, Problem, conditional::min_positions};
 use http::HeaderMap;
 
-/// `POST /v1/orders`. The command's id is the order's, so a repeated request cannot place two.
+/// `POST /v1/orders`. The command's id is the order's, so a repeated request cannot place two. A customer's carries his
+/// reference.
 pub(crate) async fn place(
     State(api): State<CommandApi>,
     headers: HeaderMap,
+    OnlyOf(only): OnlyOf,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let min = min_positions(&headers)?;
+    let own_prices = request.accepts_history();
     let (draft, envelope) = request.parse(Draft::read)?;
+    let draft = match only {
+        Some(customer) => draft.of(&customer)?,
+        None => draft,
+    };
     let order = OrderId(envelope.command_id);
     let stream = order::stream(order);
-    let done = match agree(&api, &draft, &min).await {
+    let done = match agree(&api, &draft, own_prices, &min).await {
         Ok(lines) => {
             let command = draft.agreed(order, lines);
             served(&api.orders)?.transact(&stream, command, envelope).await.map_err(refused)?

@@ -30,11 +30,13 @@ Examples:
 impl Import {
     /// The exit code is 0 only if everything was taken and every order is shipped or cancelled.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let url = match self.url {
-            Some(url) => url,
-            None => reach::url(&Loaded::of_this_process(&self.flags)?.settings),
+        let settings = Loaded::of_this_process(&self.flags)?.settings;
+        // What the key in the data folder signs is for the Daybook there, and shown to nobody else.
+        let (url, token) = match self.url {
+            Some(url) => (url, settings.token.as_ref().map(|token| token.expose().to_owned())),
+            None => (reach::url(&settings), reach::token(&settings)?),
         };
-        let report = crate::import::Import { url, ..self.import }.run().await?;
+        let report = crate::import::Import { url, token, ..self.import }.run().await?;
         println!("{report}");
         Ok(if report.is_settled() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -4,12 +4,14 @@ use crate::embedded::{Embedded, EmbeddedSettings, KafkaChoice, Runtime};
 use crate::settings::{Loaded, ReachFlags, Settings};
 use crate::shop::SERVICES;
 use anyhow::{Context, Result, bail};
-use edge::Peer;
+use edge::access::{LONGEST_TOKEN, SigningKeys, Wanted};
+use edge::{Peer, Role, clock};
 use event_store::follow::{Elsewhere, ReadSide, Source};
 use event_store::{Database, Log, LogSettings};
 use projections::HttpOwner;
 use rustix::process::{Pid, setpriority_process};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A Daybook's database. If nothing runs on the data folder, its Postgres runs for as long as this lives.
 pub(super) struct Reached {
@@ -28,6 +30,26 @@ const NICE: i32 = 5;
 pub(super) fn url(settings: &Settings) -> String {
     let running = Runtime::find(&settings.data_dir).and_then(|runtime| runtime.url);
     running.unwrap_or_else(|| format!("http://{}", settings.listen))
+}
+
+/// What a command shows the Daybook that it asks: the token that it was given, else one that is signed with the key in
+/// the data folder, if that is there. None: nobody asks, as it seems.
+pub(super) fn token(settings: &Settings) -> Result<Option<String>> {
+    if let Some(token) = &settings.token {
+        return Ok(Some(token.expose().to_owned()));
+    }
+    let access = settings.access();
+    let wanted = Wanted {
+        subject: "cli".to_owned(),
+        roles: [Role::Operator, Role::Support, Role::Warehouse].into(),
+        scopes: BTreeSet::new(),
+        customer: None,
+        acting: None,
+        issuer: access.issuer,
+        audience: access.audience,
+        lives: LONGEST_TOKEN,
+    };
+    Ok(SigningKeys::read(&access.keys_file)?.token(&wanted, clock::now()))
 }
 
 impl Reached {
@@ -99,8 +121,9 @@ impl Reached {
         for (service, _) in SERVICES {
             let url = self.settings.url_of(service);
             let Some(url) = url.filter(|_| !self.databases.contains_key(service)) else { continue };
-            let owner =
-                HttpOwner::new(service, Peer::new(service, url, self.settings.limits.peer())?);
+            let token: Option<Arc<str>> = token(&self.settings)?.map(Into::into);
+            let peer = Peer::new(service, url, self.settings.limits.peer())?;
+            let owner = HttpOwner::new(service, peer.showing(Arc::new(move || token.clone())));
             let elsewhere = Elsewhere::new(service, self.settings.partitions, owner);
             sources.push(Source::Elsewhere(elsewhere));
         }

@@ -15,9 +15,11 @@ use edge::{Access, Health, Limits};
 use event_store::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access;
 use crate::embedded::Embedded;
 use crate::settings::{Loaded, ServeFlags, Settings};
 use crate::shop::{Part, Rates, Role, SERVICES, Shop, ShopSettings};
@@ -47,6 +49,7 @@ impl Serve {
         let settings = Loaded::of_this_process(&self.flags)?.settings;
         edge::telemetry::init(settings.log_format, &settings.log)?;
         edge::metrics::install();
+        access::check(&settings)?;
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         tokio::spawn(async move {
@@ -75,7 +78,10 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<()> {
     let provider = Provider::of(settings).await?;
-    let opening = Shop::open(shop_settings(settings, embedded, &provider, rates, &stop)?);
+    let access = access::open(settings)?;
+    tokio::spawn(access.clone().keep_up(told_to_read_again(), stop.clone()));
+    let settings_of_shop = shop_settings(settings, &access, embedded, &provider, rates, &stop)?;
+    let opening = Shop::open(settings_of_shop);
     let shop = tokio::select! {
         shop = opening => shop?,
         () = stop.cancelled() => return Ok(()),
@@ -84,7 +90,9 @@ async fn serve(
     embedded.announce(&url);
     say(&format!("Daybook {} on {url}", env!("CARGO_PKG_VERSION")));
     let part = said_part(&settings.part());
-    for line in embedded.lines().iter().chain([&provider.line]).chain(&part) {
+    let access_line = access::line(&access, listener.local_addr()?);
+    let lines = embedded.lines();
+    for line in lines.iter().chain([&provider.line, &access_line]).chain(&part) {
         say(&format!("  {line}"));
     }
     tokio::spawn(stop.clone().run_until_cancelled_owned(say_when_ready(shop.health.clone())));
@@ -111,6 +119,7 @@ async fn serve(
 
 fn shop_settings(
     settings: &Settings,
+    access: &Access,
     embedded: &Embedded,
     provider: &Provider,
     rates: &Rates,
@@ -132,6 +141,7 @@ fn shop_settings(
         brokers: embedded.kafka.clone(),
         shortcut: settings.shortcut,
         accept_history: settings.accept_history,
+        access: access.clone(),
         provider_url: provider.url.clone(),
         provider_key: provider.key.clone(),
         patience: Patience {
@@ -235,6 +245,16 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
         }
         anyhow::Error::new(error).context(what)
     })
+}
+
+/// Hears of each SIGHUP, which says that what can change while the process runs has changed.
+pub(super) fn told_to_read_again() -> watch::Receiver<()> {
+    let (tell, told) = watch::channel(());
+    tokio::spawn(async move {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() && tell.send(()).is_ok() {}
+    });
+    told
 }
 
 /// Ctrl-C of a terminal, or the SIGTERM of whoever started us. Without signals nothing stops us in order.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::reach::Reached;
+use super::reach::{self, Reached};
 use crate::settings::ReachFlags;
 
 /// Show how Daybook is: its logs, the relay, the followers and their lag, what is due and late
@@ -116,7 +116,11 @@ impl Status {
 
 async fn report(reached: &Reached) -> Result<Report> {
     let (ready, metrics) = match &reached.url {
-        Some(url) => (ask(url, "/health/ready").await, ask(url, "/metrics").await),
+        Some(url) => {
+            let token = reach::token(&reached.settings)?;
+            let ready = ask(url, "/health/ready", token.as_deref()).await;
+            (ready, ask(url, "/metrics", token.as_deref()).await)
+        }
         None => (None, None),
     };
     let metrics = metrics.unwrap_or_default();
@@ -215,9 +219,14 @@ fn late_line(read: &ReadSide, due: Late) -> LateLine {
     }
 }
 
-async fn ask(url: &str, path: &str) -> Option<String> {
+async fn ask(url: &str, path: &str, token: Option<&str>) -> Option<String> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().ok()?;
-    client.get(format!("{url}{path}")).send().await.ok()?.text().await.ok()
+    let request = client.get(format!("{url}{path}"));
+    let request = match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    request.send().await.ok()?.text().await.ok()
 }
 
 /// How far what runs is behind and since when it has stood still, by kind and name, as the process that answers

@@ -62,6 +62,8 @@ pub enum Stop {
          then run the import again"
     )]
     HistoryNotAccepted { url: Url },
+    #[error("{url} does not let us in ({slug}). Show it a token that may, with --token")]
+    NotLetIn { url: Url, slug: String },
     #[error(
         "{url}: no progress for {after_s} s ({last}). \
          Run the import again when that is mended: it goes on where it stopped"
@@ -90,7 +92,13 @@ impl<'a> Client<'a> {
         if base.cannot_be_a_base() || !base.scheme().starts_with("http") {
             return Err(not_an_address());
         }
+        let shown = import.token.as_ref().and_then(|token| {
+            let mut shown = header::HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+            shown.set_sensitive(true);
+            Some((header::AUTHORIZATION, shown))
+        });
         let http = reqwest::Client::builder()
+            .default_headers(header::HeaderMap::from_iter(shown))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -221,6 +229,12 @@ impl<'a> Client<'a> {
         Err(Miss::Final(match slug {
             Some(slug) if slug == "history-not-accepted" => {
                 CallError::Stop(Stop::HistoryNotAccepted { url: self.base.clone() })
+            }
+            Some(slug)
+                if status == StatusCode::UNAUTHORIZED
+                    || (status == StatusCode::FORBIDDEN && slug == "forbidden") =>
+            {
+                CallError::Stop(Stop::NotLetIn { url: self.base.clone(), slug })
             }
             Some(slug) => CallError::Refused { slug },
             None => CallError::Stop(self.not_daybook(status.to_string())),

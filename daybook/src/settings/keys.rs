@@ -1,6 +1,7 @@
 //! Every key, once.
 
 mod service;
+mod access;
 mod requests;
 mod append;
 mod postgres;
@@ -122,6 +123,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Key> {
     [
         service::KEYS,
         apart::KEYS,
+        access::KEYS,
         requests::KEYS,
         append::KEYS,
         postgres::KEYS,

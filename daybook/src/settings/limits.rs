@@ -10,6 +10,14 @@ use super::source;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
+    pub auth_tokens: usize,
+    pub auth_skew_s: u64,
+    pub auth_failures: u32,
+    pub auth_failures_s: u64,
+    pub auth_addresses: usize,
+    pub auth_fetch_s: u64,
+    pub auth_refetch_s: u64,
+    pub auth_refresh_s: u64,
     pub connections: usize,
     pub idle_connection_s: u64,
     pub stalled_connection_s: u64,

@@ -1,6 +1,7 @@
 use super::part::{Part, Role};
 use anyhow::{Context, Result, bail};
 use domain::checkout::checkout::Patience;
+use edge::Access;
 use event_store::{Database, LogSettings};
 use std::collections::BTreeMap;
 use tokio::sync::watch;
@@ -43,6 +44,7 @@ pub struct ShopSettings {
     pub brokers: watch::Receiver<Option<String>>,
     pub shortcut: bool,
     pub accept_history: bool,
+    pub access: Access,
     pub provider_url: String,
     pub provider_key: String,
     pub patience: Patience,

@@ -2,11 +2,12 @@
 
 use super::ShopSettings;
 use anyhow::{Context, Result};
-use edge::Peer;
+use edge::{Peer, Shown};
 use event_store::follow::{Elsewhere, Feed, FollowLimits, ReadSide, Source};
 use event_store::{Log, lay};
 use projections::HttpOwner;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What one service has in this process.
 pub(super) struct Service {
@@ -19,6 +20,13 @@ pub(super) struct Services {
     pub(super) here: BTreeMap<&'static str, Service>,
     pub(super) elsewhere: BTreeMap<&'static str, Peer>,
     partitions: u32,
+}
+
+/// Who asks, where they ask: the first of the services that are here.
+fn shown(settings: &ShopSettings) -> Shown {
+    let access = settings.access.clone();
+    let service = settings.part.services.first().copied().unwrap_or("daybook");
+    Arc::new(move || access.service_token(service))
 }
 
 impl Services {
@@ -36,7 +44,8 @@ impl Services {
         let mut elsewhere = BTreeMap::new();
         for (service, url) in settings.part.elsewhere(&settings.urls)? {
             let peer = Peer::new(service, url, settings.limits.peer());
-            elsewhere.insert(service, peer.with_context(|| format!("{service}_url"))?);
+            let peer = peer.with_context(|| format!("{service}_url"))?;
+            elsewhere.insert(service, peer.showing(shown(settings)));
         }
         // Whoever calls nobody says so.
         metrics::counter!("daybook_peer_calls_total").increment(0);

@@ -171,6 +171,8 @@ fn every_command_teaches_with_examples() {
         "explain",
         "log",
         "status",
+        "token",
+        "key",
         "config",
         "completions",
     ] {

@@ -1,19 +1,18 @@
 use super::{Role, Scope};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 /// Who a caller has shown himself to be. It stands in a request's extensions as an `Arc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Who acts, the same in every request of his and nobody else's: it is part of the ids of his commands, and stands
-    /// in the metadata of the events that he causes.
+    /// Nobody else's: another issuer's has the issuer's name before it (`keycloak/4f7c…`), an API key's `key/`.
     pub subject: Arc<str>,
     pub roles: BTreeSet<Role>,
     /// All that he may do, by his roles and besides.
     pub scopes: BTreeSet<Scope>,
     /// His reference, if he is a customer.
     pub customer: Option<Arc<str>>,
-    /// For whom he acts, if not for himself.
-    pub on_behalf_of: Option<Arc<str>>,
+    /// Who acts for him, if not he himself.
+    pub acting: Option<Arc<str>>,
     pub how: How,
 }
 
@@ -28,5 +27,15 @@ impl Identity {
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// Who is told of as having acted, in the metadata of events, and who is part of the ids of commands: the same in
+    /// every request of his, and nobody else's.
+    #[must_use]
+    pub fn actor(&self) -> Cow<'_, str> {
+        match &self.acting {
+            None => Cow::Borrowed(&self.subject),
+            Some(acting) => Cow::Owned(format!("{acting} for {}", self.subject)),
+        }
     }
 }

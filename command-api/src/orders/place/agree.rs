@@ -16,22 +16,24 @@ use std::sync::Arc;
 pub(super) async fn agree(
     api: &CommandApi,
     draft: &Draft,
+    own_prices: bool,
     min: &[Position],
 ) -> Result<Vec<Money>, Problem> {
-    if let Ok(prices) = check(api, draft, min).await? {
+    if let Ok(prices) = check(api, draft, own_prices, min).await? {
         return Ok(prices);
     }
     served(&api.prices)?.catch_up(api.settings.min_position_wait).await?;
-    check(api, draft, min).await?.map_err(Disagreements::problem)
+    check(api, draft, own_prices, min).await?.map_err(Disagreements::problem)
 }
 
 /// The prices by the list as it is just now, or what is wrong by it.
 async fn check(
     api: &CommandApi,
     draft: &Draft,
+    own_prices: bool,
     min: &[Position],
 ) -> Result<Result<Vec<Money>, Disagreements>, Problem> {
-    let own = |line: &DraftLine| line.unit_price.filter(|_| api.settings.accept_history);
+    let own = |line: &DraftLine| line.unit_price.filter(|_| own_prices);
     let unknown: Vec<_> = draft.lines.iter().filter(|line| own(line).is_none()).collect();
     let list = if unknown.is_empty() {
         Arc::default()

@@ -4,7 +4,8 @@ use domain::{
     orders::order::{Command, Line},
     values::{Country, CustomerRef, Money, PaymentMethod, Quantity, Sku, TaxRate},
 };
-use edge::Fields;
+use edge::{Fields, Problem};
+use http::StatusCode;
 
 /// An order as its customer sends it: prices are yet to be agreed.
 #[derive(Debug)]
@@ -43,6 +44,15 @@ impl Draft {
         })
     }
 
+    /// The order of this customer. Who orders for himself need not say who he is, and cannot order for another.
+    pub(super) fn of(self, customer: &str) -> Result<Self, Problem> {
+        let own: CustomerRef = customer.parse().map_err(|_| not_yours("his own cannot be one"))?;
+        if self.customer.as_ref().is_some_and(|named| *named != own) {
+            return Err(not_yours("another's"));
+        }
+        Ok(Draft { customer: Some(own), ..self })
+    }
+
     pub(super) fn agreed(self, order: OrderId, unit_prices: Vec<Money>) -> Command {
         let lines = self.lines.into_iter().zip(unit_prices).map(|(line, unit_price)| Line {
             sku: line.sku,
@@ -60,6 +70,12 @@ impl Draft {
             payment_method: self.payment_method,
         }
     }
+}
+
+fn not_yours(why: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "not-your-reference")
+        .detail("You can order for yourself alone: leave `customer` out.")
+        .caused_by(format!("a customer's reference: {why}"))
 }
 
 impl DraftLine {

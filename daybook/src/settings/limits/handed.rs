@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use command_api::BatchLimits;
 use command_api::prices::PriceLimits;
+use edge::access::AccessLimits;
 use edge::{AdmissionLimits, BreakerSettings, Crowd, PeerLimits, Serving};
 use event_store::dues::DueLimits;
 use event_store::follow::FollowLimits;
@@ -39,6 +40,20 @@ impl Limits {
     pub fn request(&self, limits: edge::Limits) -> edge::Limits {
         let leftover_time = ms(self.leftover_ms);
         edge::Limits { leftover_bytes: self.leftover_bytes, leftover_time, ..limits }
+    }
+
+    #[must_use]
+    pub fn access(&self) -> AccessLimits {
+        AccessLimits {
+            tokens: self.auth_tokens,
+            skew_s: self.auth_skew_s,
+            failures: self.auth_failures,
+            window: s(self.auth_failures_s),
+            addresses: self.auth_addresses,
+            fetch: s(self.auth_fetch_s),
+            refetch: s(self.auth_refetch_s),
+            refresh: s(self.auth_refresh_s),
+        }
     }
 
     #[must_use]

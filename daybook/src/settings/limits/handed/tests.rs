@@ -28,6 +28,7 @@ fn same(keys: impl Debug, library: impl Debug) {
 fn the_defaults_of_the_keys_are_those_of_the_libraries() {
     let limits = Limits::default();
     same(limits.serving(Serving::default().deadline), Serving::default());
+    same(limits.access(), AccessLimits::default());
     same(limits.of_commands().crowd, Some(Crowd::default()));
     let api = command_api::Settings::default();
     same(limits.min_position_wait(), api.min_position_wait);
@@ -68,7 +69,7 @@ fn handed(limits: &Limits) -> String {
     let serving = limits.serving(Duration::ZERO);
     let request = limits.request(edge::Limits::default());
     let inside = (limits.of_commands(), limits.of_queries(), limits.min_position_wait());
-    let inside = (inside, limits.room(), limits.batch(), limits.callers_known());
+    let inside = (inside, limits.room(), limits.batch(), limits.callers_known(), limits.access());
     let log = (limits.transact(), limits.log(log()), limits.database(), limits.watch_answer());
     let kafka = (limits.relay(relay()), limits.kafka());
     let follow = (limits.follow(), limits.pace(), limits.prices(), limits.switch());

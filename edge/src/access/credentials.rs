@@ -1,0 +1,113 @@
+//! What is trusted just now: the keys inside, other issuers, API keys; all from files, which may change.
+
+use super::api_keys::{ApiKeys, PREFIX};
+use super::file::{self, SecretFileError, Stamp};
+use super::issuers::{Issuer, IssuerSettings, read_issuers};
+use super::signing::SigningKeys;
+use super::token::{Believed, Key, Trust, believe};
+use super::{AccessLimits, Why};
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use jsonwebtoken::{Algorithm, decode_header};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where that stands, and how our own tokens call us.
+#[derive(Clone, Debug)]
+pub struct AccessSettings {
+    pub keys_file: PathBuf,
+    pub api_keys_file: PathBuf,
+    pub issuers_file: PathBuf,
+    pub issuer: String,
+    pub audience: String,
+    pub limits: AccessLimits,
+}
+
+/// Why it cannot be trusted as it stands in the files.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error(transparent)]
+    File(#[from] SecretFileError),
+    #[error("the client that asks issuers for their keys cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Never changed: another file makes other credentials.
+pub(super) struct Credentials {
+    pub(super) signing: SigningKeys,
+    own: HashMap<String, Key>,
+    trust: Trust,
+    pub(super) api_keys: ApiKeys,
+    issuers: Vec<Arc<Issuer>>,
+    skew_s: u64,
+    pub(super) stamps: [Stamp; 3],
+}
+
+pub(super) fn stamps(settings: &AccessSettings) -> [Stamp; 3] {
+    [&settings.keys_file, &settings.api_keys_file, &settings.issuers_file].map(|it| file::stamp(it))
+}
+
+impl Credentials {
+    /// Issuers that are configured as they were keep the keys that they have.
+    pub(super) fn read(
+        settings: &AccessSettings,
+        before: Option<&Credentials>,
+    ) -> Result<Self, AccessError> {
+        super::ring::install();
+        // Before the files: what changes while they are read is read again.
+        let stamps = stamps(settings);
+        let signing = SigningKeys::read(&settings.keys_file)?;
+        let api_keys = ApiKeys::read(&settings.api_keys_file)?;
+        let known = |issuer: &IssuerSettings| {
+            before?.issuers.iter().find(|it| it.settings == *issuer).cloned()
+        };
+        let issuers = read_issuers(&settings.issuers_file)?.into_iter().map(|issuer| {
+            known(&issuer).map_or_else(|| Issuer::new(issuer, settings.limits).map(Arc::new), Ok)
+        });
+        let issuers = issuers.collect::<Result<_, _>>().map_err(AccessError::Client)?;
+        let trust = Trust {
+            name: String::new(),
+            issuer: settings.issuer.clone(),
+            audience: settings.audience.clone(),
+            roles_claim: "roles".to_owned(),
+            customer_claim: "customer".to_owned(),
+            grants_scopes: true,
+        };
+        let (own, skew_s) = (signing.verifying(), settings.limits.skew_s);
+        Ok(Credentials { signing, own, trust, api_keys, issuers, skew_s, stamps })
+    }
+
+    pub(super) fn jwks(&self) -> Value {
+        self.signing.jwks()
+    }
+
+    pub(super) async fn believe(&self, token: &str) -> Result<Believed, Why> {
+        #[derive(Deserialize)]
+        struct Issued {
+            iss: String,
+        }
+        if token.starts_with(PREFIX) {
+            let identity = self.api_keys.find(token).cloned().ok_or(Why::UnknownApiKey)?;
+            return Ok(Believed { identity, until: i64::MAX });
+        }
+        let header = decode_header(token).map_err(|_| Why::Malformed)?;
+        if !matches!(header.alg, Algorithm::EdDSA | Algorithm::RS256) {
+            return Err(Why::WrongAlgorithm);
+        }
+        let id = header.kid.ok_or(Why::UnknownKey)?;
+        let issued: Issued = insecure_decode_claims(token).map_err(|_| Why::Malformed)?;
+        let (key, trust) = if issued.iss == self.trust.issuer {
+            (self.own.get(&id).cloned().ok_or(Why::UnknownKey)?, &self.trust)
+        } else {
+            let issuer = self.issuers.iter().find(|it| it.trust.issuer == issued.iss);
+            let issuer = issuer.ok_or(Why::WrongIssuer)?;
+            (issuer.key(&id).await?, &issuer.trust)
+        };
+        if header.alg != key.algorithm {
+            return Err(Why::WrongAlgorithm);
+        }
+        believe(token, &key, trust, self.skew_s)
+    }
+}

@@ -1,0 +1,181 @@
+//! What a token says, RFC 9068, and whether that may be believed.
+
+use super::signing::Wanted;
+use super::{How, Identity, Role, Scope, Why};
+use chrono::{DateTime, Utc};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Characters of a subject, as OpenID Connect bounds them.
+const LONGEST_SUBJECT: usize = 255;
+
+/// A public key, and the one algorithm that it is good for.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) decoding: DecodingKey,
+    pub(super) algorithm: Algorithm,
+}
+
+/// Whose tokens these are, and what of them counts.
+#[derive(Clone, Debug)]
+pub(super) struct Trust {
+    /// Before each subject, so that nobody is taken for another issuer's; empty for the issuer inside.
+    pub(super) name: String,
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    /// Where the roles and the customer's reference stand, as names with dots between them.
+    pub(super) roles_claim: String,
+    pub(super) customer_claim: String,
+    /// The scopes that a token names are granted; else they only narrow what its roles give.
+    pub(super) grants_scopes: bool,
+}
+
+/// What our own tokens say.
+#[derive(Serialize)]
+pub(super) struct Claims {
+    iss: String,
+    sub: String,
+    aud: String,
+    exp: i64,
+    nbf: i64,
+    iat: i64,
+    jti: String,
+    roles: BTreeSet<&'static str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Acting>,
+}
+
+/// RFC 8693, section 4.1.
+#[derive(Serialize, Deserialize)]
+struct Acting {
+    sub: String,
+}
+
+impl Claims {
+    pub(super) fn of(wanted: &Wanted, now: DateTime<Utc>, id: String) -> Self {
+        let now = now.timestamp();
+        let lives = wanted.lives.min(super::signing::LONGEST_TOKEN).as_secs();
+        let scopes: Vec<_> = wanted.scopes.iter().map(|it| it.as_str()).collect();
+        Claims {
+            iss: wanted.issuer.clone(),
+            sub: wanted.subject.clone(),
+            aud: wanted.audience.clone(),
+            exp: now.saturating_add_unsigned(lives),
+            nbf: now,
+            iat: now,
+            jti: id,
+            roles: wanted.roles.iter().map(|it| it.as_str()).collect(),
+            scope: scopes.join(" "),
+            customer: wanted.customer.clone(),
+            act: wanted.acting.clone().map(|sub| Acting { sub }),
+        }
+    }
+}
+
+/// Whom a token is of, and until when, in seconds of Unix.
+pub(super) struct Believed {
+    pub(super) identity: Arc<Identity>,
+    pub(super) until: i64,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    sub: String,
+    exp: f64,
+    scope: Option<String>,
+    act: Option<Acting>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+/// Checks the signature first, then everything else that a token says of itself.
+pub(super) fn believe(token: &str, key: &Key, trust: &Trust, skew_s: u64) -> Result<Believed, Why> {
+    let mut validation = Validation::new(key.algorithm);
+    validation.leeway = skew_s;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[&trust.issuer]);
+    validation.set_audience(&[&trust.audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    let told = decode::<Told>(token, &key.decoding, &validation).map_err(why)?.claims;
+    let until = (told.exp as i64).saturating_add_unsigned(skew_s);
+    Ok(Believed { identity: Arc::new(identity(told, trust)?), until })
+}
+
+fn identity(told: Told, trust: &Trust) -> Result<Identity, Why> {
+    let within = |name: &str| {
+        let mut names = name.split('.');
+        let first = told.others.get(names.next()?)?;
+        names.try_fold(first, |value, name| value.get(name))
+    };
+    // A role that we do not know is some other program's.
+    let roles = within(&trust.roles_claim).map(words).unwrap_or_default();
+    let roles: BTreeSet<Role> = roles.iter().filter_map(|it| Role::from_str(it).ok()).collect();
+    let named = told.scope.as_deref().unwrap_or_default().split(' ');
+    let named: BTreeSet<Scope> = named.filter_map(|it| it.parse().ok()).collect();
+    let mut scopes: BTreeSet<Scope> = roles.iter().flat_map(|it| it.scopes()).copied().collect();
+    if trust.grants_scopes {
+        scopes.extend(named);
+    } else if !named.is_empty() {
+        scopes.retain(|it| named.contains(it));
+    }
+    let customer = within(&trust.customer_claim);
+    let customer = customer.map(|it| it.as_str().ok_or(Why::BadClaims)).transpose()?;
+    let customer = customer.map(|it| named_well(it).map(Arc::from)).transpose()?;
+    Ok(Identity {
+        subject: qualified(&trust.name, &told.sub)?,
+        roles,
+        scopes,
+        customer,
+        acting: told.act.map(|acting| qualified(&trust.name, &acting.sub)).transpose()?,
+        how: How::Token,
+    })
+}
+
+/// `["a", "b"]`, or `"a b"`.
+fn words(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        Value::String(text) => text.split(' ').collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+/// It goes into headers and into the log.
+fn named_well(text: &str) -> Result<&str, Why> {
+    let fits = (1..=LONGEST_SUBJECT).contains(&text.len());
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits && is_visible { Ok(text) } else { Err(Why::BadClaims) }
+}
+
+/// What stands before a slash is whose subject it is, so that nobody is taken for another's.
+fn qualified(name: &str, subject: &str) -> Result<Arc<str>, Why> {
+    let subject = named_well(subject)?;
+    match (name, subject.contains('/')) {
+        ("", true) => Err(Why::BadClaims),
+        ("", false) => Ok(subject.into()),
+        (name, _) => Ok(format!("{name}/{subject}").into()),
+    }
+}
+
+fn why(error: Error) -> Why {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is another crate's and may grow")]
+    match error.into_kind() {
+        ErrorKind::InvalidSignature => Why::BadSignature,
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => Why::WrongAlgorithm,
+        ErrorKind::InvalidIssuer => Why::WrongIssuer,
+        ErrorKind::InvalidAudience => Why::WrongAudience,
+        ErrorKind::ExpiredSignature => Why::Expired,
+        ErrorKind::ImmatureSignature => Why::NotYetValid,
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => Why::BadClaims,
+        _ => Why::Malformed,
+    }
+}
