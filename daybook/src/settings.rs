@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge::telemetry::LogFormat;
+use edge::tls::{Tls, TlsError, TlsFiles};
 use edge::{Origins, Proxies, Quota};
+use rustls::ClientConfig;
 use serde::Deserialize;
 
 pub use error::SettingsError;
@@ -65,6 +67,11 @@ pub struct Settings {
     pub inventory_url: Option<String>,
     pub payments_url: Option<String>,
     pub checkout_url: Option<String>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub tls_client_ca: Option<PathBuf>,
+    pub peers_ca: Option<PathBuf>,
+    pub database_ca: Option<PathBuf>,
     pub kafka: KafkaMode,
     pub kafka_port: u16,
     pub kafka_jars: Option<PathBuf>,
@@ -148,6 +155,29 @@ impl Settings {
         )
     }
 
+    /// What the door is to show; none if it speaks in clear.
+    ///
+    /// # Errors
+    /// If a file is missing, or holds what cannot be used.
+    pub fn tls(&self) -> Result<Option<Tls>, TlsError> {
+        let callers = self.tls_client_ca.clone();
+        self.own().map(|own| Tls::read(TlsFiles { callers, ..own })).transpose()
+    }
+
+    /// How other services are spoken to: what is shown to callers is shown to them too.
+    ///
+    /// # Errors
+    /// If a file is missing, or holds what cannot be used.
+    pub fn peers_tls(&self) -> Result<Option<ClientConfig>, TlsError> {
+        let trusted = self.peers_ca.as_deref();
+        trusted.map(|trusted| edge::tls::client(trusted, self.own().as_ref())).transpose()
+    }
+
+    fn own(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key, callers: None })
+    }
+
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_s)
     }
@@ -228,6 +258,10 @@ impl Loaded {
             "up to 64 letters, digits, dots, dashes, underscores",
         )?;
         self.check_urls()?;
+        let (cert, key) = (settings.tls_cert.is_some(), settings.tls_key.is_some());
+        self.must("tls_key", cert == key, "set if, and only if, tls_cert is")?;
+        let callers = settings.tls_client_ca.is_some();
+        self.must("tls_client_ca", cert || !callers, "unset without tls_cert")?;
         let roles = settings.roles().is_some_and(|roles| !roles.is_empty());
         self.must("role", roles, "some of commands, relay, sagas, queries, with commas between")?;
         let services = settings.services().is_some_and(|services| !services.is_empty());

@@ -7,6 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, RequestBuilder, Url};
+use rustls::ClientConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -111,11 +112,29 @@ impl Peer {
     /// # Errors
     /// If `url` is not the address of a server.
     pub fn new(service: &str, url: &str, limits: PeerLimits) -> Result<Self, BadAddress> {
+        Self::secure(service, url, limits, None)
+    }
+
+    /// The same, who is trusted for this, and shown this, where the address says https.
+    ///
+    /// # Errors
+    /// If `url` is not the address of a server.
+    pub fn secure(
+        service: &str,
+        url: &str,
+        limits: PeerLimits,
+        tls: Option<&ClientConfig>,
+    ) -> Result<Self, BadAddress> {
         // One provider of cryptography serves the process; whoever is first installs it.
         rustls::crypto::ring::default_provider().install_default().ok();
         let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = base.ok_or_else(|| BadAddress::Url(url.to_owned()))?;
-        let client = Client::builder()
+        let client = Client::builder();
+        let client = match tls {
+            Some(tls) => client.tls_backend_preconfigured(tls.clone()),
+            None => client,
+        };
+        let client = client
             // It is one of us: nobody stands between.
             .no_proxy()
             .connect_timeout(limits.connect)

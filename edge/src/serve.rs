@@ -1,4 +1,4 @@
-use crate::metrics;
+use crate::{metrics, tls::Tls};
 use axum::{Router, extract::ConnectInfo};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -7,6 +7,7 @@ use hyper_util::{
 };
 use std::{error::Error, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -26,6 +27,8 @@ pub struct Serving {
     pub idle: Duration,
     /// A connection whose caller takes nothing of an answer for so long is closed.
     pub stalled: Duration,
+    /// Of a connection that is to speak TLS: until it does.
+    pub handshake: Duration,
     /// After a failed accept (no file descriptors left, mostly) nothing is accepted for so long.
     pub accept_pause: Duration,
     /// How long an orderly stop may take.
@@ -38,9 +41,24 @@ impl Default for Serving {
             connections: 10_000,
             idle: Duration::from_secs(75),
             stalled: Duration::from_secs(30),
+            handshake: Duration::from_secs(10),
             accept_pause: Duration::from_millis(200),
             deadline: Duration::from_secs(10),
         }
+    }
+}
+
+/// Where callers come in.
+#[derive(Debug)]
+pub struct Door {
+    pub listener: TcpListener,
+    /// None: what is said can be read on the way.
+    pub tls: Option<Tls>,
+}
+
+impl From<TcpListener> for Door {
+    fn from(listener: TcpListener) -> Self {
+        Door { listener, tls: None }
     }
 }
 
@@ -54,14 +72,15 @@ pub struct Unfinished {
 /// Serves the router until `shutdown`; then accepts nothing new, finishes what is in flight, and returns by
 /// the deadline.
 ///
-/// This is `axum::serve` with four things that it lacks: limits on the number of connections and on slow, idle and
+/// This is `axum::serve` with five things that it lacks: TLS, limits on the number of connections and on slow, idle and
 /// stalled ones, answers that are not held back by Nagle's algorithm, and an end to what outlives the deadline.
 pub async fn run(
-    listener: TcpListener,
+    door: impl Into<Door>,
     router: Router,
     shutdown: CancellationToken,
     limits: Serving,
 ) -> Result<(), Unfinished> {
+    let Door { listener, tls } = door.into();
     let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let accept = async || {
         let place = room.clone().acquire_owned().await.expect("it is never closed");
@@ -72,6 +91,7 @@ pub async fn run(
     refused.increment(0);
     ::metrics::counter!("http_connections_idle_total").increment(0);
     ::metrics::counter!("http_connections_stalled_total").increment(0);
+    ::metrics::counter!("http_handshake_failures_total").increment(0);
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     let mut tidy = interval(TIDY_EVERY);
     tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,8 +101,8 @@ pub async fn run(
             _ = tidy.tick() => metrics::tidy(),
             (place, accepted) = accept() => match accepted {
                 Ok((stream, from)) => {
-                    let serving = serve((stream, from), router.clone(), limits, shutdown.clone());
-                    let cut = cut.clone();
+                    let ends = (ConnectInfo(from), router.clone(), limits, shutdown.clone());
+                    let (serving, cut) = (welcome(stream, tls.clone(), ends), cut.clone());
                     let open = open.clone();
                     connections.spawn(async move {
                         open.increment(1);
@@ -109,19 +129,30 @@ pub async fn run(
     Err(unfinished)
 }
 
-/// Each request carries the address that it came from, as `ConnectInfo`.
-async fn serve(
-    (stream, from): (TcpStream, SocketAddr),
-    router: Router,
-    limits: Serving,
-    shutdown: CancellationToken,
-) {
+/// Each request carries the address that it came from.
+type Ends = (ConnectInfo<SocketAddr>, Router, Serving, CancellationToken);
+
+async fn welcome(stream: TcpStream, tls: Option<Tls>, ends: Ends) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with Nagle's algorithm");
     }
+    let Some(tls) = tls else { return serve(stream, ends).await };
+    let why = match timeout(ends.2.handshake, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => return serve(stream, ends).await,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    ::metrics::counter!("http_handshake_failures_total").increment(1);
+    tracing::debug!(why, "a connection does not speak TLS as we do");
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    (from, router, limits, shutdown): Ends,
+) {
     let mut protocol = http1::Builder::new();
     protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle);
-    let service = TowerToHyperService::new(AddExtension::new(router, ConnectInfo(from)));
+    let service = TowerToHyperService::new(AddExtension::new(router, from));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.stalled));
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(Box::pin(stream)), service));

@@ -3,9 +3,15 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod,
 };
 use futures_util::{StreamExt, stream};
+use rustls::ClientConfig;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
@@ -15,6 +21,8 @@ pub struct Database {
     /// session may still do no more than its service.
     pub role: Option<String>,
     pub limits: DatabaseLimits,
+    /// With it every session speaks TLS or is none; without it what is said can be read on the way.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// Bounds of the connections to a database.
@@ -53,7 +61,7 @@ impl Default for DatabaseLimits {
 impl From<Config> for Database {
     /// As the user whom the connection string names, with the usual bounds.
     fn from(config: Config) -> Self {
-        Database { config, role: None, limits: DatabaseLimits::default() }
+        Database { config, role: None, limits: DatabaseLimits::default(), tls: None }
     }
 }
 
@@ -111,6 +119,9 @@ impl Database {
             Some(role) => lively.with_option(&format!("role={role}")).config,
             None => lively.config,
         };
+        if self.tls.is_some() {
+            config.ssl_mode(SslMode::Require);
+        }
         config
             .application_name(application)
             .connect_timeout(self.limits.connect)
@@ -135,24 +146,19 @@ impl Database {
     ) -> Result<Client, StoreError> {
         let session = self.session(application);
         let asked = Instant::now();
-        let connecting = tokio::time::timeout(self.limits.session, session.connect(NoTls)).await;
-        metrics::histogram!("daybook_session_seconds").record(asked.elapsed());
-        let (client, mut connection) = connecting.map_err(|_elapsed| StoreError::Silent)??;
-        tokio::spawn(async move {
-            let mut told = stream::poll_fn(|cx| connection.poll_message(cx));
-            while let Some(message) = told.next().await {
-                match message {
-                    Ok(AsyncMessage::Notification(_)) => hear(),
-                    Ok(AsyncMessage::Notice(notice)) => tracing::debug!(%notice, "postgres says"),
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::debug!(%error, "a connection to postgres ended");
-                        return;
-                    }
-                }
+        let connecting = async {
+            match self.connector() {
+                None => open(session, NoTls, hear).await,
+                Some(tls) => open(session, tls, hear).await,
             }
-        });
-        Ok(client)
+        };
+        let client = tokio::time::timeout(self.limits.session, connecting).await;
+        metrics::histogram!("daybook_session_seconds").record(asked.elapsed());
+        Ok(client.map_err(|_elapsed| StoreError::Silent)??)
+    }
+
+    fn connector(&self) -> Option<MakeRustlsConnect> {
+        self.tls.as_ref().map(|tls| MakeRustlsConnect::new((**tls).clone()))
     }
 
     /// At most `size` connections, made when needed.
@@ -161,7 +167,11 @@ impl Database {
     /// If the pool's settings are refused.
     pub fn pool(&self, application: &str, size: usize) -> Result<Pool, StoreError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(self.session(application), NoTls, recycling);
+        let session = self.session(application);
+        let manager = match self.connector() {
+            None => Manager::from_config(session, NoTls, recycling),
+            Some(tls) => Manager::from_config(session, tls, recycling),
+        };
         let DatabaseLimits { idle, answer, pool_wait, .. } = self.limits;
         Pool::builder(manager)
             .max_size(size)
@@ -179,6 +189,34 @@ impl Database {
             .build()
             .map_err(|error| StoreError::Other(format!("the pool cannot be built: {error}")))
     }
+}
+
+/// A session, and the task that drives it until its client is gone.
+async fn open<T>(
+    session: Config,
+    tls: T,
+    hear: impl Fn() + Send + 'static,
+) -> Result<Client, tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, mut connection) = session.connect(tls).await?;
+    tokio::spawn(async move {
+        let mut told = stream::poll_fn(|cx| connection.poll_message(cx));
+        while let Some(message) = told.next().await {
+            match message {
+                Ok(AsyncMessage::Notification(_)) => hear(),
+                Ok(AsyncMessage::Notice(notice)) => tracing::debug!(%notice, "postgres says"),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a connection to postgres ended");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(client)
 }
 
 #[cfg(test)]

@@ -122,7 +122,8 @@ impl Reached {
             let url = self.settings.url_of(service);
             let Some(url) = url.filter(|_| !self.databases.contains_key(service)) else { continue };
             let token: Option<Arc<str>> = token(&self.settings)?.map(Into::into);
-            let peer = Peer::new(service, url, self.settings.limits.peer())?;
+            let limits = self.settings.limits.peer();
+            let peer = Peer::secure(service, url, limits, self.settings.peers_tls()?.as_ref())?;
             let owner = HttpOwner::new(service, peer.showing(Arc::new(move || token.clone())));
             let elsewhere = Elsewhere::new(service, self.settings.partitions, owner);
             sources.push(Source::Elsewhere(elsewhere));

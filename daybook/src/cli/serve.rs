@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use command_api::Batch;
 use domain::checkout::checkout::Patience;
-use edge::{Access, Health, Limits};
+use edge::{Access, Door, Health, Limits};
 use event_store::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,6 +43,9 @@ Examples:
   daybook serve --kafka off
   daybook serve --role commands,relay --service orders --catalogue-url http://catalogue:7400
   DATABASE_URL=postgres://shop:secret@db/shop KAFKA_BROKERS=kafka:9092 daybook serve";
+
+/// How often it is looked whether the certificate was renewed.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
 
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode> {
@@ -78,6 +81,7 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<()> {
     let provider = Provider::of(settings).await?;
+    let tls = settings.tls()?;
     let access = access::open(settings)?;
     tokio::spawn(access.clone().keep_up(told_to_read_again(), stop.clone()));
     let settings_of_shop = shop_settings(settings, &access, embedded, &provider, rates, &stop)?;
@@ -86,7 +90,8 @@ async fn serve(
         shop = opening => shop?,
         () = stop.cancelled() => return Ok(()),
     };
-    let url = format!("http://{}", listener.local_addr()?);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listener.local_addr()?);
     embedded.announce(&url);
     say(&format!("Daybook {} on {url}", env!("CARGO_PKG_VERSION")));
     let part = said_part(&settings.part());
@@ -109,7 +114,10 @@ async fn serve(
     // Half of the time for what callers wait for, the rest for what goes on behind.
     let half = settings.shutdown() / 2;
     let serving = settings.limits.serving(half);
-    if let Err(cut) = edge::run(listener, router, stop, serving).await {
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(tls.keep(CERTIFICATE_LOOK, stop.clone()));
+    }
+    if let Err(cut) = edge::run(Door { listener, tls }, router, stop, serving).await {
         tracing::warn!(%cut, "not every request was finished");
     }
     shop.stop(half).await;
@@ -133,6 +141,7 @@ fn shop_settings(
         part: settings.part(),
         databases,
         urls,
+        peers_tls: settings.peers_tls()?,
         partitions: settings.partitions,
         lanes: settings.lanes,
         readers: settings.readers,

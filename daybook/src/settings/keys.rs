@@ -2,6 +2,7 @@
 
 mod service;
 mod access;
+mod tls;
 mod requests;
 mod append;
 mod postgres;
@@ -122,6 +123,7 @@ impl Key {
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
     [
         service::KEYS,
+        tls::KEYS,
         apart::KEYS,
         access::KEYS,
         requests::KEYS,

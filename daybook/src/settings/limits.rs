@@ -21,6 +21,7 @@ pub struct Limits {
     pub connections: usize,
     pub idle_connection_s: u64,
     pub stalled_connection_s: u64,
+    pub tls_handshake_s: u64,
     pub accept_retry_ms: u64,
     pub leftover_bytes: usize,
     pub leftover_ms: u64,

@@ -4,6 +4,7 @@ use super::{Secret, Settings};
 use crate::shop::{Part, Role, SERVICES};
 use event_store::Database;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Of each service the keys of its database and of its address.
 pub(super) const KEYS: [(&str, &str, &str); 5] = [
@@ -53,17 +54,17 @@ impl Settings {
     /// The database of each service that is here: its own, or the one of all.
     ///
     /// # Errors
-    /// If an address of one cannot be read.
-    pub fn databases(
-        &self,
-        of_all: &Database,
-    ) -> Result<BTreeMap<&'static str, Database>, tokio_postgres::Error> {
+    /// If an address of one cannot be read, or the authorities that Postgres is to be of.
+    pub fn databases(&self, of_all: &Database) -> anyhow::Result<BTreeMap<&'static str, Database>> {
         let limits = self.limits.database();
+        let trusted = self.database_ca.as_deref();
+        let tls =
+            trusted.map(|trusted| edge::tls::client(trusted, None)).transpose()?.map(Arc::new);
         let here = self.services().unwrap_or_default().into_iter();
         let database = |service| {
             let own = self.database_url_of(service).map(Database::parse).transpose()?;
             let known = own.unwrap_or_else(|| of_all.clone());
-            Ok((service, Database { limits: limits.clone(), ..known }))
+            Ok((service, Database { limits: limits.clone(), tls: tls.clone(), ..known }))
         };
         here.map(database).collect()
     }

@@ -43,7 +43,8 @@ impl Services {
         }
         let mut elsewhere = BTreeMap::new();
         for (service, url) in settings.part.elsewhere(&settings.urls)? {
-            let peer = Peer::new(service, url, settings.limits.peer());
+            let tls = settings.peers_tls.as_ref();
+            let peer = Peer::secure(service, url, settings.limits.peer(), tls);
             let peer = peer.with_context(|| format!("{service}_url"))?;
             elsewhere.insert(service, peer.showing(shown(settings)));
         }

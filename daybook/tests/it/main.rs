@@ -43,4 +43,5 @@ mod rates;
 mod reading;
 mod rebuild_e2e;
 mod retail_totals;
+mod secrecy;
 mod settings;

@@ -11,6 +11,7 @@ mod problems;
 mod rate;
 mod request_line;
 mod running;
+mod tls;
 
 use axum::{Router, body::Body, response::Response};
 use http::Request;

@@ -25,6 +25,13 @@ pub(super) const KEYS: &[Key] = &[
         "http_connections_stalled_total",
     ),
     bound(
+        "tls_handshake_s",
+        "10",
+        "SECONDS",
+        "A connection that is to speak TLS and does not in so long is closed",
+        "http_handshake_failures_total",
+    ),
+    bound(
         "accept_retry_ms",
         "200",
         "MILLISECONDS",

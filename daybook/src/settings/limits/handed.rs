@@ -30,6 +30,7 @@ impl Limits {
             connections: self.connections,
             idle: s(self.idle_connection_s),
             stalled: s(self.stalled_connection_s),
+            handshake: s(self.tls_handshake_s),
             accept_pause: ms(self.accept_retry_ms),
             deadline,
         }

@@ -1,0 +1,39 @@
+//! What is said in secret on the way, and who may say it.
+
+use super::{Key, key};
+
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "tls_cert",
+        "",
+        "FILE",
+        "Listen with TLS and show this certificate, PEM, its chain after it; read again when it changes",
+    )
+    .unset(),
+    key("tls_key", "", "FILE", "The key of that certificate, PEM").unset(),
+    key(
+        "tls_client_ca",
+        "",
+        "FILE",
+        "Let in only who shows a certificate that one of these authorities has signed, PEM",
+    )
+    .unset(),
+    key(
+        "peers_ca",
+        "",
+        "FILE",
+        "Trust other services, where their addresses say https, only with a certificate that one of these \
+         authorities has signed, PEM; they are shown tls_cert",
+    )
+    .unset()
+    .everywhere(),
+    key(
+        "database_ca",
+        "",
+        "FILE",
+        "Speak TLS with Postgres, and only with one whose certificate, of its host's name, one of these \
+         authorities has signed, PEM",
+    )
+    .unset()
+    .everywhere(),
+];

@@ -1,0 +1,143 @@
+//! What is said on the way can be read by nobody else: towards callers, and towards Postgres.
+
+use crate::shop::{eventually, order, pence};
+use crate::support::{Daybook, World, binary, free_port};
+use daybook::embedded::{Postgres, PostgresSettings};
+use edge::tls::{TlsFiles, client};
+use event_store::Database;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    file: PathBuf,
+}
+
+impl Authority {
+    fn new(folder: &Path, name: &str) -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let file = folder.join(format!("{name}.pem"));
+        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        Authority { issuer: Issuer::new(params, key), file }
+    }
+
+    /// A certificate for this machine's own address, and its key.
+    fn signs(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    fn signs_into(&self, folder: &Path, name: &str) -> TlsFiles {
+        let path = |what: &str| folder.join(format!("{name}.{what}.pem"));
+        let files = TlsFiles { certificate: path("cert"), key: path("key"), callers: None };
+        let (certificate, key) = self.signs();
+        std::fs::write(&files.certificate, certificate).unwrap();
+        std::fs::write(&files.key, key).unwrap();
+        files
+    }
+}
+
+/// A Postgres that speaks TLS and lets nobody in who does not.
+async fn postgres(folder: &Path, authority: &Authority) -> Postgres {
+    let settings =
+        PostgresSettings { durable: false, leashed: true, ..PostgresSettings::new(folder) };
+    let postgres = Postgres::start(&settings).await.unwrap();
+    let client = Database::from(postgres.config()).connect("tests").await.unwrap();
+    let (certificate, key) = authority.signs();
+    // By its own user, in its own folder: it trusts no key that others can read.
+    for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
+        let lines = format!("select unnest(string_to_array('{}', e'\\n'))", pem.trim_end());
+        let write = format!("copy ({lines}) to program 'umask 077; cat > {name}'");
+        client.batch_execute(&write).await.unwrap();
+    }
+    let rules = "copy (select 'hostssl all all all scram-sha-256') to program 'cat > pg_hba.conf'";
+    client.batch_execute(rules).await.unwrap();
+    client.batch_execute("alter system set ssl = on").await.unwrap();
+    client.batch_execute("select pg_reload_conf()").await.unwrap();
+    postgres
+}
+
+#[tokio::test]
+async fn postgres_is_spoken_to_over_tls_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) =
+        (Authority::new(folder.path(), "ours"), Authority::new(folder.path(), "other"));
+    let postgres = postgres(folder.path(), &ours).await;
+    let clear = Database::from(postgres.config());
+    let trusting = |authority: &Authority| Database {
+        tls: Some(Arc::new(client(&authority.file, None).unwrap())),
+        ..clear.clone()
+    };
+    eventually("it speaks TLS", async || {
+        trusting(&ours).connect("tests").await.map_err(|error| format!("{error:?}"))
+    })
+    .await;
+    clear.connect("tests").await.expect_err("it is not spoken to in clear");
+    trusting(&other).connect("tests").await.expect_err("its certificate is of another authority");
+
+    let mut world = World::new().await;
+    world.database_url = postgres.url();
+    world.flags = vec!["--database-ca".to_owned(), ours.file.display().to_string()];
+    let daybook = world.start().await;
+    daybook.command("/v1/products", &json!({"sku": "A1", "name": "A", "price": pence(250)})).await;
+    daybook.command("/v1/stock/A1/receive", &json!({"quantity": 3})).await;
+    daybook.command("/v1/orders", &order(&["A1"], "pm_card_visa")).await;
+    daybook
+        .until("it is confirmed", "/v1/orders?status=confirmed", |page| {
+            page["items"].as_array().is_some_and(|orders| orders.len() == 1)
+        })
+        .await;
+    let sql = trusting(&ours).connect("tests").await.unwrap();
+    let sessions = "select count(*) filter (where ssl), count(*) filter (where not ssl) \
+                      from pg_stat_ssl join pg_stat_activity using (pid) \
+                     where application_name like 'daybook%'";
+    let row = sql.query_one(sessions, &[]).await.unwrap();
+    let (secret, clear): (i64, i64) = (row.get(0), row.get(1));
+    assert!(secret > 0 && clear == 0, "{secret} sessions over TLS, {clear} in clear");
+    daybook.stop().await;
+    postgres.stop().await;
+}
+
+#[tokio::test]
+async fn callers_speak_tls_and_show_who_they_are_and_a_renewed_certificate_needs_no_restart() {
+    let mut world = World::new().await.without_kafka();
+    let folder = world.folder.path().to_owned();
+    let (ours, new) = (Authority::new(&folder, "ours"), Authority::new(&folder, "new"));
+    let server = ours.signs_into(&folder, "server");
+    let caller = ours.signs_into(&folder, "caller");
+    let flag = |name: &str, path: &Path| [format!("--{name}"), path.display().to_string()];
+    world.flags = [
+        flag("tls-cert", &server.certificate),
+        flag("tls-key", &server.key),
+        flag("tls-client-ca", &ours.file),
+    ]
+    .concat();
+    let http = |trusted: &Authority, own: Option<&TlsFiles>| {
+        let tls = client(&trusted.file, own).unwrap();
+        reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap()
+    };
+    let port = free_port();
+    let mut daybook: Daybook = world.spawn(binary(), port);
+    daybook.url = format!("https://127.0.0.1:{port}");
+    daybook.http = http(&ours, Some(&caller));
+    daybook.is_ready().await;
+    daybook.command("/v1/products", &json!({"sku": "A1", "name": "A", "price": pence(250)})).await;
+
+    let live = format!("{}/health/live", daybook.url);
+    http(&ours, None).get(&live).send().await.expect_err("he shows no certificate");
+    let clear = live.replace("https", "http");
+    reqwest::get(&clear).await.expect_err("nobody is spoken to in clear");
+
+    new.signs_into(&folder, "server");
+    eventually("the new certificate is shown", async || {
+        let asked = http(&new, Some(&caller)).get(&live).send().await;
+        asked.map(drop).map_err(|error| format!("{error:?}"))
+    })
+    .await;
+    daybook.stop().await;
+}
