@@ -31,8 +31,10 @@ contracts: setup ## write docs/contracts again, from the code
 	UPDATE_CONTRACTS=1 cargo test -p domain --locked --test it contracts::
 	@scripts/test-servers run env UPDATE_CONTRACTS=1 cargo test -p daybook --locked --test it contracts::
 
-contracts-released: ## keep what docs/contracts says now as what the release promises
+contracts-released: setup ## keep what docs/contracts says now as what the release promises
+	@scripts/setup test
 	RELEASE_CONTRACTS=1 cargo test -p domain --locked --test it contracts::
+	@scripts/test-servers run env RELEASE_CONTRACTS=1 cargo test -p daybook --locked --test it contracts::
 
 torture: setup ## end the process and its servers at random for MINUTES=10, and hold every promise against what is left
 	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \

@@ -5,11 +5,22 @@ use axum::{
 use edge::conditional::{POSITION, etag};
 use event_store::{Done, Position};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What a command has done.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Answer<'a> {
+    stream: &'a str,
+    /// Of the stream, after it.
+    version: i64,
+    /// The types of what was appended; none if there was nothing left to do.
+    events: &'a [String],
+}
 
 /// 200: what a command appended, or that there was nothing left to do.
 pub(crate) fn done(done: &Done) -> Response {
-    let body = json!({"stream": done.stream, "version": done.version, "events": done.events});
+    let body = Answer { stream: &done.stream, version: done.version, events: &done.events };
     let mut headers = HeaderMap::from_iter([(header::ETAG, etag(done.version))]);
     if let Some(position) = &done.position {
         headers.insert(POSITION, position_header(position));

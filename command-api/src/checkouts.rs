@@ -15,7 +15,7 @@ use domain::{
     ids::OrderId,
     values::{Operator, Remark},
 };
-use edge::Problem;
+use edge::{Fields, Problem};
 
 /// Tells a checkout what a person does about it: every such command says why, and may say who.
 async fn by_hand(
@@ -24,11 +24,14 @@ async fn by_hand(
     request: CommandRequest,
     act: fn(Remark, Option<Operator>) -> Command,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|fields| {
-        let (reason, by) = (fields.required("reason"), fields.optional("by"));
-        Some(act(reason?, by?))
-    })?;
+    let ((reason, by), envelope) = request.parse(body)?;
+    let command = act(reason, by);
     let done =
         served(&api.checkouts)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
+}
+
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<(Remark, Option<Operator>)> {
+    let (reason, by) = (fields.required("reason"), fields.optional("by"));
+    Some((reason?, by?))
 }

@@ -48,6 +48,12 @@ impl Asked {
     }
 }
 
+/// What every such request holds, told to whoever makes one.
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<()> {
+    let context = RequestContext { correlation: "".into(), traceparent: None };
+    Asked::read(fields, &context).map(drop)
+}
+
 /// `POST /internal/commands {"stream": "stock-85123A", "command_id": "…", "command": {"reserve": {…}}, …}`. The
 /// decider's own rejection is 409, and nothing else is: whoever asks must tell it from *not now*.
 pub(crate) async fn decide(

@@ -6,6 +6,7 @@
 //! first answer whatever has changed since.
 
 mod router;
+mod operations;
 mod api;
 mod command_request;
 mod amounts;
@@ -24,4 +25,5 @@ pub mod fuzzing;
 
 pub use api::{CommandApi, Settings};
 pub use batch::{Batch, BatchLimits};
+pub use operations::operations;
 pub use router::{many, routes};

@@ -1,3 +1,3 @@
 mod refund;
 
-pub(crate) use refund::refund;
+pub(crate) use refund::{body as refund_body, refund};

@@ -1,5 +1,5 @@
 mod receive;
 mod adjust;
 
-pub(crate) use adjust::adjust;
-pub(crate) use receive::receive;
+pub(crate) use adjust::{adjust, body as adjust_body};
+pub(crate) use receive::{body as receive_body, receive};

@@ -105,7 +105,7 @@ impl Shop {
             .merge(edge::health::routes().router(health.clone(), &access))
             .merge(edge::access::routes().router(access.clone(), &access))
             .merge(problems::routes().router((), &access))
-            .merge(contracts::routes().router((), &access));
+            .merge(contracts::routes(!access.is_off()).router((), &access));
         let router = access.identified(router);
         let logs = services.logs().cloned().collect();
         Ok(Shop { health, router, logs, runner, acting, tasks })

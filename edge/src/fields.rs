@@ -1,6 +1,9 @@
+mod description;
 mod wording;
 
 use crate::FieldError;
+use description::Description;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -14,21 +17,31 @@ const MAX_DETAIL_CHARS: usize = 300;
 /// Every method that takes a field answers `None` if it cannot be accepted and notes why, with its JSON
 /// Pointer, so that all bad fields are reported at once: take every field first, and only then use `?`.
 /// What nobody took by the end is an unknown field.
+///
+/// Whoever reads can be asked what he would take: [`described`] gives him an object whose fields are all noted and none
+/// is there. So the schema of a body is what its reader does, and cannot say anything else.
 pub struct Fields<'a> {
     object: Map<String, Value>,
     pointer: String,
     errors: &'a mut Errors,
+    description: Option<Description<'a>>,
 }
 
 impl Fields<'_> {
     /// A field that must be there; its type says what it may hold.
-    pub fn required<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+    pub fn required<T: DeserializeOwned + JsonSchema>(&mut self, name: &str) -> Option<T> {
+        if let Some(description) = &mut self.description {
+            return description.required::<T>(name);
+        }
         let value = self.take_required(name)?;
         self.parse(name, value)
     }
 
     /// A field that may be absent or `null`.
-    pub fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<Option<T>> {
+    pub fn optional<T: DeserializeOwned + JsonSchema>(&mut self, name: &str) -> Option<Option<T>> {
+        if let Some(description) = &mut self.description {
+            return description.optional::<T>(name);
+        }
         match self.take(name) {
             None => Some(None),
             Some(value) => self.parse(name, value).map(Some),
@@ -41,6 +54,9 @@ impl Fields<'_> {
         name: &str,
         read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
     ) -> Option<T> {
+        if let Some(description) = &mut self.description {
+            return description.object(name, read);
+        }
         let value = self.take_required(name)?;
         read_object(value, self.pointer_to(name), self.errors, read)
     }
@@ -51,6 +67,9 @@ impl Fields<'_> {
         name: &str,
         read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
     ) -> Option<Option<T>> {
+        if let Some(description) = &mut self.description {
+            return description.optional_object(name, read);
+        }
         match self.take(name) {
             None => Some(None),
             Some(value) => read_object(value, self.pointer_to(name), self.errors, read).map(Some),
@@ -63,6 +82,9 @@ impl Fields<'_> {
         name: &str,
         mut read: impl FnMut(&mut Fields<'_>) -> Option<T>,
     ) -> Option<Vec<T>> {
+        if let Some(description) = &mut self.description {
+            return description.list(name, read);
+        }
         let Value::Array(items) = self.take_required(name)? else {
             self.refuse(name, "must be an array");
             return None;
@@ -111,6 +133,14 @@ impl Fields<'_> {
     }
 }
 
+/// The schema of the documents that a reader takes.
+pub fn described<T>(
+    generator: &mut SchemaGenerator,
+    read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
+) -> Schema {
+    description::of(generator, read)
+}
+
 /// Reads a whole document. `Err` lists everything that is wrong with it.
 pub(crate) fn read_document<T>(
     document: Value,
@@ -135,7 +165,7 @@ fn read_object<T>(
         errors.note(pointer, "must be an object".to_owned());
         return None;
     };
-    let mut fields = Fields { object, pointer, errors };
+    let mut fields = Fields { object, pointer, errors, description: None };
     let read = read(&mut fields);
     for (name, _) in std::mem::take(&mut fields.object) {
         fields.refuse(&name, "is not a field that is known here");

@@ -1,6 +1,7 @@
 use crate::{FieldError, Problem};
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// A request's query parameters.
@@ -27,19 +28,45 @@ impl Address {
     }
 }
 
-/// Query parameters that are taken out one by one, as [`crate::Fields`] takes the fields of a body.
-pub struct ParamFields {
+/// Query parameters that are taken out one by one, as [`crate::Fields`] takes the fields of a body; what a reader would
+/// take can be asked for in the same way.
+pub struct ParamFields<'a> {
     params: BTreeMap<String, String>,
     address: Address,
     errors: Vec<FieldError>,
+    described: Option<(&'a mut SchemaGenerator, Vec<ParamDescription>)>,
+}
+
+/// A query parameter, told to those who send it.
+#[derive(Clone, Debug)]
+pub struct ParamDescription {
+    pub name: String,
+    pub required: bool,
+    pub schema: Schema,
+}
+
+/// The parameters that a reader takes.
+pub fn described_params<T>(
+    generator: &mut SchemaGenerator,
+    read: impl FnOnce(&mut ParamFields<'_>) -> Option<T>,
+) -> Vec<ParamDescription> {
+    let described = Some((generator, Vec::new()));
+    let address = Address { path: String::new(), params: BTreeMap::new() };
+    let mut fields =
+        ParamFields { params: BTreeMap::new(), errors: Vec::new(), address, described };
+    read(&mut fields);
+    fields.described.map(|(_, params)| params).unwrap_or_default()
 }
 
 impl Params {
     /// Takes the parameters, or answers 400 with everything that is wrong with them. What nobody took
     /// is an unknown parameter.
-    pub fn read<T>(self, read: impl FnOnce(&mut ParamFields) -> Option<T>) -> Result<T, Problem> {
+    pub fn read<T>(
+        self,
+        read: impl FnOnce(&mut ParamFields<'_>) -> Option<T>,
+    ) -> Result<T, Problem> {
         let Params { params, address } = self;
-        let mut fields = ParamFields { params, address, errors: Vec::new() };
+        let mut fields = ParamFields { params, address, errors: Vec::new(), described: None };
         let read = read(&mut fields);
         for (name, _) in std::mem::take(&mut fields.params) {
             fields.refuse(&name, "is not a parameter that is known here");
@@ -51,15 +78,20 @@ impl Params {
     }
 }
 
-impl ParamFields {
+impl ParamFields<'_> {
     /// What was asked for, with everything that was taken.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
     /// A parameter that must be there.
-    pub fn required<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
-        let value = self.optional(name)?;
+    pub fn required<T: FromStr<Err: fmt::Display> + JsonSchema>(
+        &mut self,
+        name: &str,
+    ) -> Option<T> {
+        let value = self.optional(name);
+        self.describe(name, |it| it.required = true);
+        let value = value?;
         if value.is_none() {
             self.refuse(name, "is missing");
         }
@@ -67,7 +99,15 @@ impl ParamFields {
     }
 
     /// A parameter that may be absent.
-    pub fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<Option<T>> {
+    pub fn optional<T: FromStr<Err: fmt::Display> + JsonSchema>(
+        &mut self,
+        name: &str,
+    ) -> Option<Option<T>> {
+        if let Some((generator, described)) = &mut self.described {
+            let schema = generator.subschema_for::<T>();
+            described.push(ParamDescription { name: name.to_owned(), required: false, schema });
+            return None;
+        }
         let Some(text) = self.params.remove(name) else { return Some(None) };
         match text.parse() {
             Ok(value) if !text.contains('\0') => Some(Some(value)),
@@ -79,6 +119,44 @@ impl ParamFields {
                 self.refuse(name, error.to_string());
                 None
             }
+        }
+    }
+
+    /// A parameter that may be absent, and is one of a few words.
+    pub fn one_of(
+        &mut self,
+        name: &str,
+        words: &'static [&'static str],
+    ) -> Option<Option<&'static str>> {
+        let asked = self.optional::<String>(name);
+        self.describe(name, |it| it.schema = json_schema!({ "type": "string", "enum": words }));
+        let Some(asked) = asked? else { return Some(None) };
+        let known = words.iter().find(|word| **word == asked);
+        if known.is_none() {
+            self.refuse(name, format!("is one of: {}", words.join(", ")));
+        }
+        known.map(|word| Some(*word))
+    }
+
+    /// A parameter that must be there, and is one of a few words.
+    pub fn required_one_of(
+        &mut self,
+        name: &str,
+        words: &'static [&'static str],
+    ) -> Option<&'static str> {
+        let word = self.one_of(name, words);
+        self.describe(name, |it| it.required = true);
+        if word == Some(None) {
+            self.refuse(name, "is missing");
+        }
+        word?
+    }
+
+    fn describe(&mut self, name: &str, more: impl FnOnce(&mut ParamDescription)) {
+        let described = self.described.as_mut().map(|(_, described)| described);
+        let own = described.and_then(|all| all.iter_mut().find(|it| it.name == name));
+        if let Some(own) = own {
+            more(own);
         }
     }
 

@@ -1,8 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// A place in a log: `orders/5@1:1234` is service, partition, epoch and offset.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(with = "String")]
 pub struct Position {
     pub service: String,
     pub partition: i32,

@@ -1,5 +1,6 @@
 use crate::{Position, codec, codec::DecodeError};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub struct Recorded {
 }
 
 /// What accompanies an event and is no part of the fact itself.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Metadata {
     /// Common to all that one request from outside set in motion.
     pub correlation: String,

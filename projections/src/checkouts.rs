@@ -6,8 +6,7 @@ mod change;
 pub use attention::{NeedsAttention, needing_attention};
 
 use crate::query::{
-    Amount, AsOf, Asker, Filters, Instant, Page, Queries, Sorted, failed, one_of, page,
-    with_version,
+    Amount, Asker, Filters, Instant, Page, Queries, Sorted, as_of, failed, page, with_version,
 };
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
@@ -18,10 +17,11 @@ use domain::checkout::checkout::{self, Reservation};
 use domain::ids::OrderId;
 use domain::payments::payment;
 use domain::values::Operator;
-use edge::{Params, Problem, Target};
+use edge::{ParamFields, Params, Problem, Target};
 use event_store::Recorded;
 use event_store::dues::{Late, late};
 use event_store::follow::ApplyError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -105,7 +105,8 @@ fn json(reservations: &[Reservation]) -> String {
     serde_json::to_string(reservations).expect("a reservation has no map with other keys than text")
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Checkout")]
 pub(crate) struct CheckoutView {
     order: Uuid,
     state: String,
@@ -117,6 +118,7 @@ pub(crate) struct CheckoutView {
     trouble: Option<String>,
     /// What a person did last.
     by_hand: Option<ByHandView>,
+    #[schemars(with = "Vec<checkout::Reservation>")]
     reservations: Box<RawValue>,
     total: Amount,
     started_at: DateTime<Utc>,
@@ -125,7 +127,8 @@ pub(crate) struct CheckoutView {
     late: Vec<LateView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ByHand")]
 struct ByHandView {
     act: String,
     reason: String,
@@ -144,7 +147,8 @@ impl ByHandView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Late")]
 struct LateView {
     stream: String,
     key: String,
@@ -198,14 +202,18 @@ async fn late_by_order(queries: &Queries) -> Result<BTreeMap<Uuid, Vec<Late>>, P
     Ok(by_order)
 }
 
+type Asked = (Option<&'static str>, Page<(Instant, Uuid)>);
+
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<Asked> {
+    let state = fields.one_of("state", STATES);
+    let page = page(fields);
+    Some((state?, page?))
+}
+
 /// `GET /v1/checkouts`: the latest first. `state=needs-attention` are those that wait for a person, and
 /// `state=stuck` those for which something is late.
 pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
-    let (state, page): (Option<&str>, Page<(Instant, Uuid)>) = params.read(|fields| {
-        let state = one_of(fields, "state", STATES);
-        let page = page(fields);
-        Some((state?, page?))
-    })?;
+    let (state, page) = params.read(asked)?;
     let mut late = late_by_order(&asker).await?;
     let stuck: Option<Vec<Uuid>> = (state == Some(STUCK)).then(|| late.keys().copied().collect());
     let stored = state.filter(|state| *state != STUCK);
@@ -226,7 +234,7 @@ pub(crate) async fn find(
     Target(order): Target<OrderId>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let as_of = params.read(as_of)?;
     let sql = include_str!("checkouts/list.sql");
     let only = Some(order.0);
     let mut filters = Filters::default();

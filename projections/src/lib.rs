@@ -11,6 +11,7 @@ mod compare;
 mod rebuild;
 mod query;
 mod router;
+mod operations;
 
 mod orders;
 mod parked;
@@ -35,6 +36,7 @@ pub use generation::{
     Generation, Generations, SWITCH_PATIENCE, build_missing, follow, generations,
 };
 pub use log::{HttpOwner, LoggedEvent, readable};
+pub use operations::operations;
 pub use projection::{Layout, Place, Posting, Projection};
 pub use query::{Amount, Queries, ROOM};
 pub use rebuild::{

@@ -17,10 +17,11 @@ use domain::checkout::checkout::{self, Checkout};
 use domain::inventory::stock::{self, Stock};
 use domain::orders::order::{self, Order};
 use domain::payments::payment::{self, Payment};
-use edge::{Params, Problem};
+use edge::{Address, ParamFields, Params, Problem};
 use event_store::{
     BadPosition, DecodeError, Log, Metadata, Position, Recorded, StoreError, current,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// An event of the log as it is shown: one JSON object.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct LoggedEvent {
     position: String,
     offset: i64,
@@ -44,6 +45,7 @@ pub struct LoggedEvent {
     stored_schema: Option<i32>,
     command: Uuid,
     ordinal: i32,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     payload: Box<RawValue>,
     metadata: Metadata,
     occurred_at: DateTime<Utc>,
@@ -162,17 +164,32 @@ pub(crate) async fn ends(
     Ok(Json(Ends { partitions: partitions.collect() }))
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LogEnds")]
 pub(crate) struct Ends {
     partitions: Vec<EndOf>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LogEnd")]
 struct EndOf {
     partition: i32,
     epoch: i32,
     /// The offset that its next event will have.
     next: i64,
+}
+
+/// A cursor and which way it is read, how much, and whether as it is stored.
+type Asked = (Option<i64>, Direction, i64, bool, Address);
+
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<Asked> {
+    let (after, before) = (fields.optional::<u64>("after"), fields.optional("before"));
+    let (limit, stored) = (limit(fields), fields.optional("stored"));
+    let (cursor, direction) = one_way(fields, after?, before?)?;
+    // Past the end of every log, where it is no offset.
+    let cursor = cursor.map(|cursor| i64::try_from(cursor).unwrap_or(i64::MAX));
+    let stored = stored?.unwrap_or(false);
+    Some((cursor, direction, limit?, stored, fields.address().clone()))
 }
 
 /// `GET /v1/log/{service}/{partition}`. The cursor of a log is an offset, which followers know by
@@ -183,15 +200,7 @@ pub(crate) async fn list(
     Path((service, partition)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let (cursor, direction, limit, stored, address) = params.read(|fields| {
-        let (after, before) = (fields.optional::<u64>("after"), fields.optional("before"));
-        let (limit, stored) = (limit(fields), fields.optional("stored"));
-        let (cursor, direction) = one_way(fields, after?, before?)?;
-        // Past the end of every log, where it is no offset.
-        let cursor = cursor.map(|cursor| i64::try_from(cursor).unwrap_or(i64::MAX));
-        let stored = stored?.unwrap_or(false);
-        Some((cursor, direction, limit?, stored, fields.address().clone()))
-    })?;
+    let (cursor, direction, limit, stored, address) = params.read(asked)?;
     let unknown = || Problem::not_found(format!("There is no log {service}/{partition} here."));
     let log = asker.log(&service).ok_or_else(unknown)?;
     let number = partition.parse().ok().filter(|number| (0..log.partitions()).contains(number));

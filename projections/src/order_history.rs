@@ -9,9 +9,10 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use domain::ids::OrderId;
 use domain::orders::order;
-use edge::{Params, Problem, Target};
+use edge::{ParamFields, Params, Problem, Target};
 use event_store::follow::ApplyError;
 use event_store::{Recorded, StoreError, current};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::pin::pin;
@@ -128,7 +129,8 @@ fn orders(batch: &[Arc<Recorded>]) -> Result<Vec<Uuid>, ApplyError> {
     batch.iter().map(order).collect()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OrderEvent")]
 pub(crate) struct Entry {
     version: i64,
     id: Uuid,
@@ -136,6 +138,7 @@ pub(crate) struct Entry {
     event_type: String,
     /// Of the payload as it is shown.
     schema: i32,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     payload: Box<RawValue>,
     correlation: String,
     causation: Option<Uuid>,
@@ -185,17 +188,19 @@ impl Entry {
     }
 }
 
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<(Option<AsOf>, Page<i64>)> {
+    let as_of = fields.optional("as_of");
+    let page = page(fields);
+    Some((as_of?, page?))
+}
+
 /// `GET /v1/orders/{id}/history`: from the first event on.
 pub(crate) async fn list(
     asker: Asker,
     Target(order): Target<OrderId>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let (as_of, page): (Option<AsOf>, Page<i64>) = params.read(|fields| {
-        let as_of = fields.optional("as_of");
-        let page = page(fields);
-        Some((as_of?, page?))
-    })?;
+    let (as_of, page) = params.read(asked)?;
     if let (Some(last), None) = (asker.events(), as_of) {
         return live(&asker, order, last.or(page.after().copied()).unwrap_or(0)).await;
     }

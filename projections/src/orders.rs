@@ -1,8 +1,7 @@
 //! Orders as people look for them, with how far payment and shipment have come.
 
 use crate::query::{
-    Amount, AsOf, Asker, Filters, Instant, Page, Sorted, StreamAhead, failed, one_of, page,
-    with_version,
+    Amount, Asker, Filters, Instant, Page, Sorted, StreamAhead, as_of, failed, page, with_version,
 };
 use crate::{Layout, Place, Projection, payments, projection};
 use async_trait::async_trait;
@@ -13,10 +12,11 @@ use domain::ids::{OrderId, OrderNumber};
 use domain::orders::order::{self, Event, PlacedLine, ShippedLine};
 use domain::payments::payment;
 use domain::values::{Country, CustomerRef, Money};
-use edge::{OnlyOf, Params, Problem, Target};
+use edge::{OnlyOf, ParamFields, Params, Problem, Target};
 use event_store::follow::ApplyError;
 use event_store::{DecodeError, Position, Recorded, StoreError};
 use http::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -188,12 +188,16 @@ async fn post_payments(
     Ok(())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Order")]
 pub(crate) struct OrderView {
     order: Uuid,
     number: OrderNumber,
+    #[schemars(extend("enum" = STATUSES))]
     status: String,
+    #[schemars(extend("enum" = payments::STATUSES))]
     payment_status: String,
+    #[schemars(extend("enum" = FULFILMENT_STATUSES))]
     fulfilment_status: String,
     cancel_reason: Option<String>,
     customer: Option<String>,
@@ -206,7 +210,8 @@ pub(crate) struct OrderView {
     version: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OrderLine")]
 struct LineView {
     #[serde(flatten)]
     line: PlacedLine,
@@ -254,7 +259,7 @@ fn lines(lines: &str, shipments: &str) -> Result<Vec<LineView>, serde_json::Erro
 
 type Key = (Instant, Uuid);
 
-struct Asked {
+pub(crate) struct Asked {
     status: Option<&'static str>,
     payment_status: Option<&'static str>,
     fulfilment_status: Option<&'static str>,
@@ -264,30 +269,32 @@ struct Asked {
     page: Page<Key>,
 }
 
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<Asked> {
+    let status = fields.one_of("status", STATUSES);
+    let payment_status = fields.one_of("payment_status", payments::STATUSES);
+    let fulfilment_status = fields.one_of("fulfilment_status", FULFILMENT_STATUSES);
+    let customer = fields.optional("customer");
+    let placed_from = fields.optional("placed_from");
+    let placed_to = fields.optional("placed_to");
+    let page = page(fields);
+    Some(Asked {
+        status: status?,
+        payment_status: payment_status?,
+        fulfilment_status: fulfilment_status?,
+        customer: customer?,
+        placed_from: placed_from?,
+        placed_to: placed_to?,
+        page: page?,
+    })
+}
+
 /// `GET /v1/orders`: the latest first. `placed_from` is inclusive, `placed_to` is not. A customer sees his own.
 pub(crate) async fn list(
     asker: Asker,
     OnlyOf(only): OnlyOf,
     params: Params,
 ) -> Result<Response, Problem> {
-    let asked = params.read(|fields| {
-        let status = one_of(fields, "status", STATUSES);
-        let payment_status = one_of(fields, "payment_status", payments::STATUSES);
-        let fulfilment_status = one_of(fields, "fulfilment_status", FULFILMENT_STATUSES);
-        let customer = fields.optional("customer");
-        let placed_from = fields.optional("placed_from");
-        let placed_to = fields.optional("placed_to");
-        let page = page(fields);
-        Some(Asked {
-            status: status?,
-            payment_status: payment_status?,
-            fulfilment_status: fulfilment_status?,
-            customer: customer?,
-            placed_from: placed_from?,
-            placed_to: placed_to?,
-            page: page?,
-        })
-    })?;
+    let asked = params.read(asked)?;
     let customer = asked.customer.as_ref().map(CustomerRef::as_str);
     let only = only.as_deref();
     let mut filters = Filters::default();
@@ -311,7 +318,7 @@ pub(crate) async fn find(
     Target(order): Target<OrderId>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let as_of = params.read(as_of)?;
     let sql = include_str!("orders/list.sql");
     let only = Some(order.0);
     let mut filters = Filters::default();

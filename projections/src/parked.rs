@@ -4,18 +4,24 @@ use crate::query::{Items, Queries, failed};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use edge::{Fields, JsonBody, Problem};
-use event_store::Position;
+use edge::{Fields, JsonBody, Params, Problem};
 use event_store::follow::{Parked, Which, discard, parked, retry};
+use event_store::{BadPosition, Position};
 use http::StatusCode;
-use serde_json::json;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Of each service; the oldest first.
 const SHOWN: i64 = 1_000;
 const LONGEST: usize = 1_000;
 
 /// `GET /v1/parked`
-pub(crate) async fn list(State(queries): State<Queries>) -> Result<Json<Items<Parked>>, Problem> {
+pub(crate) async fn list(
+    State(queries): State<Queries>,
+    params: Params,
+) -> Result<Json<Items<Parked>>, Problem> {
+    params.read(|_| Some(()))?;
     let mut items = Vec::new();
     for read in queries.reads() {
         items.extend(parked(read, SHOWN).await.map_err(failed)?);
@@ -24,23 +30,25 @@ pub(crate) async fn list(State(queries): State<Queries>) -> Result<Json<Items<Pa
     Ok(Json(Items { items, next: None, prev: None }))
 }
 
+pub(crate) fn which(fields: &mut Fields<'_>) -> Option<Which> {
+    let (follower, position) = (fields.optional("follower"), fields.optional::<At>("position"));
+    match (follower?, position?.map(|At(position)| position)) {
+        (None, None) => Some(Which::All),
+        (Some(follower), None) => Some(Which::Of(follower)),
+        (Some(follower), Some(position)) => Some(Which::One { follower, position }),
+        (None, Some(_)) => {
+            fields.refuse("follower", "must say for whom the event at `position` is parked");
+            None
+        }
+    }
+}
+
 /// `POST /v1/parked/retry {"follower": "orders", "position": "orders/5@1:1234"}`, both optional.
 pub(crate) async fn try_again(
     State(queries): State<Queries>,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let which = body.read(|fields| {
-        let (follower, position) = (fields.optional::<String>("follower"), position(fields));
-        match (follower?, position?) {
-            (None, None) => Some(Which::All),
-            (Some(follower), None) => Some(Which::Of(follower)),
-            (Some(follower), Some(position)) => Some(Which::One { follower, position }),
-            (None, Some(_)) => {
-                fields.refuse("follower", "must say for whom the event at `position` is parked");
-                None
-            }
-        }
-    })?;
+    let which = body.read(which)?;
     let mut asked = 0;
     for read in queries.reads() {
         asked += retry(read, &which).await.map_err(failed)?;
@@ -48,19 +56,20 @@ pub(crate) async fn try_again(
     answer(asked)
 }
 
+type LeftOut = (String, Position, String, String);
+
+pub(crate) fn left_out(fields: &mut Fields<'_>) -> Option<LeftOut> {
+    let (follower, position) = (fields.required("follower"), fields.required::<At>("position"));
+    let (by, why) = (fields.required::<Words>("by"), fields.required::<Words>("reason"));
+    Some((follower?, position?.0, by?.0, why?.0))
+}
+
 /// `POST /v1/parked/discard {"follower": …, "position": …, "reason": …, "by": …}`
 pub(crate) async fn leave_out(
     State(queries): State<Queries>,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let (follower, position, by, why) = body.read(|fields| {
-        let (follower, position) = (fields.required::<String>("follower"), position(fields));
-        let (by, why) = (text(fields, "by"), text(fields, "reason"));
-        if position == Some(None) {
-            fields.refuse("position", "is missing");
-        }
-        Some((follower?, position??, by?, why?))
-    })?;
+    let (follower, position, by, why) = body.read(left_out)?;
     let mut asked = 0;
     for read in queries.reads() {
         let found = discard(read, &follower, &position, &by, &why).await.map_err(failed)?;
@@ -69,30 +78,60 @@ pub(crate) async fn leave_out(
     answer(asked)
 }
 
-fn position(fields: &mut Fields<'_>) -> Option<Option<Position>> {
-    let Some(text) = fields.optional::<String>("position")? else { return Some(None) };
-    match text.parse() {
-        Ok(position) => Some(Some(position)),
-        Err(error) => {
-            fields.refuse("position", format!("{error}"));
-            None
-        }
+/// Where an event stands in its log.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct At(Position);
+
+impl TryFrom<String> for At {
+    type Error = BadPosition;
+
+    fn try_from(text: String) -> Result<Self, BadPosition> {
+        text.parse().map(At)
+    }
+}
+
+impl JsonSchema for At {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Position".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = "^[^/@:]+/[0-9]{1,9}@[1-9][0-9]{0,8}:[0-9]{1,18}$";
+        json_schema!({ "type": "string", "pattern": pattern })
     }
 }
 
 /// Somebody will read it later.
-fn text(fields: &mut Fields<'_>, name: &str) -> Option<String> {
-    let text: String = fields.required(name)?;
-    let fits = !text.trim().is_empty() && text.len() <= LONGEST && !text.contains('\0');
-    if !fits {
-        fields.refuse(name, format!("must be 1 to {LONGEST} bytes of text"));
+#[derive(Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline)]
+struct Words(#[schemars(length(min = 1, max = LONGEST), regex(pattern = r"\S"))] String);
+
+impl TryFrom<String> for Words {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let fits = !text.trim().is_empty() && text.chars().count() <= LONGEST;
+        fits.then_some(Words(text))
+            .ok_or_else(|| format!("must be 1 to {LONGEST} characters of text"))
     }
-    fits.then_some(text)
+}
+
+/// How many events are to be tried again, or left out.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AskedOfParked")]
+pub(crate) struct Asked {
+    asked: u64,
 }
 
 fn answer(asked: u64) -> Result<Response, Problem> {
     if asked == 0 {
         return Err(Problem::not_found("No such event is parked."));
     }
-    Ok((StatusCode::ACCEPTED, Json(json!({"asked": asked}))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(Asked { asked })).into_response())
 }

@@ -1,6 +1,6 @@
 //! The money of an order: what was asked of the provider, and what it said.
 
-use crate::query::{Amount, AsOf, Asker, Filters, with_version};
+use crate::query::{Amount, Asker, Filters, as_of, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::response::Response;
@@ -12,6 +12,7 @@ use domain::values::{Money, PaymentMethod, Reason};
 use edge::{Params, Problem, Target};
 use event_store::Recorded;
 use event_store::follow::ApplyError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -149,8 +150,9 @@ impl Projection for Payments {
     }
 }
 
-#[derive(Serialize)]
-struct PaymentView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Payment")]
+pub(crate) struct PaymentView {
     order: Uuid,
     status: String,
     pending: Option<String>,
@@ -192,7 +194,7 @@ pub(crate) async fn find(
     Target(order): Target<OrderId>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let as_of = params.read(as_of)?;
     let sql = include_str!("payments/find.sql");
     let only = Some(order.0);
     let mut filters = Filters::default();

@@ -1,15 +1,16 @@
 //! What the shop sells, and the search for it: by the first letters of words in name and SKU.
 
-use crate::query::{Amount, AsOf, Asker, Filters, Page, Sorted, page, with_version};
+use crate::query::{Amount, Asker, Filters, Page, Sorted, as_of, page, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::catalogue::product::{self, Event};
 use domain::values::{Money, ProductName, Sku};
-use edge::{Params, Problem, Target};
+use edge::{ParamFields, Params, Problem, Target};
 use event_store::Recorded;
 use event_store::follow::ApplyError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -111,7 +112,8 @@ fn search(text: &str) -> Option<String> {
     (!terms.is_empty()).then(|| terms.join(" & "))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Product")]
 pub(crate) struct ProductView {
     sku: String,
     name: String,
@@ -135,25 +137,29 @@ impl ProductView {
 /// Longer searches are refused.
 const SEARCH_CHARS: usize = 200;
 
+type Asked = (Option<String>, Page<String>);
+
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<Asked> {
+    let asked = fields.optional::<String>("search");
+    let search = match asked.as_ref().and_then(Option::as_deref) {
+        Some(text) if text.chars().count() > SEARCH_CHARS => {
+            fields.refuse("search", format!("has more than {SEARCH_CHARS} characters"));
+            None
+        }
+        Some(text) => search(text).map(Some).or_else(|| {
+            fields.refuse("search", "has no letter and no digit");
+            None
+        }),
+        None => Some(None),
+    };
+    let page = page(fields);
+    asked?;
+    Some((search?, page?))
+}
+
 /// `GET /v1/products`: by SKU. `search` finds those that have a word for each of its words.
 pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
-    let (search, page): (Option<String>, Page<String>) = params.read(|fields| {
-        let asked = fields.optional::<String>("search");
-        let search = match asked.as_ref().and_then(Option::as_deref) {
-            Some(text) if text.chars().count() > SEARCH_CHARS => {
-                fields.refuse("search", format!("has more than {SEARCH_CHARS} characters"));
-                None
-            }
-            Some(text) => search(text).map(Some).or_else(|| {
-                fields.refuse("search", "has no letter and no digit");
-                None
-            }),
-            None => Some(None),
-        };
-        let page = page(fields);
-        asked?;
-        Some((search?, page?))
-    })?;
+    let (search, page) = params.read(asked)?;
     let mut filters = Filters::default();
     filters.and("words @@ ?::text::tsquery", &search);
     filters.from(&page, &Sorted::Up("sku"));
@@ -168,7 +174,7 @@ pub(crate) async fn find(
     Target(sku): Target<Sku>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let as_of = params.read(as_of)?;
     let sql = include_str!("products/list.sql");
     let only = Some(sku.as_str());
     let mut filters = Filters::default();

@@ -6,10 +6,10 @@ mod events;
 mod filters;
 mod page;
 
-pub(crate) use as_of::{AsOf, told};
+pub(crate) use as_of::{AsOf, as_of, told};
 pub(crate) use asker::Asker;
 pub(crate) use events::{Ahead, StreamAhead, sent};
-pub(crate) use filters::{Direction, Filters, Instant, Sorted, one_of};
+pub(crate) use filters::{Direction, Filters, Instant, Sorted};
 #[cfg(fuzzing)]
 pub use page::cursor;
 pub(crate) use page::{Items, MOST, Page, limit, one_way, page};
@@ -22,6 +22,7 @@ use edge::Problem;
 use event_store::follow::{ReadSide, Runner};
 use event_store::{Log, StoreError};
 use http::header;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::error::Error;
@@ -194,7 +195,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 }
 
 /// Money as a query sums it, in minor units; unlike the domain's it has no upper bound.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Amount {
     pub amount: i64,
     pub currency: String,

@@ -1,17 +1,19 @@
 //! What was sold: orders that were confirmed and not cancelled, by the day, country, customer or product.
 //! An order is worth its lines and shipping less its discount; a product its lines alone.
 
-use crate::query::{Amount, Asker, Filters, Page, Sorted, one_of, page};
+use crate::query::{Amount, Asker, Filters, Page, Sorted, page};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::orders::order::{self, Event, PlacedLine};
-use edge::{Params, Problem};
+use edge::{ParamFields, Params, Problem};
 use event_store::Recorded;
 use event_store::follow::ApplyError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -287,6 +289,30 @@ pub(crate) struct SalesView {
     revenue: Amount,
 }
 
+/// One of the four keys is there, by which was asked for.
+impl JsonSchema for SalesView {
+    fn schema_name() -> Cow<'static, str> {
+        "Sales".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let key = || json_schema!({ "type": ["string", "null"] });
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "day": key(),
+                "sku": key(),
+                "country": key(),
+                "customer": key(),
+                "orders": generator.subschema_for::<i64>(),
+                "units": generator.subschema_for::<i64>(),
+                "revenue": generator.subschema_for::<Amount>(),
+            },
+            "required": ["orders", "units", "revenue"],
+        })
+    }
+}
+
 impl Serialize for SalesView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(4))?;
@@ -299,16 +325,16 @@ impl Serialize for SalesView {
     }
 }
 
+pub(crate) fn asked(
+    fields: &mut ParamFields<'_>,
+) -> Option<(&'static str, Page<(String, String)>)> {
+    let (by, page) = (fields.required_one_of("by", KEYS), page(fields));
+    Some((by?, page?))
+}
+
 /// `GET /v1/sales`: by the key, one item for each currency of it.
 pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
-    let (by, page): (&str, Page<(String, String)>) = params.read(|fields| {
-        let by = one_of(fields, "by", KEYS);
-        if by == Some(None) {
-            fields.refuse("by", "is missing");
-        }
-        let page = page(fields);
-        Some((by??, page?))
-    })?;
+    let (by, page) = params.read(asked)?;
     let only = Some(by);
     let mut filters = Filters::default();
     filters.and("kind = ?", &only);

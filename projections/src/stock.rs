@@ -1,15 +1,16 @@
 //! How many pieces are on hand, and how many of them are held for orders.
 
-use crate::query::{AsOf, Asker, Filters, Page, Sorted, page, with_version};
+use crate::query::{Asker, Filters, Page, Sorted, as_of, page, with_version};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use domain::inventory::stock::{self, Event};
 use domain::values::Sku;
-use edge::{Params, Problem, Target};
+use edge::{ParamFields, Params, Problem, Target};
 use event_store::Recorded;
 use event_store::follow::ApplyError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +86,8 @@ impl Projection for Stocks {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StockLevel")]
 pub(crate) struct Level {
     sku: String,
     on_hand: i64,
@@ -106,13 +108,15 @@ impl Level {
     }
 }
 
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<(Option<i64>, Page<String>)> {
+    let available_below = fields.optional("available_below");
+    let page = page(fields);
+    Some((available_below?, page?))
+}
+
 /// `GET /v1/stock`: by SKU.
 pub(crate) async fn list(asker: Asker, params: Params) -> Result<Response, Problem> {
-    let (available_below, page): (Option<i64>, Page<String>) = params.read(|fields| {
-        let available_below = fields.optional("available_below");
-        let page = page(fields);
-        Some((available_below?, page?))
-    })?;
+    let (available_below, page) = params.read(asked)?;
     let mut filters = Filters::default();
     filters.and("available < ?", &available_below);
     filters.from(&page, &Sorted::Up("sku"));
@@ -127,7 +131,7 @@ pub(crate) async fn find(
     Target(sku): Target<Sku>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let as_of = params.read(|fields| fields.optional::<AsOf>("as_of"))?;
+    let as_of = params.read(as_of)?;
     let sql = include_str!("stock/list.sql");
     let only = Some(sku.as_str());
     let mut filters = Filters::default();

@@ -13,13 +13,14 @@ use edge::{Params, Problem, Target};
 use event_store::dues::{Late, owed, request_id};
 use event_store::follow::ReadSide;
 use event_store::{Log, Recorded, StoreError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// The story of an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Timeline {
     pub order: Uuid,
     pub number: OrderNumber,
@@ -29,7 +30,7 @@ pub struct Timeline {
     pub due: Vec<StillDue>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Happened {
     pub position: String,
     pub stream: String,
@@ -37,6 +38,7 @@ pub struct Happened {
     #[serde(rename = "type")]
     pub event_type: String,
     pub id: Uuid,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub payload: Box<RawValue>,
     /// The event that led to it, if it is one of these.
     pub because_of: Option<BecauseOf>,
@@ -45,7 +47,7 @@ pub struct Happened {
     pub recorded_at: DateTime<Utc>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct BecauseOf {
     pub stream: String,
     pub version: i64,
@@ -53,7 +55,7 @@ pub struct BecauseOf {
     pub event_type: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct StillDue {
     pub stream: String,
     /// `authorise:1`

@@ -5,6 +5,8 @@ use domain::{
     orders::order::{CancelReason, Command, stream},
 };
 use edge::{Fields, Problem, Target};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// `POST /v1/orders/{id}/cancel {"reason": "customer-request"}`
 pub(crate) async fn cancel(
@@ -12,21 +14,35 @@ pub(crate) async fn cancel(
     Target(id): Target<OrderId>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|fields| {
-        let reason = reason_of_a_person(fields)?;
-        Some(Command::Cancel { reason })
-    })?;
+    let (command, envelope) = request.parse(body)?;
     let done =
         served(&api.orders)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
 }
 
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<Command> {
+    let reason = fields.required::<APersons>("reason")?.into();
+    Some(Command::Cancel { reason })
+}
+
 /// The other reasons are the checkout's, and the order stream treats them differently.
-fn reason_of_a_person(fields: &mut Fields<'_>) -> Option<CancelReason> {
-    let reason = fields.required::<CancelReason>("reason")?;
-    if reason.by_checkout() {
-        fields.refuse("reason", "is a reason that only the checkout gives");
-        return None;
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "CancelReason")]
+enum APersons {
+    CustomerRequest,
+    MerchantRequest,
+    FraudSuspected,
+    Other,
+}
+
+impl From<APersons> for CancelReason {
+    fn from(reason: APersons) -> Self {
+        match reason {
+            APersons::CustomerRequest => CancelReason::CustomerRequest,
+            APersons::MerchantRequest => CancelReason::MerchantRequest,
+            APersons::FraudSuspected => CancelReason::FraudSuspected,
+            APersons::Other => CancelReason::Other,
+        }
     }
-    Some(reason)
 }

@@ -6,7 +6,7 @@ use agree::agree;
 use axum::{extract::State, response::Response};
 use domain::{ids::OrderId, orders::order};
 use draft::Draft;
-use edge::{OnlyOf, Problem, conditional::min_positions};
+use edge::{Fields, OnlyOf, Problem, conditional::min_positions};
 use http::HeaderMap;
 
 /// `POST /v1/orders`. The command's id is the order's, so a repeated request cannot place two. A customer's carries his
@@ -19,7 +19,7 @@ pub(crate) async fn place(
 ) -> Result<Response, Problem> {
     let min = min_positions(&headers)?;
     let own_prices = request.accepts_history();
-    let (draft, envelope) = request.parse(Draft::read)?;
+    let (draft, envelope) = request.parse(body)?;
     let draft = match only {
         Some(customer) => draft.of(&customer)?,
         None => draft,
@@ -40,6 +40,10 @@ pub(crate) async fn place(
         }
     };
     Ok(answer::created(&done, &format!("/v1/orders/{order}")))
+}
+
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<Draft> {
+    Draft::read(fields)
 }
 
 /// The command that a body asks for, if each price is the one that it names.

@@ -4,7 +4,7 @@ use domain::{
     ids::OrderId,
     orders::order::{Command, stream},
 };
-use edge::{Problem, Target};
+use edge::{Fields, Problem, Target};
 
 /// `POST /v1/orders/{id}/ship`: all of it.
 pub(crate) async fn ship(
@@ -12,8 +12,12 @@ pub(crate) async fn ship(
     Target(id): Target<OrderId>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|_| Some(Command::Ship {}))?;
+    let (command, envelope) = request.parse(body)?;
     let done =
         served(&api.orders)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
+}
+
+pub(crate) fn body(_: &mut Fields<'_>) -> Option<Command> {
+    Some(Command::Ship {})
 }

@@ -7,7 +7,7 @@ use domain::{
     ids::OrderId,
     payments::payment::{Command, stream},
 };
-use edge::{Problem, Target};
+use edge::{Fields, Problem, Target};
 
 /// `POST /v1/payments/{id}/refund {"amount": {…}}`; without an amount, all that is left.
 pub(crate) async fn refund(
@@ -15,11 +15,13 @@ pub(crate) async fn refund(
     Target(id): Target<OrderId>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|fields| {
-        let amount = fields.optional_object("amount", money)?;
-        Some(Command::Refund { amount })
-    })?;
+    let (command, envelope) = request.parse(body)?;
     let done =
         served(&api.payments)?.transact(&stream(id), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
+}
+
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<Command> {
+    let amount = fields.optional_object("amount", money)?;
+    Some(Command::Refund { amount })
 }

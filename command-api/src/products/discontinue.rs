@@ -4,7 +4,7 @@ use domain::{
     catalogue::product::{Command, stream},
     values::Sku,
 };
-use edge::{Problem, Target};
+use edge::{Fields, Problem, Target};
 
 /// `POST /v1/products/{sku}/discontinue`
 pub(crate) async fn discontinue(
@@ -12,8 +12,12 @@ pub(crate) async fn discontinue(
     Target(sku): Target<Sku>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|_| Some(Command::Discontinue {}))?;
+    let (command, envelope) = request.parse(body)?;
     let done =
         served(&api.products)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
+}
+
+pub(crate) fn body(_: &mut Fields<'_>) -> Option<Command> {
+    Some(Command::Discontinue {})
 }

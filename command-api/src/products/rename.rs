@@ -4,7 +4,7 @@ use domain::{
     catalogue::product::{Command, stream},
     values::Sku,
 };
-use edge::{Problem, Target};
+use edge::{Fields, Problem, Target};
 
 /// `POST /v1/products/{sku}/rename {"name": …}`
 pub(crate) async fn rename(
@@ -12,11 +12,13 @@ pub(crate) async fn rename(
     Target(sku): Target<Sku>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|fields| {
-        let name = fields.required("name")?;
-        Some(Command::Rename { name })
-    })?;
+    let (command, envelope) = request.parse(body)?;
     let done =
         served(&api.products)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
+}
+
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<Command> {
+    let name = fields.required("name")?;
+    Some(Command::Rename { name })
 }

@@ -7,7 +7,7 @@ use domain::{
     catalogue::product::{Command, stream},
     values::Sku,
 };
-use edge::{Problem, Target};
+use edge::{Fields, Problem, Target};
 
 /// `POST /v1/products/{sku}/reprice {"price": {…}}`
 pub(crate) async fn reprice(
@@ -15,11 +15,13 @@ pub(crate) async fn reprice(
     Target(sku): Target<Sku>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|fields| {
-        let price = fields.object("price", money)?;
-        Some(Command::Reprice { price })
-    })?;
+    let (command, envelope) = request.parse(body)?;
     let done =
         served(&api.products)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
+}
+
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<Command> {
+    let price = fields.object("price", money)?;
+    Some(Command::Reprice { price })
 }

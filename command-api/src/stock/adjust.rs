@@ -4,7 +4,7 @@ use domain::{
     inventory::stock::{Command, stream},
     values::Sku,
 };
-use edge::{Problem, Target};
+use edge::{Fields, Problem, Target};
 
 /// `POST /v1/stock/{sku}/adjust {"change": -3, "reason": "broken"}`
 pub(crate) async fn adjust(
@@ -12,11 +12,13 @@ pub(crate) async fn adjust(
     Target(sku): Target<Sku>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (command, envelope) = request.parse(|fields| {
-        let (change, reason) = (fields.required("change"), fields.required("reason"));
-        Some(Command::Adjust { change: change?, reason: reason? })
-    })?;
+    let (command, envelope) = request.parse(body)?;
     let done =
         served(&api.stock)?.transact(&stream(&sku), command, envelope).await.map_err(refused)?;
     Ok(answer::done(&done))
+}
+
+pub(crate) fn body(fields: &mut Fields<'_>) -> Option<Command> {
+    let (change, reason) = (fields.required("change"), fields.required("reason"));
+    Some(Command::Adjust { change: change?, reason: reason? })
 }

@@ -75,7 +75,7 @@ fn rows() -> Vec<Row> {
     let health = edge::health::routes();
     let (commands, queries) = (command_api::routes(), projections::routes());
     let (many, access) = (command_api::many(), edge::access::routes());
-    let pages = [daybook::problems::routes(), daybook::contracts::routes()];
+    let pages = [daybook::problems::routes(), daybook::contracts::routes(true)];
     let pages = pages.iter().flat_map(Routes::rows).cloned();
     let rows = commands.rows().chain(queries.rows()).chain(health.rows()).chain(access.rows());
     rows.chain(many.rows()).cloned().chain(pages).collect()

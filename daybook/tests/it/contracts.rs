@@ -2,6 +2,7 @@
 
 use crate::support::World;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, io::Write};
@@ -14,7 +15,7 @@ fn root() -> PathBuf {
 fn is_committed(name: &str, made: &Value) {
     let path = root().join("docs/contracts").join(name);
     if env::var_os("UPDATE_CONTRACTS").is_some() {
-        fs::write(&path, serde_json::to_string_pretty(made).unwrap() + "\n").unwrap();
+        fs::write(&path, pretty(made)).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap();
     let committed: Value = serde_json::from_str(&committed).unwrap();
@@ -38,6 +39,86 @@ fn the_topics_are_described_as_they_are_committed_and_the_official_parser_reads_
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+#[test]
+fn the_endpoints_are_described_as_they_are_committed() {
+    is_committed("openapi.json", &openapi());
+}
+
+/// oasdiff knows what breaks a client; a change that does takes a version whose first number is higher.
+#[test]
+fn what_clients_were_promised_with_the_last_release_is_kept_or_the_version_goes_up() {
+    let released = root().join("docs/contracts/released/openapi.json");
+    if env::var_os("RELEASE_CONTRACTS").is_some() {
+        fs::write(&released, pretty(&openapi())).unwrap();
+    }
+    let released: Value = serde_json::from_str(&fs::read_to_string(&released).unwrap()).unwrap();
+    let (kept, told) = keeps(&released, &openapi());
+    assert!(kept, "{told}");
+
+    let mut broken = released.clone();
+    let lines = &mut broken["paths"]["/v1/orders"]["post"]["requestBody"]["content"];
+    let schema = &mut lines["application/json"]["schema"];
+    schema["required"].as_array_mut().unwrap().push("customer".into());
+    let (kept, told) = keeps(&released, &broken);
+    assert!(!kept && told.contains("customer"), "{told}");
+    broken["info"]["version"] = "99.0.0".into();
+    let (kept, told) = keeps(&released, &broken);
+    assert!(kept, "{told}");
+}
+
+fn keeps(released: &Value, now: &Value) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, document: &Value| {
+        let path = folder.path().join(name);
+        fs::write(&path, document.to_string()).unwrap();
+        path
+    };
+    let output = Command::new(root().join(".tools/contracts/bin/oasdiff"))
+        .arg("breaking")
+        .args([file("released.json", released), file("now.json", now)])
+        .args(["--fail-on", "MISSING-VERSION-BUMP", "--color", "never"])
+        .output()
+        .expect("what `scripts/setup test` installs");
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+}
+
+/// As it is where callers are asked who they are.
+fn openapi() -> Value {
+    daybook::contracts::openapi(true)
+}
+
+fn pretty(document: &Value) -> String {
+    serde_json::to_string_pretty(document).unwrap() + "\n"
+}
+
+#[test]
+fn every_route_is_described_and_nothing_else() {
+    let described: BTreeSet<_> = daybook::contracts::operations()
+        .into_iter()
+        .map(|operation| (operation.path, operation.method.to_string()))
+        .collect();
+    let rows = daybook::contracts::rows();
+    let routed: BTreeSet<_> =
+        rows.into_iter().map(|row| (row.path, row.method.to_string())).collect();
+    let untold: Vec<_> = routed.difference(&described).collect();
+    assert!(untold.is_empty(), "no operation tells of {untold:?}");
+    let gone: Vec<_> = described.difference(&routed).collect();
+    assert!(gone.is_empty(), "nothing is routed at {gone:?}");
+}
+
+#[test]
+fn every_problem_of_an_operation_has_a_page_and_every_operation_a_name_of_its_own() {
+    let kinds: BTreeSet<_> = daybook::problems::kinds().map(|kind| kind.slug).collect();
+    let mut names = BTreeSet::new();
+    for operation in daybook::contracts::operations() {
+        let unknown: Vec<_> =
+            operation.problems.iter().filter(|slug| !kinds.contains(**slug)).collect();
+        assert!(unknown.is_empty(), "{}: {unknown:?}", operation.path);
+        assert!(names.insert(operation.id), "{} is the name of two", operation.id);
+    }
+}
+
 #[tokio::test]
 async fn a_running_process_shows_its_contracts() {
     let world = World::new().await;
@@ -45,5 +126,16 @@ async fn a_running_process_shows_its_contracts() {
     let shown = daybook.http.get(format!("{}/asyncapi.json", daybook.url)).send().await.unwrap();
     assert_eq!(shown.headers()["content-type"], "application/json");
     assert_eq!(shown.json::<Value>().await.unwrap(), daybook::contracts::asyncapi());
+    let ask =
+        async |path: &str| daybook.http.get(format!("{}{path}", daybook.url)).send().await.unwrap();
+    let shown = ask("/openapi.json").await;
+    let own = daybook::contracts::openapi(false);
+    assert_eq!(shown.json::<Value>().await.unwrap(), own);
+    // The reader asks nobody else: what the page names is served here.
+    let page = ask("/docs").await.text().await.unwrap();
+    assert!(!page.contains("://"), "{page}");
+    for path in page.split('"').filter(|word| word.starts_with('/')) {
+        assert_eq!(ask(path).await.status(), 200, "{path}");
+    }
     daybook.stop().await;
 }

@@ -21,6 +21,7 @@ mod flash_sale;
 mod kafka_copy;
 mod limits;
 mod without_kafka;
+mod schemathesis;
 mod shutdown;
 mod own_servers;
 mod parked;

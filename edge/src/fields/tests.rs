@@ -82,13 +82,13 @@ fn the_list_of_errors_is_bounded_and_so_is_each() {
 
 #[test]
 fn what_is_not_of_its_type_is_told_in_words_for_people() {
-    #[derive(Deserialize)]
+    #[derive(Deserialize, schemars::JsonSchema)]
     #[serde(rename_all = "kebab-case")]
     enum Colour {
         Red,
         DarkBlue,
     }
-    #[derive(Deserialize)]
+    #[derive(Deserialize, schemars::JsonSchema)]
     #[serde(try_from = "i64")]
     struct Few;
     impl TryFrom<i64> for Few {
@@ -97,7 +97,7 @@ fn what_is_not_of_its_type_is_told_in_words_for_people() {
             if many <= 3 { Ok(Few) } else { Err("few are at most 3, expected or not") }
         }
     }
-    fn told<T: serde::de::DeserializeOwned>(value: Value) -> String {
+    fn told<T: serde::de::DeserializeOwned + schemars::JsonSchema>(value: Value) -> String {
         let read = |fields: &mut Fields<'_>| fields.required::<T>("a").map(drop);
         let errors = read_document(json!({"a": value}), read).unwrap_err();
         assert_eq!(errors[0].pointer.as_deref(), Some("/a"));
@@ -119,4 +119,30 @@ fn what_is_not_of_its_type_is_told_in_words_for_people() {
     assert_eq!(told::<Vec<i64>>(json!(1)), "must be an array");
     assert_eq!(told::<Colour>(json!("mauve")), "must be `red` or `dark-blue`");
     assert_eq!(told::<Colour>(json!(7)), "must be a string");
+}
+
+#[test]
+fn a_reader_tells_what_it_takes() {
+    let mut generator = schemars::SchemaGenerator::default();
+    let told = super::described(&mut generator, order).to_value();
+    let line = json!({
+        "type": "object",
+        "properties": {
+            "sku": { "type": "string" },
+            "quantity": { "type": "integer", "format": "uint32", "minimum": 0 },
+        },
+        "required": ["sku", "quantity"],
+        "additionalProperties": false,
+    });
+    let wanted = json!({
+        "type": "object",
+        "properties": {
+            "customer": { "type": ["string", "null"] },
+            "lines": { "type": "array", "items": line },
+            "gift": { "anyOf": [line, { "type": "null" }] },
+        },
+        "required": ["lines"],
+        "additionalProperties": false,
+    });
+    assert_eq!(told, wanted);
 }

@@ -10,6 +10,7 @@ use super::ReadSide;
 use crate::{Position, Recorded, StoreError};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub struct Aside {
 }
 
 /// An event that could not be posted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Parked {
     pub follower: String,
     pub generation: i32,

@@ -5,8 +5,19 @@ use crate::query::{AsOf, Asker, Direction, Items, failed, limit, one_way, told};
 use axum::extract::Path;
 use axum::response::Response;
 use edge::conditional::etag;
-use edge::{Params, Problem};
+use edge::{Address, ParamFields, Params, Problem};
 use http::header;
+
+type Asked = (Option<AsOf>, Option<i64>, Direction, i64, Address);
+
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<Asked> {
+    let as_of = fields.optional("as_of");
+    let (after, before) = (fields.optional::<u64>("after"), fields.optional("before"));
+    let limit = limit(fields);
+    let (cursor, direction) = one_way(fields, after?, before?)?;
+    let cursor = cursor.map(|cursor| i64::try_from(cursor).unwrap_or(i64::MAX));
+    Some((as_of?, cursor, direction, limit?, fields.address().clone()))
+}
 
 /// `GET /v1/log/{service}/streams/{stream}`: its events, and no more of them than there were at a version or an instant
 /// if that is asked for. The cursor of a stream is a version: `after=41` begins at 42, without it at 1, and `before=42` ends at 41.
@@ -15,14 +26,7 @@ pub(crate) async fn list(
     Path((service, stream)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let (as_of, cursor, direction, limit, address) = params.read(|fields| {
-        let as_of = fields.optional::<AsOf>("as_of");
-        let (after, before) = (fields.optional::<u64>("after"), fields.optional("before"));
-        let limit = limit(fields);
-        let (cursor, direction) = one_way(fields, after?, before?)?;
-        let cursor = cursor.map(|cursor| i64::try_from(cursor).unwrap_or(i64::MAX));
-        Some((as_of?, cursor, direction, limit?, fields.address().clone()))
-    })?;
+    let (as_of, cursor, direction, limit, address) = params.read(asked)?;
     let none =
         || Problem::not_found(format!("There is no {stream} in {service}, or was none yet."));
     // Postgres keeps no NUL character in a text.

@@ -4,10 +4,12 @@ use super::{Filters, Instant, Queries, failed};
 use crate::{Place, Projection};
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
-use edge::Problem;
+use edge::{ParamFields, Problem};
 use event_store::follow::{ApplyError, discarded};
 use event_store::{Log, Recorded};
 use http::{HeaderName, HeaderValue};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -35,6 +37,11 @@ impl fmt::Display for NoAsOf {
     }
 }
 
+/// Takes `as_of`, which may be absent.
+pub(crate) fn as_of(fields: &mut ParamFields<'_>) -> Option<Option<AsOf>> {
+    fields.optional("as_of")
+}
+
 impl FromStr for AsOf {
     type Err = NoAsOf;
 
@@ -44,6 +51,24 @@ impl FromStr for AsOf {
         }
         let Instant(at) = text.parse().map_err(|_| NoAsOf)?;
         Ok(AsOf::Instant(at))
+    }
+}
+
+impl JsonSchema for AsOf {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "AsOf".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A version of the thing's own stream, or an instant of the database's clock.",
+            "anyOf": [{ "pattern": "^[0-9]{1,18}$" }, { "format": "date-time" }],
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 use super::page::Page;
 use chrono::{DateTime, Datelike, Utc};
-use edge::ParamFields;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
@@ -102,23 +102,10 @@ impl<'a> Filters<'a> {
     }
 }
 
-/// A parameter that is one of a few words.
-pub(crate) fn one_of(
-    fields: &mut ParamFields,
-    name: &str,
-    words: &'static [&'static str],
-) -> Option<Option<&'static str>> {
-    let Some(asked) = fields.optional::<String>(name)? else { return Some(None) };
-    let known = words.iter().find(|word| **word == asked);
-    if known.is_none() {
-        fields.refuse(name, format!("is one of: {}", words.join(", ")));
-    }
-    known.map(|word| Some(*word))
-}
-
 /// An instant that Postgres can hold: of the years 1 to 9999.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "DateTime<Utc>")]
+#[schemars(inline)]
 pub(crate) struct Instant(pub(crate) DateTime<Utc>);
 
 #[derive(Debug)]

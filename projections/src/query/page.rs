@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use edge::{Address, ParamFields};
 use http::{HeaderValue, header};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -24,7 +26,8 @@ pub(crate) struct Page<K> {
 }
 
 /// A part of a list, and the cursors of what comes after it and before it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub(crate) struct Items<T> {
     pub(crate) items: Vec<T>,
     pub(crate) next: Option<String>,
@@ -32,7 +35,9 @@ pub(crate) struct Items<T> {
 }
 
 /// Takes `after` or `before`, and `limit`.
-pub(crate) fn page<K: Serialize + DeserializeOwned>(fields: &mut ParamFields) -> Option<Page<K>> {
+pub(crate) fn page<K: Serialize + DeserializeOwned>(
+    fields: &mut ParamFields<'_>,
+) -> Option<Page<K>> {
     let (after, before) = (fields.optional("after"), fields.optional("before"));
     let limit = limit(fields);
     let (cursor, direction) = one_way(fields, after?, before?)?;
@@ -41,7 +46,7 @@ pub(crate) fn page<K: Serialize + DeserializeOwned>(fields: &mut ParamFields) ->
 
 /// Nobody reads in both directions at once.
 pub(crate) fn one_way<C>(
-    fields: &mut ParamFields,
+    fields: &mut ParamFields<'_>,
     after: Option<C>,
     before: Option<C>,
 ) -> Option<(Option<C>, Direction)> {
@@ -55,13 +60,23 @@ pub(crate) fn one_way<C>(
     }
 }
 
-pub(crate) fn limit(fields: &mut ParamFields) -> Option<i64> {
-    let limit = fields.optional::<i64>("limit")?.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MOST).contains(&limit) {
-        fields.refuse("limit", format!("is between 1 and {MOST}"));
-        return None;
+pub(crate) fn limit(fields: &mut ParamFields<'_>) -> Option<i64> {
+    Some(fields.optional::<Limit>("limit")?.map_or(DEFAULT_LIMIT, |Limit(limit)| limit))
+}
+
+/// How many items are asked for at once.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+struct Limit(#[schemars(range(min = 1, max = MOST))] i64);
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let limit = text.parse::<i64>().map_err(|error| error.to_string())?;
+        let fits = (1..=MOST).contains(&limit);
+        fits.then_some(Limit(limit)).ok_or_else(|| format!("is between 1 and {MOST}"))
     }
-    Some(limit)
 }
 
 impl<K: Key + Clone + Serialize + DeserializeOwned> Page<K> {
@@ -145,6 +160,24 @@ impl<K: DeserializeOwned> FromStr for Cursor<K> {
         let nul = key.windows(6).any(|bytes| bytes == br"\u0000");
         let key = serde_json::from_slice(&key).ok().filter(|_| !nul).ok_or(NoCursor)?;
         Ok(Cursor { key, and_itself })
+    }
+}
+
+/// Whatever the key is, to clients it is a word that they were given.
+impl<K> JsonSchema for Cursor<K> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "What a part of this list gave for the next one.",
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use http::StatusCode;
 
 /// An order as its customer sends it: prices are yet to be agreed.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     pub(super) lines: Vec<DraftLine>,
     shipping: Option<Money>,
     discount: Option<Money>,
