@@ -171,6 +171,9 @@ async fn remember(
     let logs = services.logs().cloned().collect();
     let queries = Queries::new(asked, logs, generations.clone())
         .waiting(by.runner.clone(), limits.min_position_wait(), settings.leaving.clone())
+        .asking(
+            services.elsewhere.iter().map(|(s, owner)| ((*s).to_owned(), owner.clone())).collect(),
+        )
         .bounded(limits.room());
     Ok((queries, generations))
 }

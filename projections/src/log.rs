@@ -93,7 +93,7 @@ impl LoggedEvent {
     }
 
     /// The event, from what was told as it is [`stored`](Self::stored).
-    fn recorded(self) -> Result<Recorded, BadPosition> {
+    pub(crate) fn recorded(self) -> Result<Recorded, BadPosition> {
         let Position { service, partition, epoch, offset } = self.position.parse()?;
         Ok(Recorded {
             service: service.into(),

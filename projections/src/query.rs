@@ -18,7 +18,7 @@ use crate::{Generations, Layout, Place};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use deadpool_postgres::Object;
-use edge::Problem;
+use edge::{Peer, Problem};
 use event_store::follow::{ReadSide, Runner};
 use event_store::{Log, StoreError};
 use http::header;
@@ -39,6 +39,8 @@ pub struct Queries(Arc<Inner>);
 struct Inner {
     reads: HashMap<Arc<str>, ReadSide>,
     logs: HashMap<Arc<str>, Log>,
+    /// Who answers for logs that are not here.
+    owners: HashMap<String, Peer>,
     generations: Generations,
     /// Who follows in this process, and how long a caller may wait for him.
     runner: Option<Runner>,
@@ -65,6 +67,7 @@ impl Queries {
         Queries(Arc::new(Inner {
             reads: reads.into_iter().map(|read| (read.service.clone(), read)).collect(),
             logs: logs.into_iter().map(|log| (log.service().clone(), log)).collect(),
+            owners: HashMap::new(),
             generations,
             runner: None,
             min_position_wait: MIN_POSITION_WAIT,
@@ -82,6 +85,13 @@ impl Queries {
         let inner = Arc::into_inner(self.0).expect("nobody has a clone of what is being made");
         let (runner, min_position_wait) = (Some(runner), most);
         Queries(Arc::new(Inner { runner, min_position_wait, leaving, ..inner }))
+    }
+
+    /// The owners of logs elsewhere tell of the past of what is told by their streams too.
+    #[must_use]
+    pub fn asking(self, owners: HashMap<String, Peer>) -> Self {
+        let inner = Arc::into_inner(self.0).expect("nobody has a clone of what is being made");
+        Queries(Arc::new(Inner { owners, ..inner }))
     }
 
     /// With other bounds: so many callers may listen or wait at once, and so many questions about the past are answered
@@ -106,6 +116,10 @@ impl Queries {
 
     pub(crate) fn log(&self, service: &str) -> Option<&Log> {
         self.0.logs.get(service)
+    }
+
+    pub(crate) fn owner(&self, service: &str) -> Option<&Peer> {
+        self.0.owners.get(service)
     }
 
     pub(crate) fn logs(&self) -> impl Iterator<Item = &Log> {

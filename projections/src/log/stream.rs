@@ -8,15 +8,16 @@ use edge::conditional::etag;
 use edge::{Address, ParamFields, Params, Problem};
 use http::header;
 
-type Asked = (Option<AsOf>, Option<i64>, Direction, i64, Address);
+type Asked = (Option<AsOf>, Option<i64>, Direction, i64, bool, Address);
 
 pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<Asked> {
     let as_of = fields.optional("as_of");
     let (after, before) = (fields.optional::<u64>("after"), fields.optional("before"));
-    let limit = limit(fields);
+    let (limit, stored) = (limit(fields), fields.optional("stored"));
     let (cursor, direction) = one_way(fields, after?, before?)?;
     let cursor = cursor.map(|cursor| i64::try_from(cursor).unwrap_or(i64::MAX));
-    Some((as_of?, cursor, direction, limit?, fields.address().clone()))
+    let stored = stored?.unwrap_or(false);
+    Some((as_of?, cursor, direction, limit?, stored, fields.address().clone()))
 }
 
 /// `GET /v1/log/{service}/streams/{stream}`: its events, and no more of them than there were at a version or an instant
@@ -26,7 +27,7 @@ pub(crate) async fn list(
     Path((service, stream)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response, Problem> {
-    let (as_of, cursor, direction, limit, address) = params.read(asked)?;
+    let (as_of, cursor, direction, limit, stored, address) = params.read(asked)?;
     let none =
         || Problem::not_found(format!("There is no {stream} in {service}, or was none yet."));
     // Postgres keeps no NUL character in a text.
@@ -57,7 +58,8 @@ pub(crate) async fn list(
     };
     let events = log.read_stream(&stream, after, last - after).await;
     let events = events.map_err(failed)?;
-    let items = events.into_iter().map(LoggedEvent::of).collect::<Result<_, _>>();
+    let shown = if stored { LoggedEvent::stored } else { LoggedEvent::of };
+    let items = events.into_iter().map(shown).collect::<Result<_, _>>();
     let items: Vec<_> = items.map_err(Problem::internal)?;
     let next = (last < version).then(|| last.to_string());
     let prev = (after > 0).then(|| (after + 1).to_string());

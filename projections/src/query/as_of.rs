@@ -1,13 +1,14 @@
 //! A thing as it was: its events up to then, posted by the same fold into tables that nobody else sees.
 
-use super::{Filters, Instant, Queries, failed};
+use super::{Filters, Instant, Items, MOST, Queries, failed};
+use crate::log::LoggedEvent;
 use crate::{Place, Projection};
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
-use edge::{ParamFields, Problem};
+use edge::{ParamFields, Peer, Problem, Unanswered};
 use event_store::follow::{ApplyError, discarded};
 use event_store::{Log, Recorded};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::fmt;
@@ -118,18 +119,17 @@ impl Queries {
         let place = Place { schema: "pg_temp".into(), generation: 0 };
         tx.batch_execute(&place.sql(layout.create)).await.map_err(failed)?;
         for ((service, stream), nth) in streams.iter().zip(0..) {
-            let log = self.log(service).ok_or_else(|| self.not_served(layout.name))?;
-            let partition = log.partition_of(stream);
-            let left_out =
-                discarded(read, layout.name, service, partition).await.map_err(failed)?;
+            let teller = self.teller(service).ok_or_else(|| self.not_served(layout.name))?;
             let until = match as_of {
                 AsOf::Version(version) if nth == 0 => Until::Version(version),
                 AsOf::Version(_) | AsOf::Instant(_) => Until::Instant(at),
             };
             let mut version = 0;
-            while let Some(mut page) = until.page(log, stream, version).await? {
+            while let Some(mut page) = teller.page(stream, until, version).await? {
                 let Some(last) = page.last() else { break };
                 version = last.version;
+                let left_out = discarded(read, layout.name, service, last.partition).await;
+                let left_out = left_out.map_err(failed)?;
                 page.retain(|event| !left_out.contains(&event.event_id));
                 projection.post(&place, &tx, &page).await.map_err(broken)?;
             }
@@ -157,7 +157,11 @@ impl Queries {
     ) -> Result<DateTime<Utc>, Problem> {
         let mut at = None;
         for (service, stream) in streams {
-            let log = self.log(service).ok_or_else(|| self.not_served(name))?;
+            // Elsewhere the owner waits for what is under way when he is asked.
+            let log = match self.teller(service).ok_or_else(|| self.not_served(name))? {
+                Teller::Here(log) => log,
+                Teller::Elsewhere { .. } => continue,
+            };
             match (at, as_of) {
                 // The other streams are shown as they were when this one's event was recorded.
                 (None, AsOf::Version(version)) => {
@@ -194,6 +198,56 @@ async fn recorded_at(log: &Log, stream: &str, version: i64) -> Result<DateTime<U
     }
     let detail = format!("{stream} has no version {version} yet.");
     Err(Problem::bad_request("future", detail))
+}
+
+/// Who tells of a stream: the log, or its owner elsewhere.
+enum Teller<'a> {
+    Here(&'a Log),
+    Elsewhere { service: &'a str, owner: &'a Peer },
+}
+
+impl Queries {
+    fn teller<'a>(&'a self, service: &'a str) -> Option<Teller<'a>> {
+        let here = self.log(service).map(Teller::Here);
+        here.or_else(|| Some(Teller::Elsewhere { service, owner: self.owner(service)? }))
+    }
+}
+
+impl Teller<'_> {
+    /// The next events that are shown; none if there are no more.
+    async fn page(
+        &self,
+        stream: &str,
+        until: Until,
+        after: i64,
+    ) -> Result<Option<Vec<Arc<Recorded>>>, Problem> {
+        let (service, owner) = match self {
+            Teller::Here(log) => return until.page(log, stream, after).await,
+            Teller::Elsewhere { service, owner } => (service, owner),
+        };
+        let as_of = match until {
+            Until::Version(version) => version.to_string(),
+            Until::Instant(at) => at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        };
+        let query = [
+            ("as_of", as_of),
+            ("after", after.to_string()),
+            ("limit", MOST.to_string()),
+            ("stored", "true".to_owned()),
+        ];
+        let path = format!("/v1/log/{service}/streams/{stream}");
+        let page: Items<LoggedEvent> = match owner.get(&path, &query).await {
+            Ok(page) => page,
+            // There was none yet.
+            Err(Unanswered::Status(_, StatusCode::NOT_FOUND, _)) => return Ok(None),
+            Err(error) => {
+                return Err(Problem::unavailable("unavailable", 1).caused_by(error));
+            }
+        };
+        let page = page.items.into_iter().map(|event| event.recorded().map(Arc::new));
+        let page = page.collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+        Ok((!page.is_empty()).then_some(page))
+    }
 }
 
 /// How much of a stream is shown.

@@ -1,11 +1,13 @@
 //! A log that another process answers for.
 
-use crate::stories::{Shop, order_id, sku};
-use crate::support::{PARTITIONS, Process, eventually, fresh_database};
+use crate::stories::{Shop, authorise, gbp, order_id, sku, succeeded};
+use crate::support::{PARTITIONS, Process, eventually, fresh_database, got};
 use async_trait::async_trait;
+use chrono::SecondsFormat;
 use deadpool_postgres::Transaction;
 use domain::inventory::stock;
-use domain::orders::order::{CancelReason, stream};
+use domain::orders::order::{CancelReason, Command, stream};
+use domain::payments::payment::{self, Operation};
 use edge::{Access, Peer, PeerLimits};
 use event_store::Recorded;
 use event_store::follow::{
@@ -15,14 +17,20 @@ use projections::{Generations, HttpOwner, Queries};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
-/// Serves the logs of a process, and gives what asks for one of them.
-async fn owner(process: &Process, service: &str) -> HttpOwner {
+/// Serves the logs of a process.
+async fn served(process: &Process) -> String {
     let generations = Generations::open(&[]).await.unwrap();
     let queries = Queries::new(Vec::new(), process.logs.clone(), generations);
     let router = projections::routes().router(queries, &Access::off());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+/// The same, and gives what asks for one of them.
+async fn owner(process: &Process, service: &str) -> HttpOwner {
+    let url = served(process).await;
     HttpOwner::new(service, Peer::new(service, &url, PeerLimits::default()).unwrap())
 }
 
@@ -115,6 +123,39 @@ async fn a_follower_of_a_log_elsewhere_posts_each_event_once_and_goes_on_behind_
     }
     noted.sort_by_key(|event| (event.partition, event.offset));
     assert_eq!(noted, there);
+}
+
+/// As a process shows it that has the orders, and asks for the payments elsewhere.
+#[tokio::test]
+async fn an_order_as_it_was_is_the_same_where_its_payments_are_elsewhere() {
+    let process = Process::start(&fresh_database().await).await;
+    let shop = Shop::of(&process);
+    shop.placed(1, 0, vec![Command::Confirm {}]).await;
+    shop.payment(1, vec![authorise(700), succeeded(Operation::Authorisation)]).await;
+    shop.order(1, 9, vec![Command::Ship {}]).await;
+    shop.payment(1, vec![payment::Command::Capture { amount: gbp(700) }]).await;
+    shop.payment(1, vec![succeeded(Operation::Capture)]).await;
+    let generations = process.follow().await;
+    let whole = process.router(&generations);
+    let orders = vec![process.log("orders").clone()];
+    let url = served(&process).await;
+    let payments = Peer::new("payments", &url, PeerLimits::default()).unwrap();
+    let owners = [("payments".to_owned(), payments)].into();
+    let apart = Queries::new(process.reads.clone(), orders, generations).asking(owners);
+    let apart = projections::routes().router(apart, &Access::off());
+    let path = format!("/v1/orders/{}?as_of=", order_id(1));
+    for as_of in ["1", "2", "3"] {
+        let here = got(&whole, &format!("{path}{as_of}")).await;
+        assert_eq!(got(&apart, &format!("{path}{as_of}")).await, here);
+    }
+    let payment = payment::stream(order_id(1));
+    for event in process.log("payments").read_stream(&payment, 0, 10).await.unwrap() {
+        let at = event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let here = got(&whole, &format!("{path}{at}")).await;
+        assert_eq!(got(&apart, &format!("{path}{at}")).await, here, "{}", event.event_type);
+    }
+    let last = got(&apart, &format!("{path}3")).await;
+    assert_eq!(last["payment_status"], "authorised", "{last}");
 }
 
 #[tokio::test]
