@@ -231,9 +231,9 @@ async fn the_story_of_an_order_is_told_across_its_streams_with_what_it_waits_for
     assert_eq!(of("checkout.started")["because_of"]["type"], "order.placed");
     assert_eq!(of("stock.reserved")["because_of"]["type"], "checkout.started");
 
-    // The provider answers nothing: the order waits for it, and says so.
-    let lost =
-        post(&daybook.http, &url, None, &order(&["85123A"], "pm_sandbox_error")).await.order();
+    // The provider answers nothing, however often it is asked: the order waits for it, and says so.
+    world.provider.behave(&json!({"mode": "error"})).await;
+    let lost = post(&daybook.http, &url, None, &order(&["85123A"], "pm_card_visa")).await.order();
     let path = format!("/v1/orders/{lost}/timeline");
     let tried = |story: &Value| {
         let due = story["due"].as_array().cloned().unwrap_or_default();
