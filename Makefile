@@ -57,7 +57,7 @@ lint: ## formatting, clippy without a warning, licences and banned crates, shell
 	cargo metadata --locked --format-version 1 --manifest-path bench/Cargo.toml > /dev/null
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	.tools/bin/cargo-deny --log-level warn check bans licenses sources
-	shellcheck scripts/* .ci/run
+	shellcheck $$(find scripts -maxdepth 1 -type f) .ci/run
 
 fmt: ## format the code
 	cargo fmt --all
