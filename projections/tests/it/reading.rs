@@ -189,11 +189,11 @@ async fn a_stream_is_shown_as_it_was_where_its_log_is() {
     let log = got(&router, &format!("/v1/log/inventory/{partition}")).await;
     let mut all = log["items"].as_array().unwrap().clone();
     all.retain(|event| event["stream"] == "stock-A1");
-    assert_eq!(got(&router, path).await, json!({"items": all, "next": null}));
+    assert_eq!(got(&router, path).await, json!({"items": all, "next": null, "prev": null}));
     for (at, version) in then.iter().zip(1..) {
         let (_, headers, past) =
             told(answer(&router, &format!("{path}?as_of={at}"), &[]).await).await;
-        assert_eq!(past, json!({"items": all[..version], "next": null}), "{at}");
+        assert_eq!(past, json!({"items": all[..version], "next": null, "prev": null}), "{at}");
         assert_eq!(headers["daybook-as-of"], **at);
         assert_eq!(headers["etag"], *tag(version));
         // A version is shown as at the instant at which it was recorded.
@@ -205,10 +205,10 @@ async fn a_stream_is_shown_as_it_was_where_its_log_is() {
     }
     let page = |after| format!("{path}?as_of=5&limit=2&after={after}");
     let (_, headers, first) = told(answer(&router, &page(2), &[]).await).await;
-    assert_eq!(first, json!({"items": all[2..4], "next": "4"}));
+    assert_eq!(first, json!({"items": all[2..4], "next": "4", "prev": "3"}));
     assert_eq!(headers["etag"], *tag(5), "of what is shown in all");
-    assert_eq!(got(&router, &page(4)).await, json!({"items": [all[4]], "next": null}));
-    assert_eq!(got(&router, &page(9)).await, json!({"items": [], "next": null}));
+    assert_eq!(got(&router, &page(4)).await, json!({"items": [all[4]], "next": null, "prev": "5"}));
+    assert_eq!(got(&router, &page(9)).await, json!({"items": [], "next": null, "prev": "6"}));
     for (asked, status) in [
         (format!("{path}?as_of={before}"), StatusCode::NOT_FOUND),
         (format!("{path}?as_of=0"), StatusCode::NOT_FOUND),
