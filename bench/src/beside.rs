@@ -24,22 +24,27 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let time = bench.pace.pick(Duration::from_secs(40), Duration::from_secs(3));
     // So that there is something to rebuild, and nobody pays for cold caches.
     loaded(&daybook, time).await?;
-    let without = loaded(&daybook, time).await?;
-    let stop = CancellationToken::new();
-    let rebuilding = tokio::spawn(rebuild(data.clone(), stop.clone()));
-    let with = loaded(&daybook, time).await?;
-    stop.cancel();
-    let rebuilt = rebuilding.await??;
+    let (mut without, mut with, mut rebuilt) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..bench.pace.rounds {
+        without.push(loaded(&daybook, time).await?);
+        let stop = CancellationToken::new();
+        let rebuilding = tokio::spawn(rebuild(data.clone(), stop.clone()));
+        with.push(loaded(&daybook, time).await?);
+        stop.cancel();
+        rebuilt += rebuilding.await??;
+    }
     ensure!(rebuilt > 0, "nothing was rebuilt meanwhile");
     let section = &mut bench.section;
     section.add(Figure::new("rebuilds of everything meanwhile", Unit::Count, vec![rebuilt as f64]));
-    let ms = |name: &str, value| Figure::new(name, Unit::Ms, vec![value]);
-    section.add(ms("queries at 50/s, p99, without", without.query));
-    section.add(ms("queries at 50/s, p99, beside a rebuild", with.query));
-    let ratio = Figure::ratio("queries, p99, beside it / without", &[with.query], &[without.query]);
-    section.add(ratio.at_most(1.5));
-    section.add(ms("one's own order is shown, p99, without", without.lag));
-    let lag = ms("one's own order is shown, p99, beside a rebuild", with.lag);
+    let queries = |rounds: &[Noticed]| rounds.iter().map(|it| it.query).collect::<Vec<_>>();
+    let lags = |rounds: &[Noticed]| rounds.iter().map(|it| it.lag).collect::<Vec<_>>();
+    let ms = |name: &str, values| Figure::new(name, Unit::Ms, values);
+    section.add(ms("queries at 50/s, p99, without", queries(&without)));
+    section.add(ms("queries at 50/s, p99, beside a rebuild", queries(&with)));
+    let name = "queries, p99, beside it / without";
+    section.add(Figure::ratio(name, &queries(&with), &queries(&without)).at_most(1.5));
+    section.add(ms("one's own order is shown, p99, without", lags(&without)));
+    let lag = ms("one's own order is shown, p99, beside a rebuild", lags(&with));
     section.add(lag.at_most(2_000.0));
     daybook.stop().await
 }
