@@ -3,7 +3,7 @@
 use crate::report::Section;
 use crate::servers::Servers;
 use crate::{append, beside, cold, follow, growth, hot, idle, overload, peak};
-use crate::{read, rebuild, relay, settled, shop};
+use crate::{read, rebuild, relay, settled, shop, waits};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -15,6 +15,8 @@ use std::time::Duration;
 pub enum Name {
     /// Single-event appends on fresh streams, beside the peers and the limits
     Append,
+    /// Where the appends of 256 callers spend their time
+    Waits,
     /// One hot stream: stock reservations, decided by one process and by two, beside optimistic retry
     Hot,
     /// Appends beside an idle transaction that holds an old snapshot
@@ -53,6 +55,7 @@ impl Name {
     pub async fn run(self, bench: &mut Bench<'_>) -> Result<()> {
         match self {
             Name::Append => append::run(bench).await,
+            Name::Waits => waits::run(bench).await,
             Name::Hot => hot::run(bench).await,
             Name::IdleTransaction => idle::run(bench).await,
             Name::Growth => growth::run(bench).await,

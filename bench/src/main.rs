@@ -30,6 +30,7 @@ mod report;
 mod servers;
 mod settled;
 mod shop;
+mod waits;
 
 use anyhow::{Result, bail};
 use bench::{Bench, Name, Pace};
