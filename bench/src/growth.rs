@@ -33,7 +33,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let sizes = bench.pace.pick(&SIZES[..], &SIZES[..2]);
     let mut logs = Vec::new();
     for size in &sizes[1..] {
-        logs.push(Grown::open(bench, *size).await?);
+        logs.push(Grown::open(bench, "", *size).await?);
     }
     bench.servers.checkpoint().await?;
     let mut touched_first = Vec::new();
@@ -44,16 +44,18 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     }
     let mut rounds = vec![Rounds::default(); sizes.len()];
     let mut written = vec![Written::default(); sizes.len()];
-    for _ in 0..2 * bench.pace.rounds {
-        // It would grow by more than itself: each round has a new one.
-        let small = Grown::open(bench, sizes[0]).await?;
-        rounds[0].0.push(small.round(bench, &mut written[0]).await?);
-        small.close(bench).await?;
+    let mut small = Vec::new();
+    for round in 0..2 * bench.pace.rounds {
+        // It would grow by more than itself: each round has a new one. The old ones are kept, as Postgres makes a
+        // checkpoint when a database is dropped.
+        let new = Grown::open(bench, &format!("_{round}"), sizes[0]).await?;
+        rounds[0].0.push(new.round(bench, &mut written[0]).await?);
+        small.push(new);
         for ((log, rounds), written) in logs.iter().zip(&mut rounds[1..]).zip(&mut written[1..]) {
             rounds.0.push(log.round(bench, written).await?);
         }
     }
-    for log in logs {
+    for log in logs.into_iter().chain(small) {
         log.close(bench).await?;
     }
     report(bench, sizes, &rounds);
@@ -107,8 +109,8 @@ struct Grown {
 }
 
 impl Grown {
-    async fn open(bench: &Bench<'_>, size: u64) -> Result<Self> {
-        let name = format!("growth_{size}");
+    async fn open(bench: &Bench<'_>, nth: &str, size: u64) -> Result<Self> {
+        let name = format!("growth_{size}{nth}");
         let database = bench.servers.database(&name).await?;
         let ours = Ours::open(&database, 0).await?;
         fill::copy(&database, size).await?;
