@@ -5,7 +5,7 @@ use crate::bench::Bench;
 use crate::cpu::Cpu;
 use crate::load::{closed_loop, whole};
 use crate::peers::{Contestant, Kind};
-use crate::report::{Better, Figure, Unit};
+use crate::report::{Better, Figure, Unit, median};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::thread::available_parallelism;
@@ -15,6 +15,8 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 const CALLERS: usize = 256;
+/// What is seen less often, in hundredths, is left out.
+const RARE: f64 = 0.5;
 const LOOK: Duration = Duration::from_millis(5);
 
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
@@ -48,7 +50,11 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
         section.add(less(Figure::new(name, Unit::Percent, shares)));
     }
     for name in named {
-        let shares = rounds.iter().map(|it| it.shares.get(name).copied().unwrap_or(0.0)).collect();
+        let share = |it: &Seen| it.shares.get(name).copied().unwrap_or(0.0);
+        let shares: Vec<f64> = rounds.iter().map(share).collect();
+        if median(&shares) < RARE {
+            continue;
+        }
         section.add(less(Figure::new(format!("a lane's session: {name}"), Unit::Percent, shares)));
     }
     Ok(())

@@ -39,6 +39,12 @@ pub trait Projection: Send + Sync + 'static {
     ) -> Result<(), ApplyError> {
         self.post(place, tx, batch).await
     }
+
+    /// How many events are filled in in one transaction. More is for those in which many events change the same rows:
+    /// each is then changed once.
+    fn filled_at_once(&self) -> i64 {
+        2_000
+    }
 }
 
 /// What a projection is called and where it keeps its rows. In SQL, `{schema}` is the read schema of its

@@ -98,6 +98,11 @@ impl Projection for Sales {
         &LAYOUT
     }
 
+    /// Every order changes the sums of its products, of which a partition has no more than the shop.
+    fn filled_at_once(&self) -> i64 {
+        8_000
+    }
+
     async fn post(
         &self,
         place: &Place,

@@ -14,8 +14,6 @@ use tokio::task::JoinSet;
 
 /// Partitions that are posted at the same time.
 const WORKERS: usize = 4;
-/// Events in one transaction.
-const BATCH: i64 = 2_000;
 /// So near to the live generation the rest can be posted while that one waits; and while somebody serves.
 const NEAR: i64 = 2_000;
 const NEAR_WHO_SERVES: i64 = 200;
@@ -340,7 +338,7 @@ impl Builder {
         let Some(log) = self.logs.iter().find(|log| **log.service() == *service) else {
             return Ok(());
         };
-        let generation = self.place.generation;
+        let (generation, most) = (self.place.generation, self.projection.filled_at_once());
         let mut at =
             Checkpoint::load(&self.read, &self.posting, generation, log, partition).await?;
         let left_out = discarded(&self.read, self.layout().name, service, partition).await?;
@@ -352,7 +350,7 @@ impl Builder {
             let serves = self.serves.load(Ordering::Relaxed);
             let mut gentle = if serves { Some(self.gentle.lock().await) } else { None };
             let began = Instant::now();
-            let batch = gentle.as_ref().map_or(BATCH, |gentle| gentle.step());
+            let batch = gentle.as_ref().map_or(most, |gentle| gentle.step());
             let limit = batch.min(target - at.next_offset);
             let page = log.read_partition(partition, at.next_offset, limit).await?;
             let batch = Batch::new(at.clone(), page.into_iter().map(Arc::new).collect());
