@@ -86,7 +86,13 @@ impl SigningKeys {
     /// As [`read`](Self::read), or if the file cannot be written.
     pub fn ensure(path: &Path, now: DateTime<Utc>) -> Result<Self, SecretFileError> {
         let keys = Self::read(path)?;
-        if keys.newest().is_some() { Ok(keys) } else { Self::rotate(path, now) }
+        if keys.newest().is_some() {
+            return Ok(keys);
+        }
+        let _lock = file::lock(path)?;
+        // Of several processes that start together one makes it.
+        let keys = Self::read(path)?;
+        if keys.newest().is_some() { Ok(keys) } else { keys.replaced(path, now) }
     }
 
     /// Signs with a new key from now on. Those before stay published until their tokens have expired.
@@ -95,7 +101,12 @@ impl SigningKeys {
     /// As [`ensure`](Self::ensure).
     pub fn rotate(path: &Path, now: DateTime<Utc>) -> Result<Self, SecretFileError> {
         let _lock = file::lock(path)?;
-        let mut keys = Self::read(path)?.keys;
+        Self::read(path)?.replaced(path, now)
+    }
+
+    /// The lock is held.
+    fn replaced(self, path: &Path, now: DateTime<Utc>) -> Result<Self, SecretFileError> {
+        let mut keys = self.keys;
         let expired = now - TimeDelta::from_std(LONGEST_TOKEN).unwrap_or_default() - SPARE;
         keys.retain(|key| key.replaced_at.is_none_or(|at| at > expired));
         for key in &mut keys {
@@ -183,5 +194,24 @@ impl SigningKey {
             replaced_at: self.replaced_at,
             private: STANDARD.encode(&self.pkcs8),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SigningKeys;
+    use crate::clock;
+    use std::thread;
+
+    #[test]
+    fn of_those_who_start_together_one_makes_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let start = || SigningKeys::ensure(&path, clock::now()).unwrap().id().unwrap().to_owned();
+        let ids: Vec<String> = thread::scope(|all| {
+            let starting: Vec<_> = (0..8).map(|_| all.spawn(start)).collect();
+            starting.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }
 }
