@@ -49,7 +49,7 @@ impl Guarded {
     }
 }
 
-fn wanted(subject: &str, roles: &[Role], customer: Option<&str>) -> Wanted {
+pub(crate) fn wanted(subject: &str, roles: &[Role], customer: Option<&str>) -> Wanted {
     Wanted {
         subject: subject.to_owned(),
         roles: roles.iter().copied().collect(),
@@ -63,7 +63,7 @@ fn wanted(subject: &str, roles: &[Role], customer: Option<&str>) -> Wanted {
 }
 
 /// A client that shows a credential with each request.
-fn shows(credential: &str) -> Client {
+pub(crate) fn shows(credential: &str) -> Client {
     drop(http());
     let value = format!("Bearer {credential}").parse().unwrap();
     let headers = header::HeaderMap::from_iter([(header::AUTHORIZATION, value)]);

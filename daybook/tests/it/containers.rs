@@ -119,7 +119,8 @@ fn the_program_understands_what_the_containers_tell_it() {
     }
 }
 
-/// Every service of the split is a user of its own in a database of its own, and knows all others.
+/// Every service of the split is a user of its own in a database of its own, knows all others, and is known to the
+/// gateway and to nobody outside.
 #[test]
 fn every_service_of_the_split_has_a_database_of_its_own_and_knows_the_others() {
     let sql = fs::read_to_string(root().join("deploy/split/databases.sql")).unwrap();
@@ -142,7 +143,13 @@ fn every_service_of_the_split_has_a_database_of_its_own_and_knows_the_others() {
         }
         assert!(sql.contains(&format!("create database {service};")), "{service}");
         assert!(sql.contains(&format!("create role {service}_service login")), "{service}");
+        assert_eq!(told("DAYBOOK_AUTH"), "on");
         assert_eq!(compose["services"][service]["profiles"][0], "split");
+        assert_eq!(compose["services"][service]["ports"], Value::Null, "{service} is public");
+        let known = (service.to_uppercase(), format!("{service}:7400"));
+        assert!(environment_of("split-gateway").contains(&known), "{service}");
+        let needed = &compose["services"]["split-gateway"]["depends_on"][service];
+        assert!(needed.is_mapping(), "the gateway does not wait for {service}");
     }
     assert_eq!(compose["services"]["daybook"]["profiles"], Value::Null);
 }

@@ -1,69 +1,77 @@
 //! The real gateway, with the file that containers use, in front of the real program.
 
 use crate::batch;
-use crate::shop::{order, post, sell, settled};
-use crate::support::{Daybook, LIMIT, World, free_port};
+use crate::shop::{eventually, order, post, sell, settled};
+use crate::support::{Daybook, LIMIT, World, free_port, http};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway");
+pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway");
 
-/// A gateway in front of one process. It is on this machine as its clients are: the lists say who is welcome.
-struct Gateway {
+/// A gateway on this machine, as its clients are: the lists say who is welcome.
+pub(crate) struct Gateway {
     _child: Child,
     _lists: TempDir,
-    url: String,
+    pub(crate) url: String,
     operations: String,
 }
 
-const NOBODY: &str = "192.0.2.1\n";
-const EVERYBODY: &str = "127.0.0.1\n";
+pub(crate) const NOBODY: &str = "192.0.2.1\n";
+pub(crate) const EVERYBODY: &str = "127.0.0.0/8\n";
 
+/// In front of one process.
 async fn gateway(daybook: &Daybook, welcome: &str, settings: &[(&str, &str)]) -> Gateway {
-    let lists = tempfile::tempdir().unwrap();
-    fs::copy(Path::new(FOLDER).join("services.map"), lists.path().join("services.map")).unwrap();
-    for list in ["operators.lst", "services.lst"] {
-        fs::write(lists.path().join(list), welcome).unwrap();
-    }
-    let (port, operations) = (free_port(), free_port());
-    let operations = format!("127.0.0.1:{operations}");
-    let mut command = Command::new("/usr/sbin/haproxy");
-    command.args(["-db", "-f"]).arg(Path::new(FOLDER).join("haproxy.cfg"));
-    command.env("GATEWAY_LISTEN", format!("127.0.0.1:{port}")).env("GATEWAY_LISTS", lists.path());
-    command.env("GATEWAY_OPERATIONS", &operations);
-    command.env("SHOP", daybook.url.trim_start_matches("http://"));
-    command.envs(settings.iter().copied());
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
-    let child = child.expect("scripts/setup run installs HAProxy");
-    let gateway = Gateway {
-        _child: child,
-        _lists: lists,
-        url: format!("http://127.0.0.1:{port}"),
-        operations: format!("http://{operations}/metrics"),
-    };
-    // It shows which servers have answered that they are ready.
-    let ready = async {
-        loop {
-            let shown = daybook.http.get(&gateway.operations).send().await;
-            if let Ok(shown) = shown
-                && gateway.up(&shown.text().await.unwrap()) == 20
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, ready).await.expect("the gateway finds its servers");
+    let shop = daybook.url.trim_start_matches("http://");
+    let told = settings.iter().copied().chain([("SHOP", shop)]);
+    let told: Vec<_> = told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let gateway = Gateway::open(welcome, &told);
+    gateway.finds_its_servers().await;
     gateway
 }
 
 impl Gateway {
+    /// It may have found nobody yet.
+    pub(crate) fn open(welcome: &str, told: &[(String, String)]) -> Self {
+        let lists = tempfile::tempdir().unwrap();
+        fs::copy(Path::new(FOLDER).join("services.map"), lists.path().join("services.map"))
+            .unwrap();
+        for list in ["operators.lst", "services.lst"] {
+            fs::write(lists.path().join(list), welcome).unwrap();
+        }
+        let (port, operations) = (free_port(), free_port());
+        let operations = format!("127.0.0.1:{operations}");
+        let mut command = Command::new("/usr/sbin/haproxy");
+        command.args(["-db", "-f"]).arg(Path::new(FOLDER).join("haproxy.cfg"));
+        command.env("GATEWAY_LISTEN", format!("127.0.0.1:{port}"));
+        command.env("GATEWAY_LISTS", lists.path()).env("GATEWAY_OPERATIONS", &operations);
+        command.envs(told.iter().cloned());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
+        let speaks_tls = told.iter().any(|(name, _)| name == "GATEWAY_CERT");
+        let scheme = if speaks_tls { "https" } else { "http" };
+        Gateway {
+            _child: child.expect("scripts/setup run installs HAProxy"),
+            _lists: lists,
+            url: format!("{scheme}://127.0.0.1:{port}"),
+            operations: format!("http://{operations}/metrics"),
+        }
+    }
+
+    /// Each service's commands and queries, both addresses of each. It shows which have answered that they are ready.
+    pub(crate) async fn finds_its_servers(&self) {
+        let http = http();
+        eventually("the gateway finds its servers", async || {
+            let shown = http.get(&self.operations).send().await.map_err(|it| it.to_string())?;
+            let up = self.up(&shown.text().await.unwrap());
+            (up == 20).then_some(()).ok_or(format!("{up} of 20"))
+        })
+        .await;
+    }
+
     fn up(&self, shown: &str) -> usize {
         let checked = "haproxy_server_check_status{";
         let good = |line: &&str| line.contains("state=\"L7OK\"") && line.ends_with(" 1");
@@ -226,7 +234,7 @@ async fn the_gateway_speaks_tls_and_demands_a_certificate_where_it_is_told_to() 
         ("GATEWAY_CLIENT_CA", authority.to_str().unwrap()),
     ];
     let gateway = gateway(&daybook, EVERYBODY, &settings).await;
-    let url = gateway.url.replace("http://", "https://") + "/v1/stock";
+    let url = format!("{}/v1/stock", gateway.url);
     let trusting = || {
         let pem = fs::read(made("gateway.crt")).unwrap();
         Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])

@@ -40,38 +40,43 @@ fn one(answers: &[Answer]) -> &Answer {
 
 #[tokio::test]
 async fn a_key_used_by_fifty_callers_of_two_processes_places_one_order() {
-    one_key(World::new().await).await;
+    let world = World::new().await;
+    let mut daybooks = vec![world.start().await, world.start().await];
+    one_key(&world, &mut daybooks).await;
 }
 
-pub(crate) async fn one_key(world: World) {
-    let daybooks = [world.start().await, world.start().await];
-    sell(&world, &daybooks[0], "A", 250, 1_000).await;
-    let mut body = order(&["A"], "pm_card_visa");
+/// Ends all processes in the midst of it, and leaves as many others.
+pub(crate) async fn one_key(world: &World, daybooks: &mut Vec<Daybook>) {
+    sell(world, &daybooks[0], "ONCE", 250, 1_000).await;
+    let mut body = order(&["ONCE"], "pm_card_visa");
     body["lines"][0]["unit_price"] = pence(250);
 
-    let first = one(&call(&daybooks, KEY, &[&body]).await).clone();
+    let first = one(&call(daybooks, KEY, &[&body]).await).clone();
     let path = format!("/v1/orders/{}", first.order());
     assert_eq!(first.etag.as_deref(), Some("\"1\""));
     assert_eq!(first.location.as_deref(), Some(&*path));
     assert!(first.position.as_ref().unwrap().starts_with("orders/"), "{first:?}");
     assert_eq!(first.body["events"], json!(["order.placed"]));
-    settled(&world, 1).await;
+    settled(world, 1).await;
 
-    another_body_is_refused(&daybooks, &body).await;
+    another_body_is_refused(daybooks, &body).await;
     daybooks[0].command(&format!("{path}/ship"), &json!({})).await;
     daybooks[0].until("it is closed", &path, |order| order["status"] == "closed").await;
-    daybooks[0].command("/v1/products/A/reprice", &json!({"price": pence(999)})).await;
-    priced(&world, "A", 999).await;
-    assert_eq!(one(&call(&daybooks, KEY, &[&body]).await), &first, "after the price has changed");
+    daybooks[0].command("/v1/products/ONCE/reprice", &json!({"price": pence(999)})).await;
+    priced(world, "ONCE", 999).await;
+    assert_eq!(one(&call(daybooks, KEY, &[&body]).await), &first, "after the price has changed");
 
-    for daybook in daybooks {
+    let processes = daybooks.len();
+    for daybook in daybooks.drain(..) {
         daybook.kill().await;
     }
-    let daybooks = [world.start().await, world.start().await];
-    assert_eq!(one(&call(&daybooks, KEY, &[&body]).await), &first, "after a restart");
+    for _ in 0..processes {
+        daybooks.push(world.start().await);
+    }
+    assert_eq!(one(&call(daybooks, KEY, &[&body]).await), &first, "after a restart");
     let quoted = format!("\"{KEY}\"");
-    assert_eq!(one(&call(&daybooks, &quoted, &[&body]).await), &first, "in quotes");
-    daybooks[0].command("/v1/products/A/discontinue", &json!({})).await;
+    assert_eq!(one(&call(daybooks, &quoted, &[&body]).await), &first, "in quotes");
+    daybooks[0].command("/v1/products/ONCE/discontinue", &json!({})).await;
     eventually("it is no longer sold", async || {
         let url = format!("{}/v1/orders", daybooks[0].url);
         let new = post(&daybooks[0].http, &url, None, &body).await;
@@ -79,18 +84,18 @@ pub(crate) async fn one_key(world: World) {
         (problem == "discontinued").then_some(()).ok_or(problem)
     })
     .await;
-    assert_eq!(one(&call(&daybooks, KEY, &[&body]).await), &first, "of what is no longer sold");
-    another_body_is_refused(&daybooks, &body).await;
+    assert_eq!(one(&call(daybooks, KEY, &[&body]).await), &first, "of what is no longer sold");
+    another_body_is_refused(daybooks, &body).await;
 
-    settled(&world, 1).await;
+    settled(world, 1).await;
     assert_eq!(
-        outcomes(&world).await.into_iter().collect::<Vec<_>>(),
+        outcomes(world).await.into_iter().collect::<Vec<_>>(),
         [("confirmed".to_owned(), 1)]
     );
-    let book = their_book(&world).await;
+    let book = their_book(world).await;
     assert_eq!(book.len(), 1);
     assert!(book.values().all(|money| money.charges == 1 && money.captured == 250), "{book:?}");
-    audit(&world).await;
+    audit(world).await;
 }
 
 async fn another_body_is_refused(daybooks: &[Daybook], body: &Value) {

@@ -18,9 +18,13 @@ async fn shop(world: &World) -> Daybook {
 
 /// So many orders at once, paid by each method in its turn; their ids in that order.
 async fn place(daybook: &Daybook, count: usize, methods: &[&str]) -> Vec<String> {
+    place_of("A", daybook, count, methods).await
+}
+
+async fn place_of(sku: &str, daybook: &Daybook, count: usize, methods: &[&str]) -> Vec<String> {
     let url = format!("{}/v1/orders", daybook.url);
     let placing = (0..count).map(|nth| {
-        let body = order(&["A"], methods[nth % methods.len()]);
+        let body = order(&[sku], methods[nth % methods.len()]);
         let url = &url;
         async move { post(&daybook.http, url, None, &body).await }
     });
@@ -42,46 +46,48 @@ async fn ship(daybook: &Daybook, order: &str) {
 
 #[tokio::test]
 async fn an_order_whose_payment_is_declined_or_fails_is_cancelled_for_that_reason() {
-    declined_or_failed(World::new().await.without_kafka()).await;
+    let world = World::new().await.without_kafka();
+    declined_or_failed(&world, &world.start().await).await;
 }
 
-pub(crate) async fn declined_or_failed(world: World) {
-    let daybook = shop(&world).await;
+pub(crate) async fn declined_or_failed(world: &World, daybook: &Daybook) {
+    sell(world, daybook, "DECLINED", 250, 1_000_000).await;
     let methods = [
         "pm_card_visa_chargeDeclinedInsufficientFunds",
         "pm_card_chargeDeclined",
         "pm_card_radarBlock",
         "pm_card_nobody_has_heard_of",
     ];
-    let orders = place(&daybook, methods.len(), &methods).await;
-    settled(&world, orders.len()).await;
+    let orders = place_of("DECLINED", daybook, methods.len(), &methods).await;
+    settled(world, orders.len()).await;
     let expected = counts([("payment-declined", 3), ("payment-failed", 1)]);
-    assert_eq!(outcomes(&world).await, expected);
-    audit(&world).await;
+    assert_eq!(outcomes(world).await, expected);
+    audit(world).await;
     for (order, (reason, payment)) in orders.iter().zip([
         ("payment-declined", "declined"),
         ("payment-declined", "declined"),
         ("payment-declined", "declined"),
         ("payment-failed", "failed"),
     ]) {
-        let cancelled = until_status(&daybook, order, "cancelled").await;
+        let cancelled = until_status(daybook, order, "cancelled").await;
         assert_eq!(cancelled["cancel_reason"], reason, "{cancelled}");
         let paid = |it: &Value| it["payment_status"] == payment;
         daybook.until("its payment says why", &format!("/v1/orders/{order}"), paid).await;
     }
     let back = |stock: &Value| stock["reserved"] == 0 && stock["available"] == 1_000_000;
-    daybook.until("the stock is back", "/v1/stock/A", back).await;
+    daybook.until("the stock is back", "/v1/stock/DECLINED", back).await;
     let why = |payment: &Value| payment.to_string().contains("insufficient-funds");
     daybook.until("the payment says why", &format!("/v1/payments/{}", orders[0]), why).await;
 }
 
 #[tokio::test]
 async fn payments_that_are_slow_fail_at_first_or_lose_their_answer_are_made_once() {
-    slow_or_lost(World::new().await).await;
+    let world = World::new().await;
+    slow_or_lost(&world, &world.start().await).await;
 }
 
-pub(crate) async fn slow_or_lost(world: World) {
-    let daybook = shop(&world).await;
+pub(crate) async fn slow_or_lost(world: &World, daybook: &Daybook) {
+    sell(world, daybook, "SLOW", 250, 1_000_000).await;
     world.provider.behave(&json!({"mode": "up", "delay_ms": 700})).await;
     let methods = [
         "pm_card_visa",
@@ -90,33 +96,33 @@ pub(crate) async fn slow_or_lost(world: World) {
         "pm_sandbox_lost",
         "pm_sandbox_error_kept",
     ];
-    let orders = place(&daybook, 30, &methods).await;
-    settled(&world, orders.len()).await;
-    assert_eq!(outcomes(&world).await, counts([("confirmed", 30)]));
-    audit(&world).await;
+    let orders = place_of("SLOW", daybook, 30, &methods).await;
+    settled(world, orders.len()).await;
+    assert_eq!(outcomes(world).await, counts([("confirmed", 30)]));
+    audit(world).await;
     // One of each method is shipped, one cancelled, one shipped and given back.
     let (shipped, rest) = orders.split_at(10);
     let (cancelled, _) = rest.split_at(5);
     for order in shipped {
-        ship(&daybook, order).await;
+        ship(daybook, order).await;
     }
     for order in cancelled {
         let path = format!("/v1/orders/{order}/cancel");
         daybook.command(&path, &json!({"reason": "customer-request"})).await;
     }
     for order in shipped {
-        until_status(&daybook, order, "closed").await;
+        until_status(daybook, order, "closed").await;
     }
     for order in &shipped[..5] {
         daybook.command(&format!("/v1/payments/{order}/refund"), &json!({})).await;
     }
-    settled(&world, orders.len()).await;
+    settled(world, orders.len()).await;
     for order in &shipped[..5] {
         let given_back = |it: &Value| it["payment_status"] == "refunded";
         daybook.until("it is given back", &format!("/v1/orders/{order}"), given_back).await;
     }
-    audit(&world).await;
-    let book = their_book(&world).await;
+    audit(world).await;
+    let book = their_book(world).await;
     let total = |of: fn(&crate::shop::Money) -> i64| book.values().map(of).sum::<i64>();
     assert_eq!(total(|money| money.captured), 10 * 250);
     assert_eq!(total(|money| money.refunded), 5 * 250);
@@ -128,16 +134,18 @@ pub(crate) async fn slow_or_lost(world: World) {
 /// payment, and what the provider did for them in the dark is undone.
 #[tokio::test]
 async fn a_provider_that_is_slow_failing_down_or_mute_for_a_while_loses_nothing() {
-    faults(World::new().await).await;
+    let world = World::new().await;
+    faults(&world, &world.start().await).await;
 }
 
-pub(crate) async fn faults(world: World) {
-    let daybook = shop(&world).await;
+pub(crate) async fn faults(world: &World, daybook: &Daybook) {
+    sell(world, daybook, "FAULTY", 250, 1_000_000).await;
     let mut placed = Vec::new();
     for mode in ["slow", "error", "down", "mute"] {
         world.provider.behave(&json!({"mode": mode, "delay_ms": 400})).await;
-        let orders = place(&daybook, 20, &["pm_card_visa", "pm_card_chargeDeclined"]).await;
-        asked_for(&world, &orders).await;
+        let orders =
+            place_of("FAULTY", daybook, 20, &["pm_card_visa", "pm_card_chargeDeclined"]).await;
+        asked_for(world, &orders).await;
         for order in &orders[..4] {
             let path = format!("/v1/orders/{order}/cancel");
             // Of a slow provider the answer may have come first.
@@ -146,12 +154,12 @@ pub(crate) async fn faults(world: World) {
         placed.extend(orders);
     }
     world.provider.behave(&json!({"mode": "up"})).await;
-    settled(&world, placed.len()).await;
-    let outcomes = outcomes(&world).await;
+    settled(world, placed.len()).await;
+    let outcomes = outcomes(world).await;
     let some = |reason: &str| outcomes.get(reason).copied().unwrap_or_default();
     assert_eq!(some("confirmed") + some("payment-declined") + some("customer-request"), 80);
     assert!(some("confirmed") >= 32 && some("customer-request") >= 12, "{outcomes:?}");
-    audit(&world).await;
+    audit(world).await;
 }
 
 /// Waits until the payment of every order is asked for.

@@ -5,19 +5,21 @@ use crate::support::{Daybook, World, binary, free_port};
 use daybook::embedded::{Postgres, PostgresSettings};
 use edge::tls::{TlsFiles, client};
 use event_store::Database;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
+        // Who has the name of his authority is taken to have signed himself.
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let file = folder.join(format!("{name}.pem"));
@@ -27,12 +29,18 @@ impl Authority {
 
     /// A certificate for this machine's own address, and its key.
     fn signs(&self) -> (String, String) {
+        self.signs_for(&["127.0.0.1"])
+    }
+
+    /// One for hosts of these names.
+    pub(crate) fn signs_for(&self, names: &[&str]) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
-    fn signs_into(&self, folder: &Path, name: &str) -> TlsFiles {
+    pub(crate) fn signs_into(&self, folder: &Path, name: &str) -> TlsFiles {
         let path = |what: &str| folder.join(format!("{name}.{what}.pem"));
         let files = TlsFiles { certificate: path("cert"), key: path("key"), callers: None };
         let (certificate, key) = self.signs();

@@ -106,17 +106,17 @@ pub(crate) async fn eventually<T>(
 /// Waits until each of so many orders is confirmed (or further) or cancelled, and every cancelled one has
 /// given back all that it had.
 pub(crate) async fn settled(world: &World, orders: usize) {
-    const SQL: &str = "select \
-        (select count(*) from orders.event where type = 'order.placed'), \
-        (select count(distinct stream) from orders.event \
+    const SQL: &str = "with order_event as (select * from orders.event where substr(stream, 7) <> all ($1)) select \
+        (select count(*) from order_event where type = 'order.placed'), \
+        (select count(distinct stream) from order_event \
           where type in ('order.confirmed', 'order.cancelled')), \
-        (select count(*) from orders.event where type = 'order.cancelled'), \
+        (select count(*) from order_event where type = 'order.cancelled'), \
         (select count(*) from checkout.event c where type = 'checkout.completed' and exists ( \
-          select from orders.event o where type = 'order.cancelled' \
+          select from order_event o where type = 'order.cancelled' \
              and substr(o.stream, 7) = substr(c.stream, 10)))";
-    let postgres = world.sql().await;
+    let (postgres, earlier) = (world.sql().await, world.earlier());
     eventually("every order is settled", async || {
-        let row = postgres.query_one(SQL, &[]).await.unwrap();
+        let row = postgres.query_one(SQL, &[&earlier]).await.unwrap();
         let [placed, settled, cancelled, completed] = [0, 1, 2, 3].map(|at| row.get::<_, i64>(at));
         let all = placed == i64::try_from(orders).unwrap() && settled == placed;
         let seen = || {
@@ -127,13 +127,21 @@ pub(crate) async fn settled(world: &World, orders: usize) {
     .await;
 }
 
+/// Another flow begins in the same world: the orders until now are none of its.
+pub(crate) async fn another_flow(world: &World) {
+    let sql = "select substr(stream, 7) from orders.event where type = 'order.placed'";
+    let placed = world.sql().await.query(sql, &[]).await.unwrap();
+    world.begins_after(placed.iter().map(|row| row.get(0)).collect());
+}
+
 /// How often each reason ended an order; `confirmed` is one of them.
 pub(crate) async fn outcomes(world: &World) -> BTreeMap<String, i64> {
     let sql = "select coalesce(last.payload ->> 'reason', 'confirmed'), count(*) from ( \
          select distinct on (stream) payload from orders.event \
-          where type in ('order.confirmed', 'order.cancelled') order by stream, version desc) last \
+          where type in ('order.confirmed', 'order.cancelled') and substr(stream, 7) <> all ($1) \
+          order by stream, version desc) last \
          group by 1";
-    let rows = world.sql().await.query(sql, &[]).await.unwrap();
+    let rows = world.sql().await.query(sql, &[&world.earlier()]).await.unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
@@ -167,7 +175,7 @@ impl Money {
 }
 
 /// The payments as our log tells them, by order.
-pub(crate) async fn our_book(world: &World) -> BTreeMap<String, Money> {
+async fn our_book(world: &World) -> BTreeMap<String, Money> {
     let sql = "select substr(stream, 9) as order, type, (payload -> 'amount' ->> 'amount')::bigint \
          from payments.event order by stream, version";
     let mut book = BTreeMap::<String, Money>::new();
@@ -192,6 +200,12 @@ pub(crate) async fn our_book(world: &World) -> BTreeMap<String, Money> {
 
 /// The payments as the provider's own book tells them, by order.
 pub(crate) async fn their_book(world: &World) -> BTreeMap<String, Money> {
+    let (mut book, earlier) = (their_whole_book(world).await, world.earlier());
+    book.retain(|order, _| !earlier.contains(order));
+    book
+}
+
+async fn their_whole_book(world: &World) -> BTreeMap<String, Money> {
     let book = world.provider.book().await;
     let entry = |entry: &Value| {
         assert_eq!(entry["currency"], "GBP", "{entry}");
@@ -214,7 +228,7 @@ pub(crate) async fn their_book(world: &World) -> BTreeMap<String, Money> {
 /// twice, nothing is held or reserved for an order that was cancelled, and what is confirmed is covered
 /// by as much money and stock as was ordered.
 pub(crate) async fn audit(world: &World) {
-    let (ours, theirs) = (our_book(world).await, their_book(world).await);
+    let (ours, theirs) = (our_book(world).await, their_whole_book(world).await);
     assert_eq!(ours, theirs, "the provider's book equals ours");
     let postgres = world.sql().await;
     let sql = "select substr(p.stream, 7), (p.payload -> 'total' ->> 'amount')::bigint, \

@@ -1,12 +1,13 @@
 //! The real program, started as a user would start it, on a database, topics and a provider of its own.
 
-use crate::apart::Street;
+use crate::apart::{Shape, Street};
 use daybook::embedded::Runtime;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
@@ -47,6 +48,8 @@ pub(crate) struct World {
     pub(crate) provider: Provider,
     /// If every service runs on its own.
     pub(crate) street: Option<Street>,
+    /// The orders of flows that came before the one that is under way.
+    pub(crate) earlier: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -89,14 +92,27 @@ impl World {
             flags: Vec::new(),
             provider,
             street: None,
+            earlier: Mutex::default(),
         }
     }
 
     /// The same in which every service runs in processes of its own, on a database of its own.
     pub(crate) async fn apart() -> Self {
+        Self::shaped(Shape::Apart).await
+    }
+
+    pub(crate) async fn shaped(shape: Shape) -> Self {
         let mut world = Self::new().await;
-        world.street = Some(Street::lay(&world).await);
+        world.street = Some(Street::lay(&world, shape).await);
         world
+    }
+
+    pub(crate) fn earlier(&self) -> Vec<String> {
+        self.earlier.lock().unwrap().clone()
+    }
+
+    pub(crate) fn begins_after(&self, orders: Vec<String>) {
+        *self.earlier.lock().unwrap() = orders;
     }
 
     /// Where its own servers have their data, if they are its own.
@@ -145,7 +161,7 @@ impl World {
     /// A process of the shop; returns when it is ready.
     pub(crate) async fn start(&self) -> Daybook {
         match &self.street {
-            Some(street) => Daybook::in_parts(street.start(self).await, &street.front.url),
+            Some(street) => street.open(self).await,
             None => self.start_on(free_port()).await,
         }
     }
@@ -158,16 +174,21 @@ impl World {
     }
 
     /// A process of this or another build of the program; it may not be ready yet, or never.
-    pub(crate) fn spawn(&self, mut command: Command, port: u16) -> Daybook {
+    pub(crate) fn spawn(&self, command: Command, port: u16) -> Daybook {
+        self.spawn_at(command, ([127, 0, 0, 1], port).into())
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) fn spawn_at(&self, mut command: Command, at: SocketAddr) -> Daybook {
         command
             .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
+            .args(["--listen", &at.to_string(), "--log", "warn"])
             .args(["--topic-prefix", &self.topic_prefix, "--provider-url", &self.provider.url])
             .args(["--followers", "6", "--readers", "3", "--data-dir"]);
         if let Some(data) = self.own_servers() {
             command.arg(data).args(["--kafka-port", "0"]);
         } else {
-            command.arg(self.folder.path().join(format!("data-{port}")));
+            command.arg(self.folder.path().join(format!("data-{at}")));
             if self.street.is_none() {
                 command.args(["--database-url", &self.database_url]);
             }
@@ -184,7 +205,7 @@ impl World {
         // No test waits for a thousand events of a stream.
         command.env("DAYBOOK_SNAPSHOT_EVENTS", "3").args(&self.flags);
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-        Daybook::of(child, port)
+        Daybook { url: format!("http://{at}"), ..Daybook::of(child, at.port()) }
     }
 
     /// Another command of the program, as `parked list`, on the same database.
@@ -310,6 +331,11 @@ impl Daybook {
                 None => return items,
             }
         }
+    }
+
+    /// Pulls the plug of one of its processes, and leaves the others.
+    pub(crate) async fn kill_one(&mut self, nth: usize) {
+        self.children.remove(nth).kill().await.unwrap();
     }
 
     /// Pulls the plug.

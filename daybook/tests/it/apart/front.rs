@@ -23,6 +23,8 @@ pub(crate) struct Served {
 pub(crate) struct Front {
     pub(crate) url: String,
     served: Arc<Mutex<Turns>>,
+    /// How it speaks to those behind it.
+    scheme: &'static str,
     http: Client,
 }
 
@@ -33,10 +35,10 @@ struct Turns {
 }
 
 impl Front {
-    pub(crate) async fn open(http: Client) -> Self {
+    pub(crate) async fn open(scheme: &'static str, http: Client) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let front = Front { url, served: Arc::default(), http };
+        let front = Front { url, served: Arc::default(), scheme, http };
         let router = Router::new().fallback(pass).with_state(front.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         front
@@ -79,7 +81,7 @@ async fn pass(State(front): State<Front>, request: Request) -> Response {
     };
     let queries = parts.method == Method::GET && !path.starts_with("/v1/log/");
     for port in front.ports(service, queries) {
-        let to = format!("http://127.0.0.1:{port}{path}");
+        let to = format!("{}://127.0.0.1:{port}{path}", front.scheme);
         let mut headers = parts.headers.clone();
         headers.remove(header::HOST);
         let sending = front.http.request(parts.method.clone(), to).headers(headers);

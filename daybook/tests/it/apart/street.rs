@@ -2,10 +2,15 @@
 //! else; and beside them a database in which all of theirs can be looked at together.
 
 use super::front::{Front, Served};
+use super::guard::Guard;
+use super::names;
+use super::shape::Shape;
+use crate::gateway::{EVERYBODY, Gateway};
 use crate::shop::SERVICES;
 use crate::support::{Daybook, World, binary, free_port, http};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::process::Command;
 
 /// What runs in one process.
@@ -23,14 +28,19 @@ pub(crate) const PARTS: [Part; 7] = [
 ];
 
 pub(crate) struct Street {
+    shape: Shape,
     /// Of an administrator.
     databases: BTreeMap<&'static str, String>,
     pub(crate) front: Front,
+    guard: Option<Guard>,
+    gateway: Option<Gateway>,
+    /// Where each part is found without our front.
+    ports: [u16; PARTS.len()],
 }
 
 impl Street {
     /// Databases in which everything is laid, and nothing runs yet.
-    pub(crate) async fn lay(world: &World) -> Self {
+    pub(crate) async fn lay(world: &World, shape: Shape) -> Self {
         let (server, name) = world.database_url.rsplit_once('/').unwrap();
         let sql = world.sql().await;
         let mut databases = BTreeMap::new();
@@ -41,7 +51,14 @@ impl Street {
             sql.batch_execute(&only).await.unwrap();
             databases.insert(service, format!("{server}/{own}"));
         }
-        let street = Street { databases, front: Front::open(http()).await };
+        let guard = shape.is_guarded().then(|| Guard::new(world.folder.path()));
+        let (scheme, http) = guard.as_ref().map_or(("http", http()), |it| ("https", it.nobody()));
+        let front = Front::open(scheme, http).await;
+        let ports = PARTS.map(|_| free_port());
+        let mut street = Street { shape, databases, front, guard, gateway: None, ports };
+        if shape == Shape::Gateway {
+            street.gateway = Some(street.open_gateway().await);
+        }
         let mut migrate = binary();
         migrate.arg("migrate").arg("--data-dir").arg(world.folder.path().join("elsewhere"));
         for (service, url) in &street.databases {
@@ -71,10 +88,40 @@ impl Street {
         as_user(&self.databases[service], &format!("{service}_service"))
     }
 
-    /// A process for each part; returns when all are ready.
+    pub(crate) fn guard(&self) -> &Guard {
+        self.guard.as_ref().expect("a shape that is guarded")
+    }
+
+    /// The whole shop, ready, and somebody who may do what the flows do.
+    pub(crate) async fn open(&self, world: &World) -> Daybook {
+        let parts = self.start(world).await;
+        let url = match &self.gateway {
+            Some(gateway) => {
+                gateway.finds_its_servers().await;
+                &gateway.url
+            }
+            None => &self.front.url,
+        };
+        let mut shop = Daybook::in_parts(parts, url);
+        if let Some(guard) = &self.guard {
+            shop.http = guard.hand();
+        }
+        shop
+    }
+
+    /// Where its database is, as a URL says it behind the user.
+    pub(super) fn place_of(&self, service: &str) -> &str {
+        place(&self.databases[service]).1
+    }
+
+    /// A process for each part, at each address; returns when all are ready.
     pub(crate) async fn start(&self, world: &World) -> Vec<Daybook> {
-        let starting = PARTS.map(|part| self.start_part(world, part, free_port()));
-        let started = join_all(starting).await;
+        let ports =
+            if self.shape == Shape::Apart { PARTS.map(|_| free_port()) } else { self.ports };
+        let at = |host: Ipv4Addr| PARTS.into_iter().zip(ports.map(move |port| (host, port)));
+        let all = self.shape.hosts().iter().flat_map(|host| at(*host));
+        let started: Vec<_> = all.map(|(part, at)| self.spawn_at(world, part, at.into())).collect();
+        join_all(started.iter().map(Daybook::is_ready)).await;
         self.show_rows(world).await;
         started
     }
@@ -87,37 +134,49 @@ impl Street {
     }
 
     pub(crate) fn spawn_part(&self, world: &World, part: Part, port: u16) -> Daybook {
+        self.spawn_at(world, part, (Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    fn spawn_at(&self, world: &World, part: Part, at: SocketAddr) -> Daybook {
         let (service, roles) = part;
         let mut command = binary();
         self.tell(&mut command, part);
-        let is = |role: &str| roles.split(',').any(|it| it == role);
-        let (commands, queries) = (is("commands"), is("queries"));
-        self.front.serve(Served { service, commands, queries, port });
-        world.spawn(command, port)
+        let (commands, queries) = (does(roles, "commands"), does(roles, "queries"));
+        self.front.serve(Served { service, commands, queries, port: at.port() });
+        let mut daybook = world.spawn_at(command, at);
+        if let Some(guard) = &self.guard {
+            (daybook.url, daybook.http) = (format!("https://{at}"), guard.nobody());
+        }
+        daybook
     }
 
-    /// A process of a whole service that is told what a container would be; the names of other containers are put right.
-    pub(crate) fn spawn_told(
-        &self,
-        world: &World,
-        service: &'static str,
-        told: &[(String, String)],
-    ) -> Daybook {
-        let port = free_port();
-        let mut command = binary();
-        for (name, value) in told {
-            let mut value = value.clone();
-            for (other, url) in &self.databases {
-                let (server, database) = url.rsplit_once('/').unwrap();
-                let server = server.rsplit(['@', '/']).next().unwrap();
-                let here = format!("{server}/{database}");
-                value = value.replace(&format!("databases:5432/{other}"), &here);
-                value = value.replace(&format!("http://{other}:7400"), &self.front.of(other));
+    /// A gateway that knows every process by the name of its service.
+    async fn open_gateway(&self) -> Gateway {
+        let names = names::lead_to(self.shape.hosts()).await;
+        let mut told = self.guard().tells_gateway().to_vec();
+        let mut tell = |name: &str, value: &str| told.push((name.to_owned(), value.to_owned()));
+        tell("GATEWAY_NAMESERVER", &names.to_string());
+        // To it the services and all callers are one client here.
+        tell("GATEWAY_REQUESTS_10S", "1000000");
+        tell("GATEWAY_CONNECTIONS", "5000");
+        for ((service, roles), port) in PARTS.iter().zip(self.ports) {
+            for role in ["commands", "queries"].into_iter().filter(|role| does(roles, role)) {
+                let name = format!("{service}_{role}").to_uppercase();
+                tell(&name, &format!("{service}:{port}"));
             }
-            command.env(name, value);
         }
-        self.front.serve(Served { service, commands: true, queries: true, port });
-        world.spawn(command, port)
+        Gateway::open(EVERYBODY, &told)
+    }
+
+    /// Where other services find one.
+    pub(crate) fn address_of(&self, service: &str) -> String {
+        let is_it = |part: &Part| part.0 == service && does(part.1, "commands");
+        let port = self.ports[PARTS.iter().position(is_it).unwrap()];
+        match (self.shape, &self.gateway) {
+            (Shape::Apart, _) => self.front.of(service),
+            (_, Some(gateway)) => format!("{}/at/{service}", gateway.url),
+            (_, None) => format!("https://127.0.0.1:{port}"),
+        }
     }
 
     /// What the process of a part is told of the others.
@@ -127,7 +186,10 @@ impl Street {
         command.env(own, self.url_of(service));
         for other in SERVICES.iter().filter(|it| **it != service) {
             let url = format!("DAYBOOK_{}_URL", other.to_uppercase());
-            command.env(url, self.front.of(other));
+            command.env(url, self.address_of(other));
+        }
+        if let Some(guard) = &self.guard {
+            guard.tell(command, service);
         }
     }
 
@@ -153,9 +215,19 @@ impl Street {
     }
 }
 
+/// Whether it is one of these roles.
+fn does(roles: &str, role: &str) -> bool {
+    roles.split(',').any(|it| it == role)
+}
+
 /// The same database for another user.
 pub(crate) fn as_user(url: &str, user: &str) -> String {
+    let (scheme, place) = place(url);
+    format!("{scheme}://{user}@{place}")
+}
+
+/// The scheme of a database's URL, and what stands behind its user.
+fn place(url: &str) -> (&str, &str) {
     let (scheme, rest) = url.split_once("://").unwrap();
-    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
-    format!("{scheme}://{user}@{host}")
+    (scheme, rest.split_once('@').map_or(rest, |(_, place)| place))
 }

@@ -1,0 +1,101 @@
+//! Services that are asked who they are, each by all others.
+
+use super::{Shape, flows};
+use crate::access::wanted;
+use crate::shop::{Answer, SERVICES, another_flow, audit, order, sell, settled};
+use crate::support::{Daybook, World};
+use edge::access::{SigningKeys, Wanted};
+use edge::{Role, clock};
+use reqwest::Client;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+#[tokio::test]
+async fn apart_and_guarded_the_flows_of_the_shop_pass_and_strangers_do_not() {
+    let world = World::shaped(Shape::Guarded).await;
+    let mut shop = vec![world.start().await];
+    flows::pass(&world, &mut shop).await;
+    another_flow(&world).await;
+    who_acted_and_for_whom_is_told(&world, &shop[0]).await;
+    strangers_are_refused(&world).await;
+}
+
+/// In the order's own first event; what other services did because of it names the saga that asked them, and belongs to
+/// the same request.
+async fn who_acted_and_for_whom_is_told(world: &World, shop: &Daybook) {
+    sell(world, shop, "TOLD", 250, 10).await;
+    let guard = world.street.as_ref().unwrap().guard();
+    let ann = guard.caller(&Wanted {
+        acting: Some("shopfront".to_owned()),
+        ..wanted("ann", &[Role::Customer], Some("17850"))
+    });
+    let placing = ann.post(format!("{}/v1/orders", shop.url));
+    let placing = placing.header("x-correlation-id", "for-ann");
+    let placing = placing.json(&order(&["TOLD"], "pm_card_visa")).send();
+    let placed = Answer::of(placing.await.unwrap()).await.unwrap().order();
+    settled(world, 1).await;
+    audit(world).await;
+
+    let logs = SERVICES.map(|service| format!("select type, metadata from {service}.event"));
+    let sql = format!(
+        "select type, metadata ->> 'actor' from ({}) event \
+          where metadata ->> 'correlation' = 'for-ann'",
+        logs.join(" union all ")
+    );
+    let rows = world.sql().await.query(&sql, &[]).await.unwrap();
+    let actors: BTreeMap<String, String> =
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for (event, actor) in [
+        ("order.placed", "shopfront for ann"),
+        ("stock.reserved", "checkout-saga"),
+        ("payment.authorisation_requested", "checkout-saga"),
+        ("order.confirmed", "checkout-saga"),
+    ] {
+        assert_eq!(actors[event], actor, "{event}: {actors:#?}");
+    }
+    let path = format!("/v1/orders/{placed}/history");
+    let told = |page: &Value| page["items"][0]["actor"] == "shopfront for ann";
+    let history = shop.until("its history says so too", &path, told).await;
+    assert_eq!(history["items"][0]["payload"]["customer"], "17850");
+}
+
+/// With a certificate, but without a token that is signed with the key that the services share; and without one.
+async fn strangers_are_refused(world: &World) {
+    let street = world.street.as_ref().unwrap();
+    let guard = street.guard();
+    let service = wanted("checkout", &[Role::Service], None);
+    let others = SigningKeys::ensure(&world.folder.path().join("others"), clock::now()).unwrap();
+    let forged = guard.shows(&others.token(&service, clock::now()).unwrap());
+    let customer = guard.caller(&wanted("ann", &[Role::Customer], Some("17850")));
+    let command = json!({
+        "stream": "stock-TOLD",
+        "command_id": "0199a000-0000-7000-8000-000000000000",
+        "command": {"receive": {"quantity": 1}},
+        "occurred_at": "2010-12-01T08:26:00Z",
+        "actor": "checkout-saga",
+    });
+    for name in SERVICES {
+        let address = street.address_of(name);
+        let ask = async |who: &Client| {
+            let commands = who.post(format!("{address}/internal/commands")).json(&command).send();
+            let log = who.get(format!("{address}/v1/log/{name}/0")).send();
+            [commands.await.unwrap().status().as_u16(), log.await.unwrap().status().as_u16()]
+        };
+        assert_eq!(ask(&guard.nobody()).await, [401, 401], "{name}");
+        assert_eq!(ask(&forged).await, [401, 401], "{name}");
+        assert_eq!(ask(&customer).await, [403, 403], "{name}");
+        let live = format!("{address}/health/live");
+        assert!(guard.stranger().get(&live).send().await.is_err(), "{name}: without a certificate");
+        let clear = live.replace("https", "http");
+        assert!(guard.nobody().get(&clear).send().await.is_err(), "{name}: in clear");
+    }
+    let done = "select count(*) from inventory.event where command_id = $1::text::uuid";
+    let id = "0199a000-0000-7000-8000-000000000000";
+    let sql = world.sql().await;
+    let count = async || sql.query_one(done, &[&id]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(count().await, 0);
+    // The same, of a service: nothing else was wrong with it.
+    let asking = guard.caller(&service).post(street.address_of("inventory") + "/internal/commands");
+    assert_eq!(asking.json(&command).send().await.unwrap().status(), 200);
+    assert_eq!(count().await, 1);
+}
