@@ -2,19 +2,19 @@
 //! has caught up and holds the same rows it becomes the live one. The log is only read, and whoever is killed at any
 //! line leaves the live generation as it was.
 
+mod work;
 mod builder;
 mod gentle;
 mod cutover;
 mod verify;
 
+pub use work::Work;
+
+use crate::Place;
 use crate::compare::Compared;
-use crate::generation::{add, drop_generation, lock};
-use crate::{Place, Projection};
-use builder::Builder;
-use deadpool_postgres::Object;
 use event_store::StoreError;
 use event_store::failpoint::failpoint;
-use event_store::follow::{ApplyError, ReadSide, Source, is_worked};
+use event_store::follow::{ApplyError, is_worked};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -191,15 +191,6 @@ impl From<deadpool_postgres::PoolError> for RebuildError {
     }
 }
 
-/// What a rebuild works on. `read` is used by a few tasks at once, and must have another pool than the followers of
-/// this process: for a moment these wait for the rebuild, each with a connection.
-pub struct Work<'a> {
-    pub projection: &'a Arc<dyn Projection>,
-    pub read: &'a ReadSide,
-    pub logs: &'a [Source],
-    pub tell: Tell,
-}
-
 /// Builds a new generation of a projection and makes it the live one. It works beside running processes,
 /// which take it on within a second, and without any.
 ///
@@ -322,105 +313,4 @@ pub async fn drop_one(work: &Work<'_>, generation: i32) -> Result<(), RebuildErr
         work.drop(&Place::new(read, generation)).await
     })
     .await
-}
-
-impl Work<'_> {
-    /// Does something that one process at a time does with the generations of a projection.
-    async fn alone<T>(
-        &self,
-        act: impl AsyncFnOnce(Vec<Source>) -> Result<T, RebuildError>,
-    ) -> Result<T, RebuildError> {
-        let layout = self.projection.layout();
-        let logs = layout.logs.iter().map(|&service| {
-            let log = self.logs.iter().find(|log| **log.service() == *service).cloned();
-            log.ok_or(RebuildError::NoLog { projection: layout.name, service })
-        });
-        let logs = logs.collect::<Result<Vec<_>, _>>()?;
-        // Taken out of its pool, so that the session ends, and the lock with it, when this is given up at whatever
-        // line.
-        let session = Object::take(self.read.pool.get().await?);
-        let name = format!("rebuild of {}.{}", self.read.schema, layout.name);
-        let sql = "select pg_try_advisory_lock(hashtextextended($1, 0))";
-        if !session.query_one(sql, &[&name]).await?.get::<_, bool>(0) {
-            return Err(RebuildError::UnderWay(layout.name));
-        }
-        let done = act(logs).await;
-        if let Err(error) = session.execute("select pg_advisory_unlock_all()", &[]).await {
-            tracing::debug!(%error, "the session ended, and the lock of the rebuild with it");
-        }
-        done
-    }
-
-    async fn build(
-        &self,
-        logs: Vec<Source>,
-        began: Instant,
-        check: Check,
-    ) -> Result<Arc<Builder>, RebuildError> {
-        let place = self.begin().await?;
-        let builder = Arc::new(self.builder(place, logs, began).await?);
-        // Where nobody works the live generation it is compared with where it is.
-        builder.stops_exactly(check != Check::Trust);
-        failpoint("rebuild-after-begin");
-        builder.fill().await?;
-        failpoint("rebuild-after-fill");
-        builder.index().await?;
-        failpoint("rebuild-after-index");
-        builder.catch_up().await?;
-        failpoint("rebuild-after-catching-up");
-        Ok(builder)
-    }
-
-    async fn builder(
-        &self,
-        place: Place,
-        logs: Vec<Source>,
-        began: Instant,
-    ) -> Result<Builder, RebuildError> {
-        let (projection, read) = (self.projection.clone(), self.read.clone());
-        Builder::new(projection, place, read, logs, (began, self.tell.clone())).await
-    }
-
-    /// Drops what a killed rebuild or verification of this version left behind.
-    async fn clear(&self) -> Result<(), RebuildError> {
-        self.drop_all(include_str!("rebuild/left_behind.sql")).await
-    }
-
-    /// Of the generations that were replaced drops all but the last, which is there to go back to.
-    async fn clear_old(&self) -> Result<(), RebuildError> {
-        self.drop_all(include_str!("rebuild/obsolete.sql")).await
-    }
-
-    async fn drop_all(&self, which: &str) -> Result<(), RebuildError> {
-        let (layout, read) = (self.projection.layout(), self.read);
-        let mut client = read.pool.get().await?;
-        let tx = client.transaction().await?;
-        lock(&tx, layout, read).await?;
-        let sql = which.replace("{schema}", &read.schema);
-        for row in tx.query(&sql, &[&layout.name, &layout.version]).await? {
-            drop_generation(&tx, layout, &Place::new(read, row.get(0))).await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
-    async fn begin(&self) -> Result<Place, RebuildError> {
-        let (layout, read) = (self.projection.layout(), self.read);
-        let mut client = read.pool.get().await?;
-        let tx = client.transaction().await?;
-        lock(&tx, layout, read).await?;
-        let place = add(&tx, layout, read, "building").await?;
-        tx.commit().await?;
-        Ok(place)
-    }
-
-    async fn drop(&self, place: &Place) -> Result<(), RebuildError> {
-        let (layout, read) = (self.projection.layout(), self.read);
-        let mut client = read.pool.get().await?;
-        let tx = client.transaction().await?;
-        lock(&tx, layout, read).await?;
-        drop_generation(&tx, layout, place).await?;
-        tx.commit().await?;
-        Ok(())
-    }
 }
