@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use edge::Access;
-use edge::access::AccessSettings;
+use edge::access::{AccessSettings, SigningKeys};
+use edge::{Access, clock};
 
 use crate::settings::{AuthMode, Settings};
 
@@ -43,6 +43,23 @@ impl Settings {
 /// Checked before anything is started.
 pub(crate) fn check(settings: &Settings) -> Result<()> {
     settings.asks(settings.listen).map(drop)
+}
+
+/// Makes the first key of our own, if there is none: it is a file like the others then.
+pub(crate) fn first_key(settings: &Settings) -> Result<()> {
+    if settings.asks(settings.listen)? {
+        SigningKeys::ensure(&settings.access().keys_file, clock::now())?;
+    }
+    Ok(())
+}
+
+/// The files in which what is trusted stands.
+pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
+    if !settings.asks(settings.listen).unwrap_or(true) {
+        return Vec::new();
+    }
+    let AccessSettings { keys_file, api_keys_file, issuers_file, .. } = settings.access();
+    vec![keys_file, api_keys_file, issuers_file]
 }
 
 /// Opens what is trusted.

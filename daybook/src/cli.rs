@@ -8,6 +8,7 @@ mod config;
 mod dues;
 mod explain;
 mod generations;
+mod granted;
 mod import;
 mod key;
 mod log;

@@ -16,8 +16,9 @@ pub mod report;
 mod sending;
 mod settling;
 
-use std::{fs::File, io, num::NonZero, path::PathBuf, time::Duration};
+use std::{fs::File, io, num::NonZero, path::PathBuf, sync::Arc, time::Duration};
 
+use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use self::{
@@ -36,6 +37,9 @@ pub struct Import {
     /// Where Daybook listens; the command line says it, or finds it
     #[arg(skip)]
     pub url: String,
+    /// Whom to trust there, and what to show him; none: whoever this machine trusts
+    #[arg(skip)]
+    pub tls: Option<Arc<ClientConfig>>,
     /// What it is shown, if it asks who we are
     #[arg(skip)]
     pub token: Option<String>,

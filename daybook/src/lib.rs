@@ -2,6 +2,8 @@
 //! the import of a shop's history. What it runs lives in the crates this one depends on.
 
 mod access;
+mod asking;
+mod reload;
 pub mod cli;
 pub mod settings;
 pub mod embedded;

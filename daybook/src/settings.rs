@@ -14,6 +14,7 @@ mod said;
 mod secret;
 mod source;
 mod template;
+mod tls;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -21,20 +22,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge::telemetry::LogFormat;
-use edge::tls::{Tls, TlsError, TlsFiles};
 use edge::{Origins, Proxies, Quota};
-use rustls::ClientConfig;
 use serde::Deserialize;
 
 pub use error::SettingsError;
 pub use flags::{Flags, ReachFlags, ServeFlags};
 pub(crate) use keys::most_alike;
 pub use limits::Limits;
+pub(crate) use said::Differing;
 pub use said::Row;
 pub use secret::Secret;
 pub use template::{limits, template};
+pub use tls::LineError;
 
 use crate::embedded::{EmbeddedSettings, KafkaChoice};
+use keys::Key;
 use said::Said;
 
 /// The settings in force. The fields are the keys; what they mean is said in [`keys`].
@@ -155,29 +157,6 @@ impl Settings {
         )
     }
 
-    /// What the door is to show; none if it speaks in clear.
-    ///
-    /// # Errors
-    /// If a file is missing, or holds what cannot be used.
-    pub fn tls(&self) -> Result<Option<Tls>, TlsError> {
-        let callers = self.tls_client_ca.clone();
-        self.own().map(|own| Tls::read(TlsFiles { callers, ..own })).transpose()
-    }
-
-    /// How other services are spoken to: what is shown to callers is shown to them too.
-    ///
-    /// # Errors
-    /// If a file is missing, or holds what cannot be used.
-    pub fn peers_tls(&self) -> Result<Option<ClientConfig>, TlsError> {
-        let trusted = self.peers_ca.as_deref();
-        trusted.map(|trusted| edge::tls::client(trusted, self.own().as_ref())).transpose()
-    }
-
-    fn own(&self) -> Option<TlsFiles> {
-        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
-        Some(TlsFiles { certificate, key, callers: None })
-    }
-
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_s)
     }
@@ -188,7 +167,7 @@ impl Settings {
 }
 
 /// The settings in force, and where each of them came from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     pub settings: Settings,
     said: Said,
@@ -198,9 +177,20 @@ impl Loaded {
     /// Reads what this process was told: the file named by the flags, else `daybook.toml` in the
     /// current folder if there is one, the environment and the flags.
     pub fn of_this_process<const EVERY: bool>(flags: &Flags<EVERY>) -> Result<Self, SettingsError> {
-        let usual = Path::new(source::FILE);
-        let file = flags.file().or_else(|| usual.exists().then_some(usual));
-        Self::from(file, std::env::vars_os(), flags)
+        let file = flags.file();
+        let is_read = flags.names_a_file() || file.exists();
+        Self::from(is_read.then_some(file), std::env::vars_os(), flags)
+    }
+
+    /// The same, with what settings that were read later say of what may change while the process runs; and of which keys
+    /// they say something else.
+    pub(crate) fn taking(&self, later: &Self) -> Result<(Self, Differing), SettingsError> {
+        // A door that speaks in clear cannot begin to speak TLS, nor the other way round.
+        let same_door = self.settings.tls_cert.is_some() == later.settings.tls_cert.is_some();
+        let of_door = ["tls_cert", "tls_key", "tls_client_ca"];
+        let is_live = |key: &Key| key.live && (same_door || !of_door.contains(&key.name));
+        let (said, differing) = self.said.taking(&later.said, is_live);
+        Ok((Self { settings: said.settings()?, said }, differing))
     }
 
     /// The same from a given file and environment.
@@ -231,6 +221,8 @@ impl Loaded {
         self.must("lanes", (1..=64).contains(&settings.lanes), "from 1 to 64")?;
         self.must("readers", (1..=500).contains(&settings.readers), "from 1 to 500")?;
         self.must("followers", (1..=500).contains(&settings.followers), "from 1 to 500")?;
+        let log = edge::telemetry::filter(&settings.log).is_ok();
+        self.must("log", log, "a filter of tracing, as warn,event_store=debug")?;
         let origins = settings.cors_origins.as_deref().map(str::parse::<Origins>);
         self.must(
             "cors_origins",

@@ -1,6 +1,7 @@
 //! The shop, or a part of it, in one process: some roles of some services, on their databases.
 
 mod acting;
+mod called;
 mod gate;
 mod kafka;
 mod owners;
@@ -10,6 +11,7 @@ mod rates;
 mod services;
 mod watch;
 
+pub use called::Called;
 pub use part::{Part, Role};
 pub use plan::{SERVICES, ShopSettings, topic_of};
 pub use rates::Rates;
@@ -35,6 +37,7 @@ use tokio_util::task::TaskTracker;
 /// A running shop. [`router`](Self::router) answers; [`stop`](Self::stop) ends it in order.
 pub struct Shop {
     pub health: Health,
+    pub called: Called,
     router: Router,
     logs: Vec<Log>,
     runner: Runner,
@@ -73,7 +76,8 @@ impl Shop {
         let writers = Writers::open(&services, &settings);
         let api = writers.api(&services, &sources, &runner, &settings).await?;
         let by = Acting { runner: &runner, tasks: &tasks, stop: &acting, pace: &pace };
-        let dues = writers.act(&services, &by, &settings)?;
+        let (dues, provider) = writers.act(&services, &by, &settings)?;
+        let called = Called { peers: services.elsewhere.values().cloned().collect(), provider };
 
         let (queries, generations) = remember(&services, &sources, &settings, &by).await?;
         let mut gauges = gauges(&services, &runner);
@@ -108,7 +112,7 @@ impl Shop {
             .merge(contracts::routes(!access.is_off()).router((), &access));
         let router = access.identified(router);
         let logs = services.logs().cloned().collect();
-        Ok(Shop { health, router, logs, runner, acting, tasks })
+        Ok(Shop { health, called, router, logs, runner, acting, tasks })
     }
 
     /// Every endpoint, without the limits and the request log around them.

@@ -31,6 +31,7 @@ pub(crate) use identify::Unknown;
 pub use identity::{How, Identity};
 pub use issuers::{IssuerSettings, read_issuers};
 pub use permission::Permission;
+pub use reload::NewTrust;
 pub use role::Role;
 pub use scope::Scope;
 pub use signing::{LONGEST_TOKEN, SigningKeys, Wanted};
@@ -182,6 +183,11 @@ impl Inner {
     fn replace(&self, credentials: Credentials) {
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
         self.known.clear();
+        self.show_known();
+    }
+
+    fn show_known(&self) {
+        metrics::gauge!("daybook_auth_tokens_known").set(self.known.len() as f64);
     }
 
     /// Whose credential it is.
@@ -207,6 +213,7 @@ impl Inner {
                 let (identity, until) = (believed.identity, believed.until);
                 let known = Known { identity: identity.clone(), until, credentials };
                 self.known.insert(hash, Arc::new(known));
+                self.show_known();
                 Ok(identity)
             }
             Err(why) => {

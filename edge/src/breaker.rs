@@ -24,13 +24,17 @@ impl Default for BreakerSettings {
     }
 }
 
-/// Stands before one target. Clones share its state.
+/// Stands before one target. Clones share its state, and its settings may change at any time.
 #[derive(Clone)]
 pub struct Breaker {
     /// Whom it stands before, in the log and in metrics.
     target: Arc<str>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
     settings: BreakerSettings,
-    state: Arc<Mutex<State>>,
+    state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,16 +74,22 @@ impl Drop for Permit {
 impl Breaker {
     #[must_use]
     pub fn new(target: &str, settings: BreakerSettings) -> Self {
-        let state = Arc::new(Mutex::new(State::Closed { failures: 0 }));
-        let breaker = Self { target: target.into(), settings, state };
+        let inner = Inner { settings, state: State::Closed { failures: 0 } };
+        let breaker = Self { target: target.into(), inner: Arc::new(Mutex::new(inner)) };
         breaker.show(false);
         breaker
+    }
+
+    /// From now on these count. It stays open or closed as it is, with the failures that it has seen; and a pause that has
+    /// begun ends as it would have.
+    pub fn set(&self, settings: BreakerSettings) {
+        self.lock().settings = settings;
     }
 
     /// `None` while the target is left alone.
     #[must_use]
     pub fn permit(&self) -> Option<Permit> {
-        let mut state = self.lock();
+        let state = &mut self.lock().state;
         match *state {
             State::Closed { .. } => {}
             State::Open { until, pause } if Instant::now() >= until => {
@@ -91,20 +101,19 @@ impl Breaker {
     }
 
     fn report(&self, succeeded: bool) {
-        let mut state = self.lock();
-        *state = match (*state, succeeded) {
+        let mut inner = self.lock();
+        let settings = inner.settings;
+        inner.state = match (inner.state, succeeded) {
             (_, true) => State::Closed { failures: 0 },
-            (State::Closed { failures }, false) if failures + 1 < self.settings.failures => {
+            (State::Closed { failures }, false) if failures + 1 < settings.failures => {
                 State::Closed { failures: failures + 1 }
             }
-            (State::Closed { .. }, false) => self.open(self.settings.first_pause),
-            (State::Trying { pause }, false) => {
-                self.open((pause * 2).min(self.settings.longest_pause))
-            }
+            (State::Closed { .. }, false) => self.open(settings.first_pause),
+            (State::Trying { pause }, false) => self.open((pause * 2).min(settings.longest_pause)),
             // A call from before it opened.
             (open @ State::Open { .. }, false) => open,
         };
-        self.show(!matches!(*state, State::Closed { .. }));
+        self.show(!matches!(inner.state, State::Closed { .. }));
     }
 
     fn show(&self, open: bool) {
@@ -119,8 +128,8 @@ impl Breaker {
         State::Open { until: Instant::now() + pause, pause }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,5 +177,24 @@ mod tests {
             tokio::time::advance(Duration::from_millis(1)).await;
             fail(&breaker);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_settings_count_from_now_on_and_what_it_knows_it_keeps() {
+        let breaker = breaker();
+        fail(&breaker);
+        fail(&breaker);
+        let (failures, first_pause) = (3, Duration::from_secs(5));
+        breaker.set(BreakerSettings { failures, first_pause, longest_pause: first_pause });
+        assert!(breaker.permit().is_none(), "it is as open as it was");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        breaker.permit().unwrap().succeeded();
+        fail(&breaker);
+        fail(&breaker);
+        breaker.set(BreakerSettings { failures: 2, first_pause, longest_pause: first_pause });
+        assert!(breaker.permit().is_some(), "two failures were not enough when they happened");
+        assert!(breaker.permit().is_none(), "and that one was dropped");
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert!(breaker.permit().is_none());
     }
 }

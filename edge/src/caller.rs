@@ -6,12 +6,17 @@ use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 /// The proxies that are believed when they say for whom they ask: addresses and networks, `10.0.0.7, 10.1.0.0/16`. By
-/// default there are none, and every caller is whoever holds the connection.
+/// default there are none, and every caller is whoever holds the connection. Clones share them, and they may be set to
+/// others at any time.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies(Vec<IpNet>);
+pub struct Proxies(Arc<RwLock<Nets>>);
+
+#[derive(Clone, Debug, Default)]
+struct Nets(Arc<[IpNet]>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("proxies are addresses or networks with commas between, as 10.0.0.7, 10.1.0.0/16")]
@@ -25,19 +30,30 @@ impl FromStr for Proxies {
             let net = text.trim().parse::<IpNet>();
             net.or_else(|_| text.trim().parse::<IpAddr>().map(IpNet::from)).map_err(|_| NoProxies)
         };
-        Ok(Proxies(text.split(',').map(net).collect::<Result<_, _>>()?))
+        let nets = Nets(text.split(',').map(net).collect::<Result<_, _>>()?);
+        Ok(Proxies(Arc::new(RwLock::new(nets))))
     }
 }
 
 impl Proxies {
+    /// From now on these are believed, and no others.
+    pub fn set(&self, others: &Proxies) {
+        let others = others.nets();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = others;
+    }
+
+    fn nets(&self) -> Nets {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The address of whoever asks: the nearest one that is no proxy of ours. What stands beyond it may be invented.
     ///
     /// Proxies say it in `X-Forwarded-For` or in `Forwarded` (RFC 7239). A request that has both has one that no proxy of
     /// ours has written, and neither is believed.
     pub fn address(&self, request: &Parts) -> Option<IpAddr> {
         let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
-        let peer = peer.ip().to_canonical();
-        if !self.has(peer) {
+        let (peer, nets) = (peer.ip().to_canonical(), self.nets());
+        if !nets.has(peer) {
             return Some(peer);
         }
         let (plain, standard) =
@@ -52,13 +68,15 @@ impl Proxies {
             // What cannot be read was not written by a proxy of ours.
             let Some(address) = address else { break };
             nearest = address;
-            if !self.has(address) {
+            if !nets.has(address) {
                 break;
             }
         }
         Some(nearest)
     }
+}
 
+impl Nets {
     fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }

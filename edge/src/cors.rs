@@ -1,18 +1,26 @@
-use axum::Router;
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// The origins whose pages may call, besides those of our own: `https://shop.example, https://desk.example`, or `*`
-/// for all of them. By default there are none, and browsers let no other page see an answer.
+/// for all of them. By default there are none, and browsers let no other page see an answer. Clones share them, and they
+/// may be set to others at any time.
 ///
 /// What a page sends is never taken for its user's because of a cookie: there are none here, so `*` gives nothing away
 /// that is not everybody's.
 #[derive(Clone, Debug, Default)]
-pub struct Origins {
-    all: bool,
-    some: Vec<HeaderValue>,
-}
+pub struct Origins(Arc<RwLock<Option<Arc<CorsLayer>>>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -24,11 +32,19 @@ impl FromStr for Origins {
     type Err = NoOrigins;
 
     fn from_str(text: &str) -> Result<Self, NoOrigins> {
-        if text.trim() == "*" {
-            return Ok(Origins { all: true, some: Vec::new() });
-        }
-        let some = text.split(',').map(|origin| read(origin.trim()));
-        Ok(Origins { all: false, some: some.collect::<Result<_, _>>()? })
+        let allowed = if text.trim() == "*" {
+            AllowOrigin::any()
+        } else {
+            let some = text.split(',').map(|origin| read(origin.trim()));
+            AllowOrigin::list(some.collect::<Result<Vec<_>, _>>()?)
+        };
+        let layer = CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods([Method::GET, Method::HEAD, Method::POST])
+            .allow_headers(SENT)
+            .expose_headers(SHOWN)
+            .max_age(REMEMBERED);
+        Ok(Origins(Arc::new(RwLock::new(Some(Arc::new(layer))))))
     }
 }
 
@@ -81,19 +97,26 @@ const SHOWN: [HeaderName; 14] = [
 const REMEMBERED: Duration = Duration::from_secs(7_200);
 
 impl Origins {
+    /// From now on these may call, and no others.
+    pub fn set(&self, others: &Origins) {
+        let others = others.layer();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = others;
+    }
+
     pub(crate) fn let_in(&self, router: Router) -> Router {
-        if !self.all && self.some.is_empty() {
-            return router;
-        }
-        let some = || AllowOrigin::list(self.some.iter().cloned());
-        let origins = if self.all { AllowOrigin::any() } else { some() };
-        let layer = CorsLayer::new()
-            .allow_origin(origins)
-            .allow_methods([Method::GET, Method::HEAD, Method::POST])
-            .allow_headers(SENT)
-            .expose_headers(SHOWN)
-            .max_age(REMEMBERED);
-        router.layer(layer)
+        router.layer(middleware::from_fn_with_state(self.clone(), let_in))
+    }
+
+    fn layer(&self) -> Option<Arc<CorsLayer>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn let_in(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+    let Some(layer) = origins.layer() else { return next.run(request).await };
+    match layer.layer(next).oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Health(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     components: Mutex<BTreeMap<String, Option<String>>>,
-    report: Mutex<Value>,
+    reports: Mutex<BTreeMap<&'static str, Value>>,
 }
 
 /// One of them, held by whoever knows how it is.
@@ -42,8 +42,8 @@ impl Health {
     }
 
     /// What is shown beside: how things are that need not be well for this process to be ready.
-    pub fn report(&self, report: Value) {
-        *self.0.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    pub fn report(&self, of: &'static str, report: Value) {
+        self.0.reports.lock().unwrap_or_else(PoisonError::into_inner).insert(of, report);
     }
 
     fn components(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
@@ -90,9 +90,9 @@ async fn ready(
         if !is_told {
             return Ok(Json(ready));
         }
-        let report = health.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !report.is_null() {
-            ready["progress"] = report;
+        let reports = health.0.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        for (of, report) in &*reports {
+            ready[of] = report.clone();
         }
         return Ok(Json(ready));
     }

@@ -52,7 +52,7 @@ pub use layers::{layered, layered_for, queried};
 pub use limits::Limits;
 pub use operation::{Answer, Operation};
 pub use params::{Address, ParamDescription, ParamFields, Params, described_params};
-pub use peer::{Answered, BadAddress, Peer, PeerLimits, Shown, Unanswered};
+pub use peer::{Answered, BadAddress, Lines, Peer, PeerLimits, Shown, Unanswered};
 pub use problem::{FieldError, PROBLEM_JSON, PROBLEM_URN, Problem};
 pub use rate::{Quota, RateLimit};
 pub use request_context::{CORRELATION_ID, RequestContext};

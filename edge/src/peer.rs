@@ -2,15 +2,18 @@
 //! their id. So what fails in passing is tried again, after pauses with a die in them, as long as the deadline and the
 //! budget of retries allow; and who fails again and again is left alone.
 
+mod lines;
+
+pub use lines::Lines;
+
 use crate::{Breaker, BreakerSettings, DEADLINE, Deadline, PROBLEM_URN};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, RequestBuilder, Url};
-use rustls::ClientConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use tower::retry::budget::{Budget, TpsBudget};
@@ -22,7 +25,7 @@ pub struct Peer(Arc<Inner>);
 struct Inner {
     service: String,
     base: String,
-    client: Client,
+    lines: RwLock<Lines>,
     limits: PeerLimits,
     shown: Option<Shown>,
     breaker: Breaker,
@@ -112,41 +115,26 @@ impl Peer {
     /// # Errors
     /// If `url` is not the address of a server.
     pub fn new(service: &str, url: &str, limits: PeerLimits) -> Result<Self, BadAddress> {
-        Self::secure(service, url, limits, None)
+        Self::over(Lines::new(&limits, None)?, service, url, limits)
     }
 
-    /// The same, who is trusted for this, and shown this, where the address says https.
+    /// The same over these connections.
     ///
     /// # Errors
     /// If `url` is not the address of a server.
-    pub fn secure(
+    pub fn over(
+        lines: Lines,
         service: &str,
         url: &str,
         limits: PeerLimits,
-        tls: Option<&ClientConfig>,
     ) -> Result<Self, BadAddress> {
-        // One provider of cryptography serves the process; whoever is first installs it.
-        rustls::crypto::ring::default_provider().install_default().ok();
         let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = base.ok_or_else(|| BadAddress::Url(url.to_owned()))?;
-        let client = Client::builder();
-        let client = match tls {
-            Some(tls) => client.tls_backend_preconfigured(tls.clone()),
-            None => client,
-        };
-        let client = client
-            // It is one of us: nobody stands between.
-            .no_proxy()
-            .connect_timeout(limits.connect)
-            .pool_idle_timeout(limits.idle)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(BadAddress::Client)?;
         let percent = limits.retry_percent as f32 / 100.0;
         Ok(Peer(Arc::new(Inner {
             service: service.to_owned(),
             base: base.as_str().trim_end_matches('/').to_owned(),
-            client,
+            lines: RwLock::new(lines),
             limits,
             shown: None,
             breaker: Breaker::new(service, limits.breaker),
@@ -166,6 +154,21 @@ impl Peer {
         &self.0.service
     }
 
+    /// It is asked over these connections from now on; what is under way goes on over its own.
+    pub fn set_lines(&self, lines: Lines) {
+        *self.0.lines.write().unwrap_or_else(PoisonError::into_inner) = lines;
+    }
+
+    /// Stands before it; clones share its state.
+    #[must_use]
+    pub fn breaker(&self) -> &Breaker {
+        &self.0.breaker
+    }
+
+    fn client(&self) -> Client {
+        self.0.lines.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
     /// What stands at a path.
     ///
     /// # Errors
@@ -176,7 +179,7 @@ impl Peer {
         query: &[(&str, String)],
     ) -> Result<T, Unanswered> {
         let url = format!("{}{path}", self.0.base);
-        match self.ask(|| self.0.client.get(&url).query(query)).await? {
+        match self.ask(|| self.client().get(&url).query(query)).await? {
             Answered::Done(body) => serde_json::from_slice(&body).map_err(|error| {
                 Unanswered::NotUnderstood(self.0.service.clone(), error.to_string())
             }),
@@ -197,7 +200,7 @@ impl Peer {
         body: &serde_json::Value,
     ) -> Result<Answered, Unanswered> {
         let url = format!("{}{path}", self.0.base);
-        self.ask(|| self.0.client.post(&url).headers(headers.clone()).json(body)).await
+        self.ask(|| self.client().post(&url).headers(headers.clone()).json(body)).await
     }
 
     async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answered, Unanswered> {

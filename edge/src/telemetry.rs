@@ -5,7 +5,7 @@ use std::{
     io,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
 /// How a line of the log looks: for people or for machines.
@@ -25,9 +25,32 @@ pub enum TelemetryError {
     Started(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts the log; once per process. The filter is tracing's: `info`, `warn,request=info`.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter).map_err(TelemetryError::Filter)?;
+/// Which lines are written. It may be set to another filter at any time.
+#[derive(Clone, Debug)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    pub fn set(&self, filter: EnvFilter) {
+        if let Err(error) = self.0.reload(filter) {
+            tracing::error!(%error, "what is logged stays as it was");
+        }
+    }
+}
+
+/// Reads a filter, which is tracing's: `info`, `warn,request=info`.
+///
+/// # Errors
+/// If it is none.
+pub fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(text).map_err(TelemetryError::Filter)
+}
+
+/// Starts the log; once per process.
+///
+/// # Errors
+/// If it was started before, or `filter` is none.
+pub fn init(format: LogFormat, filter: &str) -> Result<LogFilter, TelemetryError> {
+    let (filter, handle) = reload::Layer::new(self::filter(filter)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
@@ -36,7 +59,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
     registry.try_init().map_err(TelemetryError::Started)?;
     log_panics();
-    Ok(())
+    Ok(LogFilter(handle))
 }
 
 /// A panic is a line of the log like any other, not loose text between lines that machines read.

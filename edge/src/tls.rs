@@ -1,18 +1,17 @@
-//! TLS at the door, and towards others: certificates and keys from files, which are read again when they change.
+//! TLS at the door, and towards others: made of certificates and keys in files, and made anew when those change.
 
-use rustls::client::ResolvesClientCert;
+mod by_sight;
+
+use by_sight::BySight;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::watch;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 /// Where a service's certificate and key are, in PEM.
 #[derive(Clone, Debug)]
@@ -24,11 +23,11 @@ pub struct TlsFiles {
     pub callers: Option<PathBuf>,
 }
 
-/// Why TLS cannot be spoken.
+/// Why TLS cannot be spoken. Nothing of what stands in a file is told.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("cannot read {}: {why}", path.display())]
+    Read { path: PathBuf, why: String },
     #[error("there is no certificate in {}", .0.display())]
     Empty(PathBuf),
     #[error("the certificate in {} does not go with its key, or neither can be used", path.display())]
@@ -39,111 +38,59 @@ pub enum TlsError {
     Protocol(#[source] rustls::Error),
 }
 
-/// What the door shows and asks for. Clones share it.
+/// What the door shows and asks for. Clones share it, and it may be set to something else at any time.
 #[derive(Clone)]
-pub struct Tls(Arc<Inner>);
-
-struct Inner {
-    files: TlsFiles,
-    now: watch::Sender<Arc<ServerConfig>>,
-    /// What the files held when they were last looked at.
-    seen: Mutex<Seen>,
-}
-
-#[derive(PartialEq)]
-struct Seen(Vec<Option<Vec<u8>>>);
+pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.files.fmt(f)
+        f.write_str("Tls")
     }
 }
 
 impl Tls {
-    /// # Errors
-    /// If a file is missing, or holds what cannot be used.
-    pub fn read(files: TlsFiles) -> Result<Self, TlsError> {
-        let seen = Mutex::new(files.look());
-        let now = watch::Sender::new(Arc::new(files.server()?));
-        Ok(Tls(Arc::new(Inner { files, now, seen })))
+    #[must_use]
+    pub fn new(config: ServerConfig) -> Self {
+        Tls(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    /// Who comes from now on is shown this. Connections that are open stay as they are.
+    pub fn set(&self, config: ServerConfig) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.now.borrow().clone())
-    }
-
-    /// Looks at the files; true if they have changed, and who comes from now on is shown what they hold. Connections that
-    /// are open stay as they are.
-    ///
-    /// # Errors
-    /// If they cannot be used: what was in force stays so, and the same files are complained of once.
-    pub fn look(&self) -> Result<bool, TlsError> {
-        let found = self.0.files.look();
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == found {
-            return Ok(false);
-        }
-        *seen = found;
-        drop(seen);
-        self.0.now.send_replace(Arc::new(self.0.files.server()?));
-        Ok(true)
-    }
-
-    /// Looks again and again, until stopped.
-    pub async fn keep(self, every: Duration, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
-            match self.look() {
-                Ok(false) => {}
-                Ok(true) => tracing::info!(files = ?self, "the certificate was read again"),
-                Err(error) => {
-                    let why = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::error!(%error, why, "a new certificate cannot be used; the old one stays");
-                }
-            }
-        }
+        TlsAcceptor::from(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
 impl TlsFiles {
-    fn look(&self) -> Seen {
-        let files = [Some(&self.certificate), Some(&self.key), self.callers.as_ref()];
-        Seen(files.into_iter().flatten().map(|path| std::fs::read(path).ok()).collect())
-    }
-
-    fn pair(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-        let chain = certificates(&self.certificate)?;
-        let read = |source| TlsError::Read { path: self.key.clone(), source };
-        Ok((chain, PrivateKeyDer::from_pem_file(&self.key).map_err(read)?))
-    }
-
-    fn certified(&self) -> Result<Arc<CertifiedKey>, TlsError> {
-        let (chain, key) = self.pair()?;
-        let provider: CryptoProvider = rustls::crypto::ring::default_provider();
-        let unfit = |source| TlsError::Pair { path: self.certificate.clone(), source };
-        CertifiedKey::from_der(chain, key, &provider).map(Arc::new).map_err(unfit)
-    }
-
-    fn server(&self) -> Result<ServerConfig, TlsError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider.clone());
+    /// What a door shows and asks for.
+    ///
+    /// # Errors
+    /// If a file is missing, or holds what cannot be used.
+    pub fn server(&self) -> Result<ServerConfig, TlsError> {
+        let config = ServerConfig::builder_with_provider(provider());
         let config = config.with_safe_default_protocol_versions().map_err(TlsError::Protocol)?;
         let config = match &self.callers {
             None => config.with_no_client_auth(),
             Some(path) => {
                 let roots = Arc::new(authorities(path)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                let unfit = |error: rustls::server::VerifierBuilderError| TlsError::Authorities {
-                    path: path.clone(),
-                    why: error.to_string(),
-                };
-                config.with_client_cert_verifier(verifier.build().map_err(unfit)?)
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+                let verifier = verifier.build().map_err(|error| unfit(path, &error))?;
+                config.with_client_cert_verifier(verifier)
             }
         };
-        let (chain, key) = self.pair()?;
-        let unfit = |source| TlsError::Pair { path: self.certificate.clone(), source };
-        let mut config = config.with_single_cert(chain, key).map_err(unfit)?;
+        let mut config = config.with_cert_resolver(Arc::new(self.pair()?));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
+    }
+
+    fn pair(&self) -> Result<SingleCertAndKey, TlsError> {
+        let chain = certificates(&self.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|it| unread(&self.key, &it))?;
+        let unfit = |source| TlsError::Pair { path: self.certificate.clone(), source };
+        Ok(CertifiedKey::from_der(chain, key, &provider()).map_err(unfit)?.into())
     }
 }
 
@@ -152,54 +99,67 @@ impl TlsFiles {
 /// # Errors
 /// If a file is missing, or holds what cannot be used.
 pub fn client(trusted: &Path, own: Option<&TlsFiles>) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider);
+    let config = ClientConfig::builder_with_provider(provider());
     let config = config.with_safe_default_protocol_versions().map_err(TlsError::Protocol)?;
     let config = config.with_root_certificates(authorities(trusted)?);
-    let Some(own) = own else { return Ok(config.with_no_client_auth()) };
-    let last = Mutex::new(own.certified()?);
-    Ok(config.with_client_cert_resolver(Arc::new(Own { files: own.clone(), last })))
+    Ok(match own {
+        None => config.with_no_client_auth(),
+        Some(own) => config.with_client_cert_resolver(Arc::new(own.pair()?)),
+    })
 }
 
-/// What is shown to others. Connections are few and last: at each the files are read again.
-#[derive(Debug)]
-struct Own {
-    files: TlsFiles,
-    /// The last that could be used.
-    last: Mutex<Arc<CertifiedKey>>,
+/// How a service is spoken to by whoever has its certificate: it is known by that, under whatever name it is called, as
+/// `0.0.0.0` is in nobody's certificate. Another certificate must be signed by one of `others`, for the name it is called
+/// by.
+///
+/// # Errors
+/// If a file is missing, or holds what cannot be used.
+pub fn client_of(
+    certificate: &Path,
+    others: Option<&Path>,
+    own: Option<&TlsFiles>,
+) -> Result<ClientConfig, TlsError> {
+    let known = certificates(certificate)?.swap_remove(0);
+    let others = others.map(|path| Ok((path, authorities(path)?))).transpose()?;
+    let verifier = BySight::new(known, others)?;
+    let config = ClientConfig::builder_with_provider(provider());
+    let config = config.with_safe_default_protocol_versions().map_err(TlsError::Protocol)?;
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(match own {
+        None => config.with_no_client_auth(),
+        Some(own) => config.with_client_cert_resolver(Arc::new(own.pair()?)),
+    })
 }
 
-impl ResolvesClientCert for Own {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.files.certified() {
-            Ok(found) => *last = found,
-            Err(error) => {
-                tracing::error!(%error, "the certificate shown to others stays the old one")
-            }
-        }
-        Some(last.clone())
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = |source| TlsError::Read { path: path.to_owned(), source };
-    let found = CertificateDer::pem_file_iter(path).map_err(read)?;
-    let found = found.collect::<Result<Vec<_>, _>>().map_err(read)?;
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| unread(path, &error))?;
+    let found = found.collect::<Result<Vec<_>, _>>().map_err(|error| unread(path, &error))?;
     if found.is_empty() { Err(TlsError::Empty(path.to_owned())) } else { Ok(found) }
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| TlsError::Authorities {
-            path: path.to_owned(),
-            why: error.to_string(),
-        })?;
+        roots.add(certificate).map_err(|error| unfit(path, &error))?;
     }
     Ok(roots)
+}
+
+fn unfit(path: &Path, error: &dyn std::error::Error) -> TlsError {
+    TlsError::Authorities { path: path.to_owned(), why: error.to_string() }
+}
+
+/// The reader's own words may quote a line, which may be a key.
+fn unread(path: &Path, error: &pem::Error) -> TlsError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is another crate's and may grow")]
+    let why = match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "there is none in it".to_owned(),
+        _ => "it is no PEM".to_owned(),
+    };
+    TlsError::Read { path: path.to_owned(), why }
 }

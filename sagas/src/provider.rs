@@ -16,7 +16,7 @@ use std::time::Duration;
 use domain::ids::OrderId;
 use domain::payments::payment::{self, Outcome};
 use domain::values::{Money, PaymentMethod, Reason};
-use edge::BreakerSettings;
+use edge::{Breaker, BreakerSettings};
 
 use amount::wire_amount;
 use http::{Http, Trouble};
@@ -98,6 +98,12 @@ impl Provider {
         breaker: BreakerSettings,
     ) -> Result<Self, ProviderError> {
         Ok(Self { http: Http::new(url, key, timeouts, breaker)? })
+    }
+
+    /// Stands before the provider; clones share its state.
+    #[must_use]
+    pub fn breaker(&self) -> &Breaker {
+        &self.http.breaker
     }
 
     /// Asks for the money to be held.

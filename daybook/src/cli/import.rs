@@ -1,10 +1,11 @@
 //! `daybook import`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::reach;
+use super::reach::Way;
 use crate::settings::{Loaded, ReachFlags};
 
 /// Send a shop's history through the command endpoints of a running Daybook
@@ -31,12 +32,13 @@ impl Import {
     /// The exit code is 0 only if everything was taken and every order is shipped or cancelled.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let settings = Loaded::of_this_process(&self.flags)?.settings;
-        // What the key in the data folder signs is for the Daybook there, and shown to nobody else.
-        let (url, token) = match self.url {
-            Some(url) => (url, settings.token.as_ref().map(|token| token.expose().to_owned())),
-            None => (reach::url(&settings), reach::token(&settings)?),
+        let way = match self.url {
+            Some(url) => Way::to(url, &settings)?,
+            None => Way::of(&settings)?,
         };
-        let report = crate::import::Import { url, token, ..self.import }.run().await?;
+        let Way { url, tls, token } = way;
+        let tls = tls.map(Arc::new);
+        let report = crate::import::Import { url, tls, token, ..self.import }.run().await?;
         println!("{report}");
         Ok(if report.is_settled() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use domain::values::CustomerRef;
 use edge::access::api_keys::{ApiKey, WantedKey, create, list, revoke};
-use edge::{Role, Scope, clock};
+use edge::clock;
 
+use super::granted::Granted;
 use crate::settings::{Loaded, ReachFlags};
 
 /// Make, list and revoke API keys, for machines that have no issuer of tokens
 ///
-/// A key is shown once, and kept as its hash. A running Daybook takes a new one, and refuses a revoked one, within a second
-/// or two.
+/// A key is shown once, and kept as its hash. A running Daybook takes a new one, and refuses a revoked one, within a few
+/// seconds, unless another of its files is bad: `daybook status` says so.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Key {
@@ -27,17 +27,8 @@ enum Act {
     Create {
         /// Of the machine that gets it: it goes into the events that it causes, as `key/NAME`
         name: String,
-        /// What it is to the shop; several may be given
-        #[arg(long = "role", value_name = "ROLE")]
-        roles: Vec<Role>,
-        /// What else it may do: `orders:place`; several may be given
-        #[arg(long = "scope", value_name = "SCOPE")]
-        scopes: Vec<Scope>,
-        /// A customer's reference
-        #[arg(long, value_name = "REFERENCE")]
-        customer: Option<CustomerRef>,
         #[command(flatten)]
-        flags: ReachFlags,
+        granted: Granted,
     },
     /// List them, revoked ones too
     List {
@@ -66,15 +57,8 @@ Examples:
 impl Key {
     pub(super) fn run(self) -> Result<ExitCode> {
         match self.act {
-            Act::Create { name, roles, scopes, customer, flags } => {
-                if roles.is_empty() && scopes.is_empty() {
-                    bail!("say what it is for, with --role or --scope");
-                }
-                if roles.contains(&Role::Customer) != customer.is_some() {
-                    bail!(
-                        "a customer has a reference, and nobody else has one: --role customer --customer …"
-                    );
-                }
+            Act::Create { name, granted } => {
+                let Granted { roles, scopes, customer, flags } = granted.checked()?;
                 let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
                 if !(1..=100).contains(&name.len()) || !name.chars().all(is_plain) {
                     bail!("a name has up to 100 letters, digits, dots, dashes, underscores");

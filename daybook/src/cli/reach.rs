@@ -1,15 +1,16 @@
-//! How a command finds the database of a Daybook, running or not.
+//! How a command finds a Daybook: its database, whether it runs or not, and where it listens.
 
+use crate::asking::Asking;
 use crate::embedded::{Embedded, EmbeddedSettings, KafkaChoice, Runtime};
 use crate::settings::{Loaded, ReachFlags, Settings};
 use crate::shop::SERVICES;
 use anyhow::{Context, Result, bail};
 use edge::access::{LONGEST_TOKEN, SigningKeys, Wanted};
-use edge::{Peer, Role, clock};
-use event_store::follow::{Elsewhere, ReadSide, Source};
+use edge::{Role, clock};
+use event_store::follow::{ReadSide, Source};
 use event_store::{Database, Log, LogSettings};
-use projections::HttpOwner;
 use rustix::process::{Pid, setpriority_process};
+use rustls::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,15 +27,33 @@ pub(super) struct Reached {
 /// Of the processor it has about a third of what each of the others has who want it.
 const NICE: i32 = 5;
 
-/// Where the Daybook that runs on the data folder listens, or one with these settings would.
-pub(super) fn url(settings: &Settings) -> String {
-    let running = Runtime::find(&settings.data_dir).and_then(|runtime| runtime.url);
-    running.unwrap_or_else(|| format!("http://{}", settings.listen))
+/// The way to a Daybook that listens.
+pub(super) struct Way {
+    pub(super) url: String,
+    /// Whom to trust there, and what to show him; none: whoever this machine trusts.
+    pub(super) tls: Option<ClientConfig>,
+    pub(super) token: Option<String>,
+}
+
+impl Way {
+    /// To the one that runs on the data folder, or to one with these settings.
+    pub(super) fn of(settings: &Settings) -> Result<Self> {
+        let running = Runtime::find(&settings.data_dir).and_then(|runtime| runtime.url);
+        let url = running.unwrap_or_else(|| settings.url(settings.listen));
+        Ok(Way { url, tls: settings.own_tls()?, token: token(settings)? })
+    }
+
+    /// To one that somebody has named. What the key in the data folder signs is for the Daybook there, and shown to nobody
+    /// else.
+    pub(super) fn to(url: String, settings: &Settings) -> Result<Self> {
+        let token = settings.token.as_ref().map(|token| token.expose().to_owned());
+        Ok(Way { url, tls: settings.peers_tls()?, token })
+    }
 }
 
 /// What a command shows the Daybook that it asks: the token that it was given, else one that is signed with the key in
 /// the data folder, if that is there. None: nobody asks, as it seems.
-pub(super) fn token(settings: &Settings) -> Result<Option<String>> {
+fn token(settings: &Settings) -> Result<Option<String>> {
     if let Some(token) = &settings.token {
         return Ok(Some(token.expose().to_owned()));
     }
@@ -59,7 +78,7 @@ impl Reached {
         let runtime = Runtime::find(&settings.data_dir);
         let url = match (&yours, &runtime) {
             (_, Some(runtime)) => runtime.url.clone(),
-            (Some(_), None) => Some(format!("http://{}", settings.listen)),
+            (Some(_), None) => Some(settings.url(settings.listen)),
             (None, None) => None,
         };
         if let Some(known) = yours.or_else(|| runtime.and_then(|runtime| runtime.database_url)) {
@@ -117,18 +136,21 @@ impl Reached {
 
     /// The logs elsewhere whose address is known.
     pub(super) fn elsewhere(&self) -> Result<Vec<Source>> {
-        let mut sources = Vec::new();
-        for (service, _) in SERVICES {
-            let url = self.settings.url_of(service);
-            let Some(url) = url.filter(|_| !self.databases.contains_key(service)) else { continue };
-            let token: Option<Arc<str>> = token(&self.settings)?.map(Into::into);
-            let limits = self.settings.limits.peer();
-            let peer = Peer::secure(service, url, limits, self.settings.peers_tls()?.as_ref())?;
-            let owner = HttpOwner::new(service, peer.showing(Arc::new(move || token.clone())));
-            let elsewhere = Elsewhere::new(service, self.settings.partitions, owner);
-            sources.push(Source::Elsewhere(elsewhere));
+        let Reached { settings, databases, .. } = self;
+        let url = |(service, _): (&'static str, _)| Some((service, settings.url_of(service)?));
+        let elsewhere = SERVICES.into_iter().filter_map(url);
+        let mut elsewhere = elsewhere.filter(|(it, _)| !databases.contains_key(it)).peekable();
+        if elsewhere.peek().is_none() {
+            return Ok(Vec::new());
         }
-        Ok(sources)
+        let token: Option<Arc<str>> = token(settings)?.map(Into::into);
+        let asking = Asking {
+            lines: settings.lines()?,
+            limits: settings.limits.peer(),
+            shown: Arc::new(move || token.clone()),
+            partitions: settings.partitions,
+        };
+        elsewhere.map(|(service, url)| Ok(asking.log(&asking.peer(service, url)?))).collect()
     }
 
     pub(super) fn reads(&self) -> Result<Vec<ReadSide>> {
@@ -176,6 +198,7 @@ mod tests {
             [("DAYBOOK_DATA_DIR", folder.path().into()), ("DAYBOOK_LISTEN", "[::1]:80".into())];
         let told = told.map(|(name, value)| (name.into(), value));
         let settings = Loaded::from(None, told, &ReachFlags::default()).unwrap().settings;
+        let url = |settings: &Settings| Way::of(settings).unwrap().url;
         assert_eq!(url(&settings), "http://[::1]:80");
 
         // A folder is owned as soon as a server might live in it, though there are no jars for one.

@@ -1,7 +1,5 @@
 //! `daybook serve`
 
-mod reload;
-
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,17 +9,19 @@ use anyhow::{Context, Result};
 use clap::Args;
 use command_api::Batch;
 use domain::checkout::checkout::Patience;
+use edge::telemetry::LogFilter;
+use edge::tls::Tls;
 use edge::{Access, Door, Health, Limits};
 use event_store::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access;
 use crate::embedded::Embedded;
-use crate::settings::{Loaded, ServeFlags, Settings};
+use crate::reload::{Parts, Reloader};
+use crate::settings::{ServeFlags, Settings};
 use crate::shop::{Part, Rates, Role, SERVICES, Shop, ShopSettings};
 
 /// Start Daybook: take commands, settle orders, post read models, answer queries
@@ -44,13 +44,11 @@ Examples:
   daybook serve --role commands,relay --service orders --catalogue-url http://catalogue:7400
   DATABASE_URL=postgres://shop:secret@db/shop KAFKA_BROKERS=kafka:9092 daybook serve";
 
-/// How often it is looked whether the certificate was renewed.
-const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
-
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let settings = Loaded::of_this_process(&self.flags)?.settings;
-        edge::telemetry::init(settings.log_format, &settings.log)?;
+        let reloader = Reloader::begin(self.flags)?;
+        let settings = reloader.settings().clone();
+        let log = edge::telemetry::init(settings.log_format, &settings.log)?;
         edge::metrics::install();
         access::check(&settings)?;
         let stop = CancellationToken::new();
@@ -60,12 +58,10 @@ impl Serve {
             stopping.cancel();
             say("stopping: finishing what is under way …");
         });
-        let rates = Rates::of(&settings);
-        tokio::spawn(reload::on_hangup(self.flags, rates.clone()));
         // First, so that a port that is taken is known before anything was started.
         let listener = listen(settings.listen).await?;
         let embedded = Embedded::start(settings.embedded()).await?;
-        let served = serve(&settings, listener, &embedded, &rates, stop).await;
+        let served = serve(&settings, listener, &embedded, (reloader, log), stop).await;
         embedded.stop().await;
         served?;
         say("stopped");
@@ -77,21 +73,23 @@ async fn serve(
     settings: &Settings,
     listener: TcpListener,
     embedded: &Embedded,
-    rates: &Rates,
+    (mut reloader, log): (Reloader, LogFilter),
     stop: CancellationToken,
 ) -> Result<()> {
     let provider = Provider::of(settings).await?;
-    let tls = settings.tls()?;
+    access::first_key(settings)?;
+    reloader.watch_named();
+    let tls = settings.door()?.map(Tls::new);
     let access = access::open(settings)?;
-    tokio::spawn(access.clone().keep_up(told_to_read_again(), stop.clone()));
-    let settings_of_shop = shop_settings(settings, &access, embedded, &provider, rates, &stop)?;
+    let (origins, proxies) = (settings.origins(), settings.proxies());
+    let rates = Rates::of(settings, &proxies);
+    let settings_of_shop = shop_settings(settings, &access, embedded, &provider, &rates, &stop)?;
     let opening = Shop::open(settings_of_shop);
     let shop = tokio::select! {
         shop = opening => shop?,
         () = stop.cancelled() => return Ok(()),
     };
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", listener.local_addr()?);
+    let url = settings.url(listener.local_addr()?);
     embedded.announce(&url);
     say(&format!("Daybook {} on {url}", env!("CARGO_PKG_VERSION")));
     let part = said_part(&settings.part());
@@ -101,6 +99,9 @@ async fn serve(
         say(&format!("  {line}"));
     }
     tokio::spawn(stop.clone().run_until_cancelled_owned(say_when_ready(shop.health.clone())));
+    let (door, called) = (tls.clone(), shop.called.clone());
+    let parts = Parts { log, door, origins: origins.clone(), proxies, rates, access, called };
+    tokio::spawn(reloader.run(parts, shop.health.clone(), stop.clone()));
     let limits = settings.limits.request(Limits {
         body_bytes: settings.body_limit_bytes,
         time: settings.request_timeout(),
@@ -110,13 +111,10 @@ async fn serve(
     let commands = edge::layered(shop.router(), limits);
     let many = Batch::new(commands, settings.limits.batch(), stop.clone());
     let router = shop.router().merge(command_api::many().router(many, &Access::off()));
-    let router = edge::layered_for(router, limits, &settings.origins());
+    let router = edge::layered_for(router, limits, &origins);
     // Half of the time for what callers wait for, the rest for what goes on behind.
     let half = settings.shutdown() / 2;
     let serving = settings.limits.serving(half);
-    if let Some(tls) = tls.clone() {
-        tokio::spawn(tls.keep(CERTIFICATE_LOOK, stop.clone()));
-    }
     if let Err(cut) = edge::run(Door { listener, tls }, router, stop, serving).await {
         tracing::warn!(%cut, "not every request was finished");
     }
@@ -141,7 +139,7 @@ fn shop_settings(
         part: settings.part(),
         databases,
         urls,
-        peers_tls: settings.peers_tls()?,
+        lines: settings.lines()?,
         partitions: settings.partitions,
         lanes: settings.lanes,
         readers: settings.readers,
@@ -254,16 +252,6 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
         }
         anyhow::Error::new(error).context(what)
     })
-}
-
-/// Hears of each SIGHUP, which says that what can change while the process runs has changed.
-pub(super) fn told_to_read_again() -> watch::Receiver<()> {
-    let (tell, told) = watch::channel(());
-    tokio::spawn(async move {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() && tell.send(()).is_ok() {}
-    });
-    told
 }
 
 /// Ctrl-C of a terminal, or the SIGTERM of whoever started us. Without signals nothing stops us in order.

@@ -1,5 +1,7 @@
 //! `daybook status`
 
+mod asked;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,10 +10,10 @@ use event_store::dues::Late;
 use event_store::follow::ReadSide;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::reach::{self, Reached};
+use super::reach::{Reached, Way};
 use crate::settings::ReachFlags;
+use asked::{Asked, BreakerLine, SettingsLine};
 
 /// Show how Daybook is: its logs, the relay, the followers and their lag, what is due and late
 #[derive(Debug, Args)]
@@ -36,6 +38,12 @@ struct Report {
     /// What is missing for this Daybook to be ready; absent if nothing answers there.
     #[serde(skip_serializing_if = "Option::is_none")]
     ready: Option<String>,
+    /// Why it does not answer, or does not show how it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered: Option<String>,
+    /// When it read its settings, and what of them is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<SettingsLine>,
     logs: Vec<LogLine>,
     followers: Vec<FollowerLine>,
     dues: Vec<DuesLine>,
@@ -65,12 +73,6 @@ struct DuesLine {
     /// What has come due and nobody has taken on.
     waiting: i64,
     still_s: f64,
-}
-
-#[derive(Serialize)]
-struct BreakerLine {
-    target: String,
-    open: bool,
 }
 
 #[derive(Serialize)]
@@ -115,20 +117,17 @@ impl Status {
 }
 
 async fn report(reached: &Reached) -> Result<Report> {
-    let (ready, metrics) = match &reached.url {
-        Some(url) => {
-            let token = reach::token(&reached.settings)?;
-            let ready = ask(url, "/health/ready", token.as_deref()).await;
-            (ready, ask(url, "/metrics", token.as_deref()).await)
-        }
-        None => (None, None),
+    let asked = match &reached.url {
+        Some(url) => Asked::of(Way::of(&reached.settings), url).await,
+        None => Asked::default(),
     };
-    let metrics = metrics.unwrap_or_default();
-    let signals = signals(&metrics);
+    let Asked { ready, unanswered, settings, signals, breakers } = asked;
     let of_kind = |kind: &'static str| signals.iter().filter(move |((of, _), _)| of == kind);
     let mut report = Report {
         url: reached.url.clone(),
-        ready: ready.as_deref().map(readiness),
+        ready,
+        unanswered,
+        settings,
         logs: Vec::new(),
         dues: of_kind("due")
             .map(|((_, name), (waiting, still_s))| DuesLine {
@@ -137,7 +136,7 @@ async fn report(reached: &Reached) -> Result<Report> {
                 still_s: *still_s,
             })
             .collect(),
-        breakers: breakers(&metrics),
+        breakers,
         followers: Vec::new(),
         late: Vec::new(),
         parked: 0,
@@ -219,70 +218,6 @@ fn late_line(read: &ReadSide, due: Late) -> LateLine {
     }
 }
 
-async fn ask(url: &str, path: &str, token: Option<&str>) -> Option<String> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().ok()?;
-    let request = client.get(format!("{url}{path}"));
-    let request = match token {
-        Some(token) => request.bearer_auth(token),
-        None => request,
-    };
-    request.send().await.ok()?.text().await.ok()
-}
-
-/// How far what runs is behind and since when it has stood still, by kind and name, as the process that answers
-/// there sees it.
-fn signals(metrics: &str) -> BTreeMap<(String, String), (i64, f64)> {
-    let mut signals: BTreeMap<(String, String), (i64, f64)> = BTreeMap::new();
-    for Sample { name, labels, value } in metrics.lines().filter_map(Sample::read) {
-        let (Some(kind), Some(of)) = (label(labels, "kind"), label(labels, "name")) else {
-            continue;
-        };
-        match name {
-            "daybook_behind" => signals.entry((kind, of)).or_default().0 = value as i64,
-            "daybook_still_seconds" => signals.entry((kind, of)).or_default().1 = value,
-            _ => {}
-        }
-    }
-    signals
-}
-
-/// Whom the process that answers there calls, and whether he is left alone just now.
-fn breakers(metrics: &str) -> Vec<BreakerLine> {
-    let samples = metrics.lines().filter_map(Sample::read);
-    let breakers = samples.filter(|it| it.name == "daybook_breaker_open");
-    let breaker = |Sample { labels, value, .. }| {
-        Some(BreakerLine { target: label(labels, "target")?, open: value > 0.0 })
-    };
-    breakers.filter_map(breaker).collect()
-}
-
-/// One line of what Prometheus is told.
-struct Sample<'a> {
-    name: &'a str,
-    labels: &'a str,
-    value: f64,
-}
-
-impl<'a> Sample<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let (name, rest) = line.split_once('{')?;
-        let (labels, value) = rest.split_once("} ")?;
-        Some(Sample { name, labels, value: value.trim().parse().ok()? })
-    }
-}
-
-fn label(labels: &str, name: &str) -> Option<String> {
-    let value = labels.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
-    Some(value.to_owned())
-}
-
-/// `ready`, or what is missing.
-fn readiness(answer: &str) -> String {
-    let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
-    let text = |name: &str| answer[name].as_str().map(str::to_owned);
-    text("detail").or_else(|| text("status")).unwrap_or_else(|| "?".to_owned())
-}
-
 fn since(still_s: f64) -> String {
     if still_s >= 1.0 { format!("{still_s:.0} s") } else { String::new() }
 }
@@ -292,6 +227,12 @@ fn print(report: &Report) {
         (Some(url), Some(ready)) => println!("{url}  {}", ready.trim()),
         (Some(url), None) => println!("{url}  does not answer"),
         (None, _) => println!("not running"),
+    }
+    if let Some(why) = &report.unanswered {
+        println!("  {why}");
+    }
+    if let Some(settings) = &report.settings {
+        settings.print();
     }
     println!("\n{:12} {:>10} {:>12} {:>10}  heads", "log", "events", "not in Kafka", "still for");
     for log in &report.logs {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use domain::values::CustomerRef;
 use edge::access::{LONGEST_TOKEN, SigningKeys, Wanted};
-use edge::{Role, Scope, clock};
+use edge::clock;
 
+use super::granted::Granted;
 use crate::settings::{Loaded, ReachFlags};
 
 /// Print a token of the issuer inside, for whoever asks a Daybook that wants to know who he is
@@ -39,15 +39,6 @@ struct Mint {
     /// Who acts: it goes into the events that he causes. No name or e-mail address of a person
     #[arg(long, default_value = "cli")]
     subject: String,
-    /// What he is to the shop; several may be given
-    #[arg(long = "role", value_name = "ROLE")]
-    roles: Vec<Role>,
-    /// What else he may do: `orders:place`; several may be given
-    #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<Scope>,
-    /// A customer's reference
-    #[arg(long, value_name = "REFERENCE")]
-    customer: Option<CustomerRef>,
     /// The service that acts for the subject
     #[arg(long, value_name = "SERVICE")]
     acting: Option<String>,
@@ -55,7 +46,7 @@ struct Mint {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     lives: u64,
     #[command(flatten)]
-    flags: ReachFlags,
+    granted: Granted,
 }
 
 const EXAMPLES: &str = "\
@@ -82,14 +73,7 @@ impl Token {
 
 impl Mint {
     fn token(self) -> Result<String> {
-        if self.roles.is_empty() && self.scopes.is_empty() {
-            bail!("say what it is for, with --role or --scope");
-        }
-        if self.roles.contains(&Role::Customer) != self.customer.is_some() {
-            bail!(
-                "a customer has a reference, and nobody else has one: --role customer --customer …"
-            );
-        }
+        let Granted { roles, scopes, customer, flags } = self.granted.checked()?;
         if !(1..=LONGEST_TOKEN.as_secs()).contains(&self.lives) {
             bail!("a token lives for 1 to {} seconds", LONGEST_TOKEN.as_secs());
         }
@@ -104,12 +88,12 @@ impl Mint {
         {
             bail!("a subject has up to 255 visible characters of ASCII, and no slash");
         }
-        let access = Loaded::of_this_process(&self.flags)?.settings.access();
+        let access = Loaded::of_this_process(&flags)?.settings.access();
         let wanted = Wanted {
             subject: self.subject,
-            roles: self.roles.into_iter().collect(),
-            scopes: self.scopes.into_iter().collect(),
-            customer: self.customer.map(String::from),
+            roles: roles.into_iter().collect(),
+            scopes: scopes.into_iter().collect(),
+            customer: customer.map(String::from),
             acting: self.acting,
             issuer: access.issuer,
             audience: access.audience,

@@ -97,7 +97,11 @@ impl<'a> Client<'a> {
             shown.set_sensitive(true);
             Some((header::AUTHORIZATION, shown))
         });
-        let http = reqwest::Client::builder()
+        let http = match import.tls.as_deref() {
+            Some(tls) => reqwest::Client::builder().tls_backend_preconfigured(tls.clone()),
+            None => reqwest::Client::builder(),
+        };
+        let http = http
             .default_headers(header::HeaderMap::from_iter(shown))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)

@@ -1,5 +1,8 @@
 //! What is wrong with the settings, and where it was said.
 
+use std::io;
+use std::path::PathBuf;
+
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
@@ -11,7 +14,13 @@ pub enum SettingsError {
     #[error("{0}: the value is not Unicode")]
     NotUnicode(String),
 
-    /// The file cannot be read, or is no TOML.
+    #[error("{} cannot be read: {source}", file.display())]
+    File { file: PathBuf, source: io::Error },
+
+    /// Of the text nothing is told: a secret may stand in that line.
+    #[error("{origin}: line {line} is no TOML: {what}")]
+    Toml { origin: String, line: usize, what: String },
+
     #[error("the settings cannot be read: {0}")]
     Read(config::ConfigError),
 

@@ -22,8 +22,13 @@ pub struct Flags<const EVERY: bool> {
 }
 
 impl<const EVERY: bool> Flags<EVERY> {
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    /// The one that is named, else the usual one, which need not be there.
+    pub(crate) fn file(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(source::FILE))
+    }
+
+    pub(super) fn names_a_file(&self) -> bool {
+        self.file.is_some()
     }
 
     pub(super) fn given(&self) -> &[(&'static Key, String)] {

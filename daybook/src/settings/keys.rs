@@ -11,6 +11,7 @@ mod follow;
 mod dues;
 mod apart;
 mod peers;
+mod reload;
 
 /// One setting.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Key {
     pub(super) secrecy: Secrecy,
     /// Of a bound: where to see how near one is to it.
     pub(super) metric: Option<&'static str>,
+    /// It may change while the process runs.
+    pub(super) live: bool,
 }
 
 /// Which commands have the key as a flag. In the file and in the environment all keys are welcome.
@@ -55,7 +58,7 @@ const fn key(
     help: &'static str,
 ) -> Key {
     let (reach, secrecy) = (Reach::Serve, Secrecy::Open);
-    Key { name, default: Some(default), value, help, reach, secrecy, metric: None }
+    Key { name, default: Some(default), value, help, reach, secrecy, metric: None, live: false }
 }
 
 /// A bound with its default, which is no flag, and where to see how near one is to it.
@@ -80,6 +83,10 @@ impl Key {
 
     const fn bound(self, metric: &'static str) -> Self {
         Self { metric: Some(metric), ..self }
+    }
+
+    const fn live(self) -> Self {
+        Self { live: true, ..self }
     }
 
     const fn secret(self, secrecy: Secrecy) -> Self {
@@ -133,6 +140,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Key> {
         follow::KEYS,
         dues::KEYS,
         peers::KEYS,
+        reload::KEYS,
     ]
     .into_iter()
     .flatten()

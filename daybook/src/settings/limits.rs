@@ -127,6 +127,7 @@ pub struct Limits {
     pub peer_failures: u32,
     pub peer_pause_first_ms: u64,
     pub peer_pause_most_ms: u64,
+    pub reload_look_ms: u64,
 }
 
 impl Default for Limits {

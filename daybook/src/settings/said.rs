@@ -17,6 +17,14 @@ pub struct Row {
     pub origin: String,
 }
 
+/// Keys that settings read later say otherwise, by name: their values may be secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Differing {
+    pub(crate) taken: Vec<&'static str>,
+    /// For a restart.
+    pub(crate) waiting: Vec<&'static str>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Said(Map<String, Value>);
 
@@ -42,6 +50,28 @@ impl Said {
     pub(super) fn overruled_by(mut self, stronger: Self) -> Self {
         self.0.extend(stronger.0);
         self
+    }
+
+    /// The same, with what another says of the keys that are `live`; and which keys of those, and of the rest, it says
+    /// otherwise.
+    pub(super) fn taking(&self, other: &Self, live: impl Fn(&Key) -> bool) -> (Self, Differing) {
+        let (mut taken, mut differing) = (self.clone(), Differing::default());
+        for key in keys::all() {
+            let said = |of: &Said| of.0.get(key.name).map(ToString::to_string);
+            if said(self) == said(other) {
+                continue;
+            }
+            if !live(key) {
+                differing.waiting.push(key.name);
+                continue;
+            }
+            differing.taken.push(key.name);
+            match other.0.get(key.name) {
+                Some(value) => drop(taken.0.insert(key.name.to_owned(), value.clone())),
+                None => drop(taken.0.remove(key.name)),
+            }
+        }
+        (taken, differing)
     }
 
     /// Gives the values their types; a number may have been said as text.

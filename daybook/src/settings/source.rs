@@ -38,13 +38,23 @@ pub(super) fn defaults() -> Said {
 /// A TOML file of keys. What does not parse is reported with its line.
 pub(super) fn file(path: &Path) -> Result<Said, SettingsError> {
     let origin = path.display().to_string();
-    let file = File::new(&origin, FileFormat::Toml).required(true);
+    let unread = |source| SettingsError::File { file: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(unread)?;
+    // The reader below would quote the line.
+    toml::from_str::<toml::Table>(&text).map_err(|error| no_toml(&origin, &text, &error))?;
+    let file = File::from_str(&text, FileFormat::Toml);
     let mut said = Said::nothing();
     for (name, value) in file.collect().map_err(SettingsError::Read)? {
         let key = known(&name, &name, &origin)?;
         said.say(key, Value::new(Some(&origin), value.kind));
     }
     Ok(said)
+}
+
+fn no_toml(origin: &str, text: &str, error: &toml::de::Error) -> SettingsError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    SettingsError::Toml { origin: origin.to_owned(), line, what: error.message().to_owned() }
 }
 
 /// `DAYBOOK_…`, and the names that other programs use. An empty variable is an unset one.

@@ -11,8 +11,9 @@ pub fn template() -> String {
         let default = key.default.unwrap_or_default();
         let is_bare = default.parse::<u64>().is_ok() || default.parse::<bool>().is_ok();
         let default = if is_bare { default.to_owned() } else { format!("{default:?}") };
+        let live = if key.live { "; it may change while Daybook runs" } else { "" };
         text.push_str(&format!(
-            "\n# {} [env: {}]\n# {} = {default}\n",
+            "\n# {} [env: {}{live}]\n# {} = {default}\n",
             key.help,
             key.variable(),
             key.name

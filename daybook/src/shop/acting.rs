@@ -12,6 +12,7 @@ use domain::checkout::checkout::Checkout;
 use domain::inventory::stock::Stock;
 use domain::orders::order::Order;
 use domain::payments::payment::Payment;
+use edge::Breaker;
 use event_store::dues::{DueLimits, DueWatch};
 use event_store::follow::{Follower, ReadSide, Runner, Source};
 use event_store::{Pace, Transactor};
@@ -95,16 +96,17 @@ impl Writers {
         }))
     }
 
-    /// Starts what reacts, and what does what is due, if this process does that.
+    /// Starts what reacts, and what does what is due, if this process does that; and what stands before the provider, if
+    /// he is asked.
     pub(super) fn act(
         &self,
         services: &Services,
         acting: &Acting<'_>,
         settings: &ShopSettings,
-    ) -> Result<Vec<DueWatch>> {
-        let mut dues = Vec::new();
+    ) -> Result<(Vec<DueWatch>, Option<Breaker>)> {
+        let (mut dues, mut breaker) = (Vec::new(), None);
         if !settings.part.has(Role::Sagas) {
-            return Ok(dues);
+            return Ok((dues, breaker));
         }
         let limits = &settings.limits;
         let paced = |limits| DueLimits { pace: acting.pace.clone(), ..limits };
@@ -121,10 +123,11 @@ impl Writers {
             let (url, key) = (&settings.provider_url, &settings.provider_key);
             let provider = Provider::new(url, key, limits.provider_timeouts(), limits.breaker())
                 .context("the payment provider's client")?;
+            breaker = Some(provider.breaker().clone());
             let calls = paced(limits.calls());
             dues.push(acting.start(payment::saga(payments, read, provider, calls), read));
         }
-        Ok(dues)
+        Ok((dues, breaker))
     }
 
     /// Those whom the checkouts ask.

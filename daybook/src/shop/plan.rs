@@ -1,9 +1,8 @@
 use super::part::{Part, Role};
 use anyhow::{Context, Result, bail};
 use domain::checkout::checkout::Patience;
-use edge::Access;
+use edge::{Access, Lines};
 use event_store::{Database, LogSettings};
-use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +34,8 @@ pub struct ShopSettings {
     pub databases: BTreeMap<&'static str, Database>,
     /// Where services that are not here are served.
     pub urls: BTreeMap<&'static str, String>,
-    /// How they are spoken to where their address says https; else whoever this machine trusts is trusted.
-    pub peers_tls: Option<ClientConfig>,
+    /// The connections to them.
+    pub lines: Lines,
     pub partitions: u32,
     /// Connections for each log that append, that read, and for its followers.
     pub lanes: usize,

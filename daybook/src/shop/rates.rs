@@ -1,5 +1,5 @@
 use axum::Router;
-use edge::RateLimit;
+use edge::{Proxies, RateLimit};
 
 use crate::settings::Settings;
 
@@ -11,11 +11,11 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// As the settings say.
+    /// As the settings say, of callers behind these proxies.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub fn of(settings: &Settings, proxies: &Proxies) -> Self {
         let known = settings.limits.callers_known();
-        let limit = |class| RateLimit::new(class, settings.proxies(), known);
+        let limit = |class| RateLimit::new(class, proxies.clone(), known);
         let rates = Rates { commands: limit("commands"), queries: limit("queries") };
         rates.set(settings);
         rates

@@ -1,11 +1,11 @@
 //! The services of this process, each with its log and its read side, and those elsewhere that it follows or asks.
 
 use super::ShopSettings;
-use anyhow::{Context, Result};
-use edge::{Peer, Shown};
-use event_store::follow::{Elsewhere, Feed, FollowLimits, ReadSide, Source};
+use crate::asking::Asking;
+use anyhow::Result;
+use edge::Peer;
+use event_store::follow::{Feed, FollowLimits, ReadSide, Source};
 use event_store::{Log, lay};
-use projections::HttpOwner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,14 +19,19 @@ pub(super) struct Service {
 pub(super) struct Services {
     pub(super) here: BTreeMap<&'static str, Service>,
     pub(super) elsewhere: BTreeMap<&'static str, Peer>,
-    partitions: u32,
+    asking: Asking,
 }
 
-/// Who asks, where they ask: the first of the services that are here.
-fn shown(settings: &ShopSettings) -> Shown {
+/// It is the first of the services that are here who asks.
+fn asking(settings: &ShopSettings) -> Asking {
     let access = settings.access.clone();
     let service = settings.part.services.first().copied().unwrap_or("daybook");
-    Arc::new(move || access.service_token(service))
+    Asking {
+        lines: settings.lines.clone(),
+        limits: settings.limits.peer(),
+        shown: Arc::new(move || access.service_token(service)),
+        partitions: settings.partitions,
+    }
 }
 
 impl Services {
@@ -41,17 +46,14 @@ impl Services {
             let read = ReadSide::sized(log.database(), service, sizes)?;
             here.insert(service, Service { log, read });
         }
-        let mut elsewhere = BTreeMap::new();
+        let (asking, mut elsewhere) = (asking(settings), BTreeMap::new());
         for (service, url) in settings.part.elsewhere(&settings.urls)? {
-            let tls = settings.peers_tls.as_ref();
-            let peer = Peer::secure(service, url, settings.limits.peer(), tls);
-            let peer = peer.with_context(|| format!("{service}_url"))?;
-            elsewhere.insert(service, peer.showing(shown(settings)));
+            elsewhere.insert(service, asking.peer(service, url)?);
         }
         // Whoever calls nobody says so.
         metrics::counter!("daybook_peer_calls_total").increment(0);
         metrics::counter!("daybook_peer_retries_total").increment(0);
-        Ok(Services { here, elsewhere, partitions: settings.partitions })
+        Ok(Services { here, elsewhere, asking })
     }
 
     pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
@@ -73,10 +75,7 @@ impl Services {
     /// The logs that are here, and those elsewhere that are followed here.
     pub(super) fn sources(&self) -> Vec<Source> {
         let here = self.logs().map(Source::from);
-        let elsewhere = self.elsewhere.iter().map(|(service, owner)| {
-            let owner = HttpOwner::new(service, owner.clone());
-            Source::Elsewhere(Elsewhere::new(service, self.partitions, owner))
-        });
+        let elsewhere = self.elsewhere.values().map(|owner| self.asking.log(owner));
         here.chain(elsewhere).collect()
     }
 

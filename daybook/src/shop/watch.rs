@@ -101,12 +101,13 @@ async fn keep_true(mut watched: Watched, components: Components) {
         // Without Kafka followers read the log: a relay that hangs is told of, and costs nobody his answer.
         let of_relays: Vec<_> = watched.relays.iter_mut().filter_map(RelayWatch::look).collect();
         let troubles = watched.relays.iter().filter_map(RelayWatch::trouble);
-        watched.health.report(json!({
+        let progress = json!({
             "followers": shown("follower", &of_followers),
             "dues": shown("due", &of_dues),
             "relays": shown("relay", &of_relays),
             "relay_troubles": troubles.collect::<Vec<_>>(),
-        }));
+        });
+        watched.health.report("progress", progress);
         watched.gauges.iter().for_each(|gauge| gauge());
         metrics::histogram!("daybook_watch_seconds").record(began.elapsed());
         tokio::select! {

@@ -14,6 +14,7 @@ use crate::retail_totals;
 
 fn import(file: impl Into<PathBuf>, fake: &FakeDaybook) -> Import {
     Import {
+        tls: None,
         token: None,
         file: file.into(),
         url: fake.url(),

@@ -10,7 +10,11 @@ use tokio::process::Command;
 async fn a_caller_gets_his_share_which_changes_at_a_hangup_and_not_by_a_bad_file() {
     let world = World::new().await;
     let file = world.folder.path().join("shop.toml");
-    std::fs::write(&file, "commands_per_s = 1\ncommands_burst = 5\n").unwrap();
+    // Only a hangup has it read again.
+    let write = |text: &str| {
+        std::fs::write(&file, format!("reload_look_ms = 86400000\n{text}")).unwrap();
+    };
+    write("commands_per_s = 1\ncommands_burst = 5\n");
     let mut command = binary();
     command.env("DAYBOOK_CONFIG", &file);
     let daybook = world.spawn(command, free_port());
@@ -45,11 +49,11 @@ async fn a_caller_gets_his_share_which_changes_at_a_hangup_and_not_by_a_bad_file
         })
         .await;
     };
-    std::fs::write(&file, "commands_per_s = 2\nno_such_key = 1\n").unwrap();
+    write("commands_per_s = 2\nno_such_key = 1\n");
     hang_up().await;
     heard("refused", 1.0).await;
     assert_eq!(receive().await.1, "\"commands\";q=5;w=5");
-    std::fs::write(&file, "commands_per_s = 1\ncommands_burst = 7\n").unwrap();
+    write("commands_per_s = 1\ncommands_burst = 7\n");
     hang_up().await;
     heard("taken", 1.0).await;
     assert_eq!(receive().await.1, "\"commands\";q=7;w=7");

@@ -1,54 +1,14 @@
 //! What is said on the way can be read by nobody else: towards callers, and towards Postgres.
 
+use crate::authority::{Authority, files};
 use crate::shop::{eventually, order, pence};
 use crate::support::{Daybook, World, binary, free_port};
 use daybook::embedded::{Postgres, PostgresSettings};
 use edge::tls::{TlsFiles, client};
 use event_store::Database;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pub(crate) file: PathBuf,
-}
-
-impl Authority {
-    pub(crate) fn new(folder: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        // Who has the name of his authority is taken to have signed himself.
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let file = folder.join(format!("{name}.pem"));
-        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
-        Authority { issuer: Issuer::new(params, key), file }
-    }
-
-    /// A certificate for this machine's own address, and its key.
-    fn signs(&self) -> (String, String) {
-        self.signs_for(&["127.0.0.1"])
-    }
-
-    /// One for hosts of these names.
-    pub(crate) fn signs_for(&self, names: &[&str]) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
-    pub(crate) fn signs_into(&self, folder: &Path, name: &str) -> TlsFiles {
-        let path = |what: &str| folder.join(format!("{name}.{what}.pem"));
-        let files = TlsFiles { certificate: path("cert"), key: path("key"), callers: None };
-        let (certificate, key) = self.signs();
-        std::fs::write(&files.certificate, certificate).unwrap();
-        std::fs::write(&files.key, key).unwrap();
-        files
-    }
-}
 
 /// A Postgres that speaks TLS and lets nobody in who does not.
 async fn postgres(folder: &Path, authority: &Authority) -> Postgres {
@@ -56,7 +16,7 @@ async fn postgres(folder: &Path, authority: &Authority) -> Postgres {
         PostgresSettings { durable: false, leashed: true, ..PostgresSettings::new(folder) };
     let postgres = Postgres::start(&settings).await.unwrap();
     let client = Database::from(postgres.config()).connect("tests").await.unwrap();
-    let (certificate, key) = authority.signs();
+    let (certificate, key) = authority.signs_for(&["127.0.0.1"]);
     // By its own user, in its own folder: it trusts no key that others can read.
     for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
         let lines = format!("select unnest(string_to_array('{}', e'\\n'))", pem.trim_end());
@@ -116,8 +76,9 @@ async fn callers_speak_tls_and_show_who_they_are_and_a_renewed_certificate_needs
     let mut world = World::new().await.without_kafka();
     let folder = world.folder.path().to_owned();
     let (ours, new) = (Authority::new(&folder, "ours"), Authority::new(&folder, "new"));
-    let server = ours.signs_into(&folder, "server");
-    let caller = ours.signs_into(&folder, "caller");
+    let (server, caller) = (files(&folder, "server", None), files(&folder, "caller", None));
+    ours.writes(&server);
+    ours.writes(&caller);
     let flag = |name: &str, path: &Path| [format!("--{name}"), path.display().to_string()];
     world.flags = [
         flag("tls-cert", &server.certificate),
@@ -141,7 +102,7 @@ async fn callers_speak_tls_and_show_who_they_are_and_a_renewed_certificate_needs
     let clear = live.replace("https", "http");
     reqwest::get(&clear).await.expect_err("nobody is spoken to in clear");
 
-    new.signs_into(&folder, "server");
+    new.writes(&server);
     eventually("the new certificate is shown", async || {
         let asked = http(&new, Some(&caller)).get(&live).send().await;
         asked.map(drop).map_err(|error| format!("{error:?}"))

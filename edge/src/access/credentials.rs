@@ -1,7 +1,7 @@
 //! What is trusted just now: the keys inside, other issuers, API keys; all from files, which may change.
 
 use super::api_keys::{ApiKeys, PREFIX};
-use super::file::{self, SecretFileError, Stamp};
+use super::file::SecretFileError;
 use super::issuers::{Issuer, IssuerSettings, read_issuers};
 use super::signing::SigningKeys;
 use super::token::{Believed, Key, Trust, believe};
@@ -42,11 +42,6 @@ pub(super) struct Credentials {
     pub(super) api_keys: ApiKeys,
     issuers: Vec<Arc<Issuer>>,
     skew_s: u64,
-    pub(super) stamps: [Stamp; 3],
-}
-
-pub(super) fn stamps(settings: &AccessSettings) -> [Stamp; 3] {
-    [&settings.keys_file, &settings.api_keys_file, &settings.issuers_file].map(|it| file::stamp(it))
 }
 
 impl Credentials {
@@ -56,8 +51,6 @@ impl Credentials {
         before: Option<&Credentials>,
     ) -> Result<Self, AccessError> {
         super::ring::install();
-        // Before the files: what changes while they are read is read again.
-        let stamps = stamps(settings);
         let signing = SigningKeys::read(&settings.keys_file)?;
         let api_keys = ApiKeys::read(&settings.api_keys_file)?;
         let known = |issuer: &IssuerSettings| {
@@ -76,7 +69,7 @@ impl Credentials {
             grants_scopes: true,
         };
         let (own, skew_s) = (signing.verifying(), settings.limits.skew_s);
-        Ok(Credentials { signing, own, trust, api_keys, issuers, skew_s, stamps })
+        Ok(Credentials { signing, own, trust, api_keys, issuers, skew_s })
     }
 
     pub(super) fn jwks(&self) -> Value {

@@ -4,7 +4,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What is wrong with a file of secrets. Nothing of what stands in it is told.
@@ -24,14 +24,6 @@ impl SecretFileError {
     pub(super) fn form(path: &Path, what: impl Into<String>) -> Self {
         SecretFileError::Form { path: path.to_owned(), what: what.into() }
     }
-}
-
-/// A file as it is now; another one is another stamp. None if there is none.
-pub(super) type Stamp = Option<(u64, u64, i64, i64)>;
-
-pub(super) fn stamp(path: &Path) -> Stamp {
-    let found = fs::metadata(path).ok()?;
-    Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 /// What stands in the file, or `None` if there is none.

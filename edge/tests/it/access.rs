@@ -112,17 +112,6 @@ impl Service {
         let response = self.send(Method::GET, path, Some(credential)).await;
         response.extensions().get::<Problem>().and_then(|it| it.cause().map(str::to_owned))
     }
-
-    /// Until it is so; what changes in a file is noticed within moments.
-    async fn until(&self, path: &str, credential: &str, status: StatusCode) {
-        let asking = async {
-            while self.get(path, Some(credential)).await.0 != status {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let asked = tokio::time::timeout(Duration::from_secs(60), asking).await;
-        asked.unwrap_or_else(|_| panic!("{path} never answers {status}"));
-    }
 }
 
 fn as_role(role: Role) -> Wanted {
@@ -224,7 +213,7 @@ fn a_table_lists_what_is_routed_with_who_may_take_it() {
 async fn who_guesses_is_made_to_wait_and_who_is_known_is_not() {
     let service = Service::limited(AccessLimits::default());
     let token = service.token(as_role(Role::Warehouse));
-    service.until("/stock", &token, StatusCode::OK).await;
+    assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::OK);
     let failures = service.settings.limits.failures;
     for guess in 0..failures {
         let guess = format!("dbk_{guess}");

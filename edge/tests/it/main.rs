@@ -5,6 +5,7 @@
 mod access;
 mod admission;
 mod answers;
+mod authority;
 mod bodies;
 mod peer;
 mod problems;

@@ -70,7 +70,8 @@ async fn who_asks_for_more_than_his_share_is_refused_and_others_are_not() {
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_caller_has_a_share_of_his_own() {
-    let limit = RateLimit::new("two", "192.0.2.1".parse().unwrap(), 1_000);
+    let proxies: Proxies = "192.0.2.1".parse().unwrap();
+    let limit = RateLimit::new("two", proxies.clone(), 1_000);
     let router = layered(limit.around(endpoints()), Limits::default());
     limit.set(Quota::of(1, 3));
     let behind = async |caller: &str| {
@@ -82,6 +83,10 @@ async fn behind_a_trusted_proxy_each_caller_has_a_share_of_his_own() {
     assert_eq!(behind("203.0.113.1").await.headers()["ratelimit"], "\"two\";r=2;t=1");
     assert_eq!(behind("203.0.113.2").await.headers()["ratelimit"], "\"two\";r=2;t=1");
     assert_eq!(behind("203.0.113.1").await.headers()["ratelimit"], "\"two\";r=1;t=2");
+    // Believed no more, it is one caller itself.
+    proxies.set(&Proxies::default());
+    assert_eq!(behind("203.0.113.1").await.headers()["ratelimit"], "\"two\";r=2;t=1");
+    assert_eq!(behind("203.0.113.2").await.headers()["ratelimit"], "\"two\";r=1;t=2");
 }
 
 #[tokio::test]

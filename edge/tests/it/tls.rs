@@ -1,9 +1,10 @@
+use crate::authority::{Authority, files};
 use axum::{Json, Router, routing::get};
-use edge::tls::{Tls, TlsFiles, client};
-use edge::{Door, Peer, PeerLimits, Serving, run};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use edge::tls::{Tls, TlsFiles, client, client_of};
+use edge::{Door, Lines, Peer, PeerLimits, Serving, run};
+use rcgen::KeyPair;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -16,54 +17,25 @@ use tokio_util::sync::CancellationToken;
 /// Far more than anything here takes.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Signs certificates; its own is in a file.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let file = folder.join(format!("{name}.pem"));
-        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
-        Authority { issuer: Issuer::new(params, key), file }
-    }
-
-    /// Writes a certificate for this machine's own address, and its key.
-    fn signs(&self, files: &TlsFiles) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        std::fs::write(&files.certificate, certificate.pem()).unwrap();
-        std::fs::write(&files.key, key.serialize_pem()).unwrap();
-    }
-}
-
-fn files(folder: &Path, name: &str, callers: Option<&Authority>) -> TlsFiles {
-    TlsFiles {
-        certificate: folder.join(format!("{name}.cert.pem")),
-        key: folder.join(format!("{name}.key.pem")),
-        callers: callers.map(|it| it.file.clone()),
-    }
-}
-
-async fn door(tls: Tls) -> u16 {
+async fn door(files: &TlsFiles) -> (Tls, u16) {
+    let tls = Tls::new(files.server().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = Router::new()
         .route("/", get(async || "in secret"))
         .route("/word", get(async || Json("in secret")));
-    let door = Door { listener, tls: Some(tls) };
+    let door = Door { listener, tls: Some(tls.clone()) };
     tokio::spawn(run(door, router, CancellationToken::new(), Serving::default()));
-    port
+    (tls, port)
 }
 
 /// What is answered to one who trusts an authority and shows this.
 async fn ask(port: u16, trusted: &Authority, own: Option<&TlsFiles>) -> std::io::Result<String> {
-    let config = Arc::new(client(&trusted.file, own).unwrap());
+    ask_as(client(&trusted.file, own).unwrap(), port).await
+}
+
+async fn ask_as(config: ClientConfig, port: u16) -> std::io::Result<String> {
+    let config = Arc::new(config);
     let name = ServerName::try_from("127.0.0.1").unwrap();
     let asking = async {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -86,8 +58,8 @@ async fn it_speaks_tls_and_to_nobody_in_clear() {
     let (ours, other) =
         (Authority::new(folder.path(), "ours"), Authority::new(folder.path(), "other"));
     let server = files(folder.path(), "server", None);
-    ours.signs(&server);
-    let port = door(Tls::read(server).unwrap()).await;
+    ours.writes(&server);
+    let (_, port) = door(&server).await;
     assert!(ask(port, &ours, None).await.unwrap().ends_with("in secret"));
     ask(port, &other, None).await.unwrap_err();
 
@@ -105,12 +77,12 @@ async fn whoever_shows_no_certificate_of_a_known_authority_stays_outside() {
     let (ours, other) =
         (Authority::new(folder.path(), "ours"), Authority::new(folder.path(), "other"));
     let server = files(folder.path(), "server", Some(&ours));
-    ours.signs(&server);
+    ours.writes(&server);
     let (friend, stranger) =
         (files(folder.path(), "friend", None), files(folder.path(), "stranger", None));
-    ours.signs(&friend);
-    other.signs(&stranger);
-    let port = door(Tls::read(server).unwrap()).await;
+    ours.writes(&friend);
+    other.writes(&stranger);
+    let (_, port) = door(&server).await;
     assert!(ask(port, &ours, Some(&friend)).await.unwrap().ends_with("in secret"));
     ask(port, &ours, None).await.unwrap_err();
     ask(port, &ours, Some(&stranger)).await.unwrap_err();
@@ -121,43 +93,69 @@ async fn a_certificate_that_was_renewed_is_shown_and_a_broken_one_is_not() {
     let folder = folder();
     let (old, new) = (Authority::new(folder.path(), "old"), Authority::new(folder.path(), "new"));
     let server = files(folder.path(), "server", None);
-    old.signs(&server);
-    let tls = Tls::read(server.clone()).unwrap();
-    let port = door(tls.clone()).await;
-    assert!(!tls.look().unwrap(), "nothing has changed");
-
+    old.writes(&server);
+    let (tls, port) = door(&server).await;
     std::fs::write(&server.certificate, "no certificate").unwrap();
-    tls.look().unwrap_err();
-    assert!(!tls.look().unwrap(), "it is complained of once");
+    server.server().unwrap_err();
     ask(port, &old, None).await.unwrap();
 
-    new.signs(&server);
-    assert!(tls.look().unwrap());
+    new.writes(&server);
+    tls.set(server.server().unwrap());
     ask(port, &new, None).await.unwrap();
     ask(port, &old, None).await.unwrap_err();
 }
 
 #[tokio::test]
-async fn services_show_each_other_who_they_are_and_a_renewed_certificate_is_shown_with_the_next_connection()
- {
+async fn services_show_each_other_who_they_are_and_what_was_renewed_with_the_next_connection() {
     let folder = folder();
     let (ours, other) =
         (Authority::new(folder.path(), "ours"), Authority::new(folder.path(), "other"));
     let (server, own) =
         (files(folder.path(), "server", Some(&ours)), files(folder.path(), "own", None));
-    ours.signs(&server);
-    other.signs(&own);
-    let port = door(Tls::read(server).unwrap()).await;
-    let tls = client(&ours.file, Some(&own)).unwrap();
+    ours.writes(&server);
+    other.writes(&own);
+    let (_, port) = door(&server).await;
     let limits = PeerLimits { retries: 0, ..PeerLimits::default() };
+    let lines = |trusted: &Authority| {
+        Lines::new(&limits, Some(client(&trusted.file, Some(&own)).unwrap())).unwrap()
+    };
     let url = format!("https://127.0.0.1:{port}");
-    let peer = Peer::secure("orders", &url, limits, Some(&tls)).unwrap();
+    let peer = Peer::over(lines(&ours), "orders", &url, limits).unwrap();
     peer.get::<String>("/word", &[]).await.unwrap_err();
-    ours.signs(&own);
+    ours.writes(&own);
+    peer.get::<String>("/word", &[]).await.unwrap_err();
+    peer.set_lines(lines(&ours));
     assert_eq!(peer.get::<String>("/word", &[]).await.unwrap(), "in secret");
-    let stranger = client(&other.file, Some(&own)).unwrap();
-    let peer = Peer::secure("orders", &url, limits, Some(&stranger)).unwrap();
+    // Other authorities are trusted without a new peer too.
+    peer.set_lines(lines(&other));
     peer.get::<String>("/word", &[]).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn whoever_has_its_certificate_knows_a_service_by_any_name_and_is_not_deceived() {
+    let folder = folder();
+    let (ours, other) =
+        (Authority::new(folder.path(), "ours"), Authority::new(folder.path(), "other"));
+    let server = files(folder.path(), "server", None);
+    ours.writes_for("shop.example", &server);
+    let (tls, port) = door(&server).await;
+    ask(port, &ours, None).await.expect_err("it is of another name");
+    let by_sight = client_of(&server.certificate, None, None).unwrap();
+    assert!(ask_as(by_sight.clone(), port).await.unwrap().ends_with("in secret"));
+
+    // Of the right authority, but another one.
+    ours.writes_for("shop.example", &server);
+    tls.set(server.server().unwrap());
+    ask_as(by_sight, port).await.unwrap_err();
+    let known = files(folder.path(), "known", None);
+    ours.writes(&known);
+    let either = client_of(&known.certificate, Some(&ours.file), None).unwrap();
+    ask_as(either.clone(), port).await.expect_err("it is of another name");
+    ours.writes(&server);
+    tls.set(server.server().unwrap());
+    ask_as(either, port).await.unwrap();
+    let deceived = client_of(&known.certificate, Some(&other.file), None).unwrap();
+    ask_as(deceived, port).await.unwrap_err();
 }
 
 #[test]
@@ -165,11 +163,16 @@ fn what_cannot_be_used_is_named() {
     let folder = folder();
     let authority = Authority::new(folder.path(), "ours");
     let server = files(folder.path(), "server", None);
-    let missing = Tls::read(server.clone()).unwrap_err();
-    assert!(missing.to_string().ends_with("server.cert.pem"), "{missing}");
-    authority.signs(&server);
+    let missing = server.server().unwrap_err().to_string();
+    assert!(missing.contains("server.cert.pem: No such file"), "{missing}");
+    authority.writes(&server);
     // The key of another certificate.
     std::fs::write(&server.key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    let other = Tls::read(server).unwrap_err();
+    let other = server.server().unwrap_err();
     assert!(other.to_string().contains("does not go with its key"), "{other}");
+    // A key whose lines were lost on the way is still a key.
+    let key = std::fs::read_to_string(&server.key).unwrap().replace('\n', "");
+    std::fs::write(&server.key, key).unwrap();
+    let broken = format!("{:?}", server.server().unwrap_err());
+    assert!(broken.contains("it is no PEM") && broken.len() < 300, "{broken}");
 }

@@ -22,7 +22,7 @@ const STRIPE_VERSION: &str = "2024-06-20";
 pub(super) struct Http {
     client: reqwest::Client,
     base: String,
-    breaker: Breaker,
+    pub(super) breaker: Breaker,
 }
 
 /// Why a call has no object to show.

@@ -86,19 +86,22 @@ pub(super) const KEYS: &[Key] = &[
         "NUMBER",
         "Calls in a row that may fail before the payment provider is left alone for a while",
         "daybook_breaker_open",
-    ),
+    )
+    .live(),
     bound(
         "provider_pause_first_ms",
         "500",
         "MILLISECONDS",
         "How long it is left alone at first; it doubles",
         "daybook_breaker_open",
-    ),
+    )
+    .live(),
     bound(
         "provider_pause_most_ms",
         "15000",
         "MILLISECONDS",
         "How long it is left alone at most",
         "daybook_breaker_open",
-    ),
+    )
+    .live(),
 ];

@@ -72,19 +72,22 @@ pub(super) const KEYS: &[Key] = &[
         "NUMBER",
         "Tries in a row that may fail before a service is left alone for a while",
         "daybook_breaker_open",
-    ),
+    )
+    .live(),
     bound(
         "peer_pause_first_ms",
         "200",
         "MILLISECONDS",
         "How long it is left alone at first; it doubles",
         "daybook_breaker_open",
-    ),
+    )
+    .live(),
     bound(
         "peer_pause_most_ms",
         "5000",
         "MILLISECONDS",
         "How long it is left alone at most",
         "daybook_breaker_open",
-    ),
+    )
+    .live(),
 ];

@@ -31,7 +31,8 @@ pub(super) const KEYS: &[Key] = &[
         "FILTER",
         "What is logged, in the words of tracing: `info`, `warn,event_store=debug`",
     )
-    .everywhere(),
+    .everywhere()
+    .live(),
     key(
         "log_format",
         "text",
@@ -84,7 +85,8 @@ pub(super) const KEYS: &[Key] = &[
         "ORIGIN,…",
         "Whose pages a browser lets call, besides our own: https://shop.example; `*` for everybody's",
     )
-    .unset(),
+    .unset()
+    .live(),
     key("compress_from_bytes", "1024", "BYTES", "The least answer of a query that is compressed"),
     key(
         "trusted_proxies",
@@ -92,15 +94,20 @@ pub(super) const KEYS: &[Key] = &[
         "ADDRESS,…",
         "Proxies that are believed when they say for whom they ask: addresses and networks, 10.1.0.0/16",
     )
-    .unset(),
+    .unset()
+    .live(),
     key("commands_per_s", "0", "NUMBER", "Commands a second of one caller; more get 429. 0: any number")
-        .bound("daybook_rate_limited_total"),
+        .bound("daybook_rate_limited_total")
+        .live(),
     key("commands_burst", "0", "NUMBER", "Commands of one caller at once; 0: those of a second")
-        .bound("daybook_rate_limited_total"),
+        .bound("daybook_rate_limited_total")
+        .live(),
     key("queries_per_s", "0", "NUMBER", "Queries a second of one caller; more get 429. 0: any number")
-        .bound("daybook_rate_limited_total"),
+        .bound("daybook_rate_limited_total")
+        .live(),
     key("queries_burst", "0", "NUMBER", "Queries of one caller at once; 0: those of a second")
-        .bound("daybook_rate_limited_total"),
+        .bound("daybook_rate_limited_total")
+        .live(),
     key("body_limit_bytes", "1048576", "BYTES", "The longest body of a request")
         .bound("http_requests_total"),
     key("request_timeout_s", "30", "SECONDS", "How long a request may take")

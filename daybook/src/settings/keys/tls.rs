@@ -7,17 +7,20 @@ pub(super) const KEYS: &[Key] = &[
         "tls_cert",
         "",
         "FILE",
-        "Listen with TLS and show this certificate, PEM, its chain after it; read again when it changes",
+        "Listen with TLS and show this certificate, PEM, its chain after it",
     )
-    .unset(),
-    key("tls_key", "", "FILE", "The key of that certificate, PEM").unset(),
+    .unset()
+    .everywhere()
+    .live(),
+    key("tls_key", "", "FILE", "The key of that certificate, PEM").unset().everywhere().live(),
     key(
         "tls_client_ca",
         "",
         "FILE",
         "Let in only who shows a certificate that one of these authorities has signed, PEM",
     )
-    .unset(),
+    .unset()
+    .live(),
     key(
         "peers_ca",
         "",
@@ -26,7 +29,8 @@ pub(super) const KEYS: &[Key] = &[
          authorities has signed, PEM; they are shown tls_cert",
     )
     .unset()
-    .everywhere(),
+    .everywhere()
+    .live(),
     key(
         "database_ca",
         "",

@@ -270,6 +270,12 @@ impl Limits {
         }
     }
 
+    /// How often it is looked whether a file has changed.
+    #[must_use]
+    pub fn look(&self) -> Duration {
+        ms(self.reload_look_ms)
+    }
+
     #[must_use]
     pub fn peer(&self) -> PeerLimits {
         PeerLimits {

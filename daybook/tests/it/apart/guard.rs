@@ -1,7 +1,7 @@
 //! What everybody shows where everybody is asked: callers and services a token, and processes a certificate besides.
 
 use crate::access::wanted;
-use crate::secrecy::Authority;
+use crate::authority::Authority;
 use crate::shop::SERVICES;
 use edge::access::{SigningKeys, Wanted};
 use edge::tls::TlsFiles;

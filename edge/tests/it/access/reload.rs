@@ -4,17 +4,12 @@ use edge::{Role, clock};
 use http::StatusCode;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 impl Service {
-    /// Keeps up with its files until the sender is dropped.
-    fn keeps_up(&self) -> (watch::Sender<()>, tokio_util::sync::DropGuard) {
-        let (told, hears) = watch::channel(());
-        let stop = CancellationToken::new();
-        tokio::spawn(self.access.clone().keep_up(hears, stop.clone()));
-        (told, stop.drop_guard())
+    /// Whether it trusts what its files say now.
+    fn reads_again(&self) -> bool {
+        let trust = self.access.read_again();
+        trust.map(|new| new.expect("it asks who comes").trust()).is_ok()
     }
 
     async fn published(&self) -> Vec<Value> {
@@ -27,14 +22,13 @@ impl Service {
 #[tokio::test]
 async fn a_key_is_replaced_while_its_tokens_are_about() {
     let service = Service::new();
-    let _keeps_up = service.keeps_up();
     let before = service.token(as_role(Role::Warehouse));
     let unseen = service.token(as_role(Role::Warehouse));
-    service.until("/stock", &before, StatusCode::OK).await;
+    assert_eq!(service.get("/stock", Some(&before)).await.0, StatusCode::OK);
     SigningKeys::rotate(&service.settings.keys_file, clock::now()).unwrap();
+    assert!(service.reads_again());
     let after = service.token(as_role(Role::Warehouse));
-    service.until("/stock", &after, StatusCode::OK).await;
-    for token in [&before, &unseen] {
+    for token in [&after, &before, &unseen] {
         assert_eq!(service.get("/stock", Some(token)).await.0, StatusCode::OK);
     }
     let published = service.published().await;
@@ -48,21 +42,17 @@ async fn a_key_is_replaced_while_its_tokens_are_about() {
     // Two days later, when the tokens of the first have expired.
     let later = clock::now() + chrono::TimeDelta::days(2);
     SigningKeys::rotate(&service.settings.keys_file, later).unwrap();
-    let asking = async {
-        while service.published().await.iter().any(|key| key["kid"] == published[0]["kid"]) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it is forgotten");
+    assert!(service.reads_again());
+    assert!(service.published().await.iter().all(|key| key["kid"] != published[0]["kid"]));
     assert_eq!(service.get("/stock", Some(&before)).await.0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn an_api_key_is_good_until_it_is_revoked() {
     let service = Service::new();
-    let _keeps_up = service.keeps_up();
     let (id, key) = service.api_key(Role::Warehouse);
-    service.until("/stock", &key, StatusCode::OK).await;
+    assert!(service.reads_again());
+    assert_eq!(service.get("/stock", Some(&key)).await.0, StatusCode::OK);
     assert_eq!(service.get("/log/orders/0", Some(&key)).await.0, StatusCode::FORBIDDEN);
 
     let file = &service.settings.api_keys_file;
@@ -70,33 +60,16 @@ async fn an_api_key_is_good_until_it_is_revoked() {
     assert!(!stored.contains(key.trim_start_matches("dbk_")), "the key itself is stored nowhere");
     assert!(api_keys::revoke(file, &id, clock::now()).unwrap());
     assert!(!api_keys::revoke(file, &id, clock::now()).unwrap());
-    service.until("/stock", &key, StatusCode::UNAUTHORIZED).await;
+    assert!(service.reads_again());
+    assert_eq!(service.get("/stock", Some(&key)).await.0, StatusCode::UNAUTHORIZED);
     assert!(api_keys::list(file).unwrap()[0].revoked_at.is_some());
-}
-
-/// Of files, by all tests of this process together.
-fn refusals() -> u64 {
-    let text = edge::metrics::install().expect("they are recorded").render();
-    let line = "daybook_auth_reloads_total{outcome=\"refused\"} ";
-    let value = text.lines().find_map(|it| it.strip_prefix(line)?.parse().ok());
-    value.unwrap_or_default()
-}
-
-async fn wait_until(holds: impl Fn() -> bool) {
-    let waiting = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("in time");
 }
 
 #[tokio::test]
 async fn a_bad_file_is_refused_and_what_was_in_force_stays() {
     let service = Service::new();
-    let (told, _stop) = service.keeps_up();
     let (_, key) = service.api_key(Role::Warehouse);
-    service.until("/stock", &key, StatusCode::OK).await;
+    assert!(service.reads_again());
     for (file, bad) in [
         (&service.settings.api_keys_file, "{"),
         (&service.settings.keys_file, "{\"keys\": [{}]}"),
@@ -104,10 +77,8 @@ async fn a_bad_file_is_refused_and_what_was_in_force_stays() {
         (&service.settings.issuers_file, "[[isuer]]"),
     ] {
         let (good, new) = (std::fs::read(file).ok(), service.token(as_role(Role::Warehouse)));
-        let before = refusals();
         std::fs::write(file, bad).unwrap();
-        told.send(()).unwrap();
-        wait_until(|| refusals() > before).await;
+        assert!(!service.reads_again(), "{bad}");
         assert_eq!(service.get("/stock", Some(&new)).await.0, StatusCode::OK, "{bad}");
         assert_eq!(service.get("/stock", Some(&key)).await.0, StatusCode::OK, "{bad}");
         match good {
@@ -116,7 +87,8 @@ async fn a_bad_file_is_refused_and_what_was_in_force_stays() {
         }
     }
     let (_, another) = service.api_key(Role::Warehouse);
-    service.until("/stock", &another, StatusCode::OK).await;
+    assert!(service.reads_again());
+    assert_eq!(service.get("/stock", Some(&another)).await.0, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ fn handed(limits: &Limits) -> String {
     let follow = (limits.follow(), limits.pace(), limits.prices(), limits.switch());
     let checkout = limits.checkout(checkout::Settings::default());
     let payment = (limits.calls(), limits.provider_timeouts(), limits.breaker());
-    let payment = (payment, limits.peer());
+    let payment = (payment, limits.peer(), limits.look());
     format!("{:#?}", (serving, request, inside, log, kafka, follow, checkout, payment))
 }
 
