@@ -17,7 +17,9 @@ mod worker;
 pub use checkpoint::{Checkpoint, Standing, Start, has_posted, standing, wait_until_posted};
 pub use feed::{Feed, Transport};
 pub use locks::{Lock, Locks};
-pub use parked::{Aside, Parked, Which, discard, discarded, parked, retry};
+pub use parked::{
+    Aside, Parked, Spot, Stretch, Which, discard, discarded, parked, parked_in, retry,
+};
 pub use post::{Batch, Posted, post};
 pub use runner::{FollowLimits, Runner, Stopped, is_worked};
 pub use source::{Elsewhere, End, Owner, Source};

@@ -130,8 +130,9 @@ fn of_logs() -> Vec<Operation> {
             Method::GET,
             "/v1/parked",
             "listParked",
-            "Events that followers could not post.",
+            "Events that followers could not post, the oldest first.",
         )
+        .asks(parked::asked)
         .refuses(&["busy", "invalid-parameters", "postgres-away", "too-slow", "unavailable"])
         .answers::<Items<Parked>>(StatusCode::OK, &[]),
         act("/v1/parked/retry", "retryParked", "Has parked events posted again.")

@@ -1,33 +1,52 @@
 //! What followers could not post, and what is done about it.
 
-use crate::query::{Items, Queries, failed};
+use crate::query::{Instant, Page, Queries, failed, page};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use edge::{Fields, JsonBody, Params, Problem};
-use event_store::follow::{Parked, Which, discard, parked, retry};
+use edge::{Fields, JsonBody, ParamFields, Params, Problem};
+use event_store::follow::{Parked, Spot, Stretch, Which, discard, parked_in, retry};
 use event_store::{BadPosition, Position};
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Of each service; the oldest first.
-const SHOWN: i64 = 1_000;
 const LONGEST: usize = 1_000;
 
-/// `GET /v1/parked`
+/// What a [`Spot`] is, of instants that Postgres holds.
+type Key = (Instant, String, String, i32, i64);
+
+fn key(parked: &Parked) -> Key {
+    let Spot { parked_at, follower, service, partition, offset } = parked.spot();
+    (Instant(parked_at), follower, service, partition, offset)
+}
+
+fn spot((Instant(parked_at), follower, service, partition, offset): Key) -> Spot {
+    Spot { parked_at, follower, service, partition, offset }
+}
+
+pub(crate) fn asked(fields: &mut ParamFields<'_>) -> Option<Page<Key>> {
+    page(fields)
+}
+
+/// `GET /v1/parked`: of all services here, the oldest first.
 pub(crate) async fn list(
     State(queries): State<Queries>,
     params: Params,
-) -> Result<Json<Items<Parked>>, Problem> {
-    params.read(|_| Some(()))?;
+) -> Result<Response, Problem> {
+    let page = params.read(asked)?;
+    let from = page.from().map(|(key, and_itself)| (spot(key.clone()), and_itself));
+    let stretch = Stretch { from, is_backward: page.is_backward(), limit: page.limit + 1 };
     let mut items = Vec::new();
     for read in queries.reads() {
-        items.extend(parked(read, SHOWN).await.map_err(failed)?);
+        items.extend(parked_in(read, &stretch).await.map_err(failed)?);
     }
-    items.sort_by_key(|parked| parked.parked_at);
-    Ok(Json(Items { items, next: None, prev: None }))
+    items.sort_by_cached_key(Parked::spot);
+    if page.is_backward() {
+        items.reverse();
+    }
+    Ok(page.items(items, key))
 }
 
 pub(crate) fn which(fields: &mut Fields<'_>) -> Option<Which> {

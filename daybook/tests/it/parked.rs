@@ -33,6 +33,30 @@ async fn parked(daybook: &Daybook) -> Vec<Value> {
     daybook.get("/v1/parked").await.1["items"].as_array().unwrap().clone()
 }
 
+/// Of several services, one at a time.
+async fn read_both_ways(daybook: &Daybook) {
+    let followers =
+        parked(daybook).await.iter().map(|it| it["follower"].clone()).collect::<Vec<_>>();
+    let page = async |cursor: String| {
+        let (status, page) = daybook.get(&format!("/v1/parked?limit=1{cursor}")).await;
+        assert_eq!(status, 200, "{page}");
+        page
+    };
+    let first = |page: &Value| page["items"][0]["follower"].clone();
+    let mut pages = vec![page(String::new()).await];
+    while let Some(next) = pages.last().and_then(|page| page["next"].as_str()) {
+        assert!(pages.len() <= followers.len(), "it has an end");
+        pages.push(page(format!("&after={next}")).await);
+    }
+    assert_eq!(pages.iter().map(first).collect::<Vec<_>>(), followers);
+    for (before, after) in followers.iter().zip(&pages[1..]) {
+        let back = page(format!("&before={}", after["prev"].as_str().unwrap())).await;
+        assert_eq!(first(&back), *before);
+    }
+    let foreign = daybook.get("/v1/parked?after=bnVsbA").await;
+    assert_eq!(foreign.0, 400, "{}", foreign.1);
+}
+
 async fn run(world: &World, act: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = world.command(&format!("parked {act}"));
     let Output { status, stdout, stderr } = command.args(arguments).output().await.unwrap();
@@ -66,6 +90,7 @@ async fn what_nobody_can_post_is_listed_tried_again_and_discarded_while_the_shop
     let (well, said) = run(&world, "retry", &["--all"]).await;
     assert!(!well && said.contains("still parked"), "{said}");
     assert!(parked(&daybook).await.iter().all(|it| it["tries"] == 2));
+    read_both_ways(&daybook).await;
 
     for it in parked(&daybook).await {
         let (follower, position) =

@@ -15,6 +15,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 /// An event that is parked, and why; without a reason, because one before it in its stream is.
@@ -43,6 +44,35 @@ pub struct Parked {
     pub behind: i64,
 }
 
+/// Where a parked event stands in the list of all of them, the oldest first. It stays there until it is settled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    pub parked_at: DateTime<Utc>,
+    pub follower: String,
+    pub service: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl Parked {
+    #[must_use]
+    pub fn spot(&self) -> Spot {
+        let Position { service, partition, offset, epoch: _ } = self.position.clone();
+        let (parked_at, follower) = (self.parked_at, self.follower.clone());
+        Spot { parked_at, follower, service, partition, offset }
+    }
+}
+
+/// A part of that list.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// Behind which spot it begins, or at it; none: at the list's end.
+    pub from: Option<(Spot, bool)>,
+    /// Read from the newest to the oldest.
+    pub is_backward: bool,
+    pub limit: i64,
+}
+
 /// Which parked events are meant.
 #[derive(Clone, Debug)]
 pub enum Which {
@@ -62,8 +92,12 @@ const LIST: &str = "select p.follower, p.generation, p.service, p.partition, p.e
              = (p.follower, p.generation, p.service, p.partition, p.stream) \
            and b.log_offset > p.log_offset) \
      from {schema}.parked p \
-     where p.reason is not null and p.generation = {live} \
-     order by p.parked_at, p.follower, p.service, p.partition, p.log_offset limit $1";
+     where p.reason is not null and p.generation = {live} {from} \
+     order by p.parked_at {up}, p.follower collate \"C\" {up}, p.service collate \"C\" {up}, \
+       p.partition {up}, p.log_offset {up} limit $1";
+/// As a [`Spot`] is compared, in whatever language the database sorts.
+const FROM: &str = "and (p.parked_at, p.follower collate \"C\", p.service collate \"C\", p.partition, p.log_offset) \
+     {beyond} ($2, $3, $4, $5, $6)";
 /// Only of generations that are worked; who asks for all to be tried again takes back nobody's discard.
 const ASK: &str = "update {schema}.parked p set asked = $1, asked_by = $2, asked_why = $3 \
      where reason is not null and ($1 = 'discard' or asked is distinct from 'discard') \
@@ -114,8 +148,27 @@ fn plain(reason: &str) -> String {
 /// # Errors
 /// If the database is out of reach.
 pub async fn parked(read: &ReadSide, limit: i64) -> Result<Vec<Parked>, StoreError> {
+    parked_in(read, &Stretch { from: None, is_backward: false, limit }).await
+}
+
+/// The same in a part of the list, in the order in which it is read.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn parked_in(read: &ReadSide, stretch: &Stretch) -> Result<Vec<Parked>, StoreError> {
+    let Stretch { from, is_backward, limit } = stretch;
+    let (up, beyond) = if *is_backward { ("desc", "<") } else { ("asc", ">") };
+    let mut arguments: Vec<&(dyn ToSql + Sync)> = vec![limit];
+    let mut behind = String::new();
+    if let Some((spot, and_itself)) = from {
+        let Spot { parked_at, follower, service, partition, offset } = spot;
+        arguments.extend([parked_at as &(dyn ToSql + Sync), follower, service, partition, offset]);
+        behind =
+            FROM.replace("{beyond}", &format!("{beyond}{}", if *and_itself { "=" } else { "" }));
+    }
+    let sql = read.sql(&LIST.replace("{from}", &behind).replace("{up}", up));
     let client = read.pool.get().await?;
-    let rows = client.query(&read.sql(LIST), &[&limit]).await?;
+    let rows = client.query(&sql, &arguments).await?;
     Ok(rows.iter().map(of_row).collect())
 }
 

@@ -1,7 +1,7 @@
 //! A list is read page by page, in both directions. A cursor is the key of an item that was seen, so that whatever
 //! comes and goes meanwhile, nothing that stays is shown twice or left out.
 
-use super::filters::{Direction, Key};
+use super::filters::Direction;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -79,7 +79,7 @@ impl FromStr for Limit {
     }
 }
 
-impl<K: Key + Clone + Serialize + DeserializeOwned> Page<K> {
+impl<K: Clone + Serialize + DeserializeOwned> Page<K> {
     /// Whether it is the list's first one, whatever there is.
     pub(crate) fn is_first(&self) -> bool {
         self.cursor.is_none()
@@ -88,6 +88,15 @@ impl<K: Key + Clone + Serialize + DeserializeOwned> Page<K> {
     /// The key after which it begins, if there is one.
     pub(crate) fn after(&self) -> Option<&K> {
         self.cursor.as_ref().filter(|_| self.direction == Direction::Forward).map(|it| &it.key)
+    }
+
+    /// The key from which on it is read, and whether what has that key belongs to it.
+    pub(crate) fn from(&self) -> Option<(&K, bool)> {
+        self.cursor.as_ref().map(|cursor| (&cursor.key, cursor.and_itself))
+    }
+
+    pub(crate) fn is_backward(&self) -> bool {
+        self.direction == Direction::Backward
     }
 
     /// The answer, from the items in the order in which they were read, one more than was asked for if there is more.
