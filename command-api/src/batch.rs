@@ -36,7 +36,7 @@ pub struct BatchLimits {
     /// Lines of one that are under way at once.
     pub lines: usize,
     pub line_bytes: usize,
-    /// One of which nothing comes for so long is ended.
+    /// One of which no whole line comes for so long is ended, whatever comes of it byte by byte.
     pub idle: Duration,
 }
 

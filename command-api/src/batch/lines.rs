@@ -4,7 +4,7 @@ use edge::Problem;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// The lines of a request's body, as they come. No more of it is held than one line and what came with its end.
 pub(super) struct Lines {
@@ -43,6 +43,7 @@ impl Lines {
 
     /// The next line that is not blank, with its number from 1; or what is wrong with it.
     pub(super) async fn next(&mut self) -> Option<(u64, Result<Bytes, Problem>)> {
+        let until = Instant::now() + self.idle;
         while self.came != Came::Over {
             if let Some(line) = self.whole_line() {
                 self.number += 1;
@@ -64,7 +65,7 @@ impl Lines {
                 self.came = Came::Over;
                 return None;
             }
-            if let Err(problem) = self.read_on().await {
+            if let Err(problem) = self.read_on(until).await {
                 self.came = Came::Over;
                 return Some((self.number + 1, Err(problem)));
             }
@@ -89,8 +90,8 @@ impl Lines {
         })
     }
 
-    async fn read_on(&mut self) -> Result<(), Problem> {
-        match timeout(self.idle, self.body.frame()).await {
+    async fn read_on(&mut self, until: Instant) -> Result<(), Problem> {
+        match timeout_at(until, self.body.frame()).await {
             Ok(Some(Ok(frame))) => {
                 if let Ok(data) = frame.into_data() {
                     self.read.extend_from_slice(&data);
@@ -160,5 +161,21 @@ mod tests {
         let body = Body::from_stream(some.chain(stream::pending()));
         let lines = lines(Lines::new(body, 100, Duration::from_secs(60))).await;
         assert_eq!(lines, [(1, Ok("one".to_owned())), (2, Err(408))]);
+    }
+
+    /// Blank lines are none.
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_a_byte_now_and_then_is_waited_for_no_longer_than_who_sends_none() {
+        for byte in ["x", "\n"] {
+            let some = stream::unfold((), move |()| async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Some((Ok::<_, Infallible>(Bytes::from_static(byte.as_bytes())), ()))
+            });
+            let began = tokio::time::Instant::now();
+            let lines = lines(Lines::new(Body::from_stream(some), 1_000, Duration::from_secs(60)));
+            let refused: Vec<_> = lines.await.into_iter().map(|(_, line)| line).collect();
+            assert_eq!(refused, [Err(408)]);
+            assert!(began.elapsed() <= Duration::from_secs(61), "{:?}", began.elapsed());
+        }
     }
 }

@@ -13,6 +13,7 @@ mod callers;
 mod containers;
 mod command_line;
 mod contracts;
+mod dribble;
 mod dues;
 mod checkout;
 mod embedded;

@@ -119,7 +119,7 @@ pub(super) const KEYS: &[Key] = &[
         "batch_idle_s",
         "60",
         "SECONDS",
-        "Such a request of which nothing comes for so long is ended",
+        "Such a request of which no whole line comes for so long is ended",
         "daybook_batches_idle_total",
     ),
     bound(
