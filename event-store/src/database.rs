@@ -43,6 +43,9 @@ pub struct DatabaseLimits {
     pub answer: Duration,
     /// Until a question for a lock must be answered: no other one waits for another session.
     pub lock_answer: Duration,
+    /// A session that holds locks, or rows in a transaction, and says nothing for so long is ended by Postgres: its
+    /// process stands still, and others wait for what it holds.
+    pub lease: Duration,
 }
 
 impl Default for DatabaseLimits {
@@ -54,6 +57,7 @@ impl Default for DatabaseLimits {
             idle: Duration::from_secs(3),
             answer: Duration::from_secs(3),
             lock_answer: Duration::from_secs(5),
+            lease: Duration::from_secs(10),
         }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
             // Connections, deadlocks, locks, room for memory, rows and connections, an end of the server.
             (Fault::Moment, &["08000", "08003", "08006", "40001", "40P01", "55P03", "25006"]),
             (Fault::Moment, &["53000", "53100", "53200", "53300", "53400"]),
-            (Fault::Moment, &["57000", "57014", "57P01", "57P02", "57P03", "57P05"]),
+            (Fault::Moment, &["25P03", "57000", "57014", "57P01", "57P02", "57P03", "57P05"]),
             (Fault::Moment, &["58000", "58030", "58P01", "XX000", "XX001"]),
         ] {
             for state in states {

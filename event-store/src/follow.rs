@@ -155,11 +155,12 @@ impl ReadSide {
         (pool, posts): (usize, usize),
     ) -> Result<Self, StoreError> {
         let lazy = database.with_option("synchronous_commit=off");
+        let posting = lazy.by_keys().brisk();
         let schema: Arc<str> = format!("{service}_read").into();
         Ok(ReadSide {
             service: service.into(),
             pool: lazy.pool(&format!("daybook query {service}"), pool)?,
-            posts: lazy.by_keys().pool(&format!("daybook follow {service}"), posts)?,
+            posts: posting.pool(&format!("daybook follow {service}"), posts)?,
             locks: Locks::new(database.clone(), schema.clone()),
             schema,
         })

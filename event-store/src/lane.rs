@@ -274,12 +274,11 @@ fn end(chain: &Chain, outcome: &ChainOutcome) -> Option<i64> {
 /// a stricter one (`remote_apply`) is kept.
 async fn connect(settings: &LaneSettings) -> Result<Session, StoreError> {
     // `append` says itself how it is planned.
-    let database = settings.database.with_option("plan_cache_mode=force_generic_plan");
+    let database = settings.database.with_option("plan_cache_mode=force_generic_plan").brisk();
     let client = database.connect(&format!("daybook lane {}", settings.service)).await?;
     client
         .batch_execute(&format!(
-            "set lock_timeout = '{}ms'; set idle_in_transaction_session_timeout = '10s'; \
-             set default_transaction_isolation = 'read committed'; \
+            "set lock_timeout = '{}ms'; set default_transaction_isolation = 'read committed'; \
              select set_config('synchronous_commit', 'on', false) \
               where current_setting('synchronous_commit') = 'off'",
             settings.lock_wait.as_millis()

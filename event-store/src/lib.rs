@@ -16,6 +16,7 @@ pub mod follow;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod lane;
+mod lease;
 mod log;
 mod migrate;
 mod pace;

@@ -30,8 +30,9 @@ const READ: [(&str, &str); 5] = [
 /// with another number of partitions.
 pub async fn migrate(admin: &Database, service: &str, partitions: u32) -> Result<(), StoreError> {
     check_name(service)?;
-    let mut client = admin.connect("daybook migrate").await?;
-    // One migration at a time in a database; the lock goes with the session.
+    let mut client = admin.leased().connect("daybook migrate").await?;
+    // One migration at a time in a database; the lock goes with the session. Nobody needs to keep it: between two
+    // statements there is nothing to wait for.
     client.execute("select pg_advisory_lock(hashtext('daybook migrate'))", &[]).await?;
     let fill = |sql: &str| {
         sql.replace("{service}", service).replace("{partitions}", &partitions.to_string())

@@ -3,7 +3,7 @@
 //! in the order in which they were asked for. Nothing rests on them but speed: an append is checked against its stream
 //! whether it has a turn or not, and who gets none in time goes on without.
 
-use crate::{Log, StoreError};
+use crate::{DatabaseLimits, Log, StoreError};
 use deadpool_postgres::{Object, Pool};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -42,7 +42,11 @@ pub(crate) struct Turn {
     answer: Duration,
 }
 
-const KEY: &str = "hashtextextended($1, 0)";
+/// Whoever stands still has it for a lease of so many milliseconds, and not for as long as he stands.
+const TAKE: &str = "select pg_advisory_lock(hashtextextended($1, 0)), \
+     set_config('idle_session_timeout', $2, false)";
+const GIVE_BACK: &str = "select pg_advisory_unlock(hashtextextended($1, 0)), \
+     set_config('idle_session_timeout', $2, false)";
 
 impl Log {
     /// Waits for the turn of a stream; none if there is too much to wait for.
@@ -51,9 +55,9 @@ impl Log {
         let began = Instant::now();
         let taking = async {
             let session = self.0.turns.get().await?;
-            let answer = self.0.database.limits.lock_answer;
+            let DatabaseLimits { lock_answer: answer, lease, .. } = self.0.database.limits;
             let mut turn = Turn { session: Some(session), name, ends: began, answer };
-            turn.ask("pg_advisory_lock").await?;
+            turn.ask(TAKE, lease).await?;
             turn.ends = Instant::now() + limits.length;
             Ok::<_, StoreError>(turn)
         };
@@ -81,17 +85,18 @@ impl Turn {
         Instant::now() >= self.ends
     }
 
-    async fn ask(&self, function: &str) -> Result<(), StoreError> {
+    async fn ask(&self, sql: &str, lease: Duration) -> Result<(), StoreError> {
         let Some(session) = &self.session else { return Ok(()) };
-        let sql = format!("select from {function}({KEY})");
-        let statement = session.prepare_cached(&sql).await?;
-        session.execute(&statement, &[&self.name]).await?;
+        let statement = session.prepare_cached(sql).await?;
+        session.execute(&statement, &[&self.name, &lease.as_millis().to_string()]).await?;
         Ok(())
     }
 
     /// Leaves the stream to others.
     pub(crate) async fn end(mut self) {
-        if let Ok(Ok(())) = timeout(self.answer, self.ask("pg_advisory_unlock")).await {
+        // The session rests in its pool, for as long as nobody wants it.
+        let giving_back = self.ask(GIVE_BACK, Duration::ZERO);
+        if let Ok(Ok(())) = timeout(self.answer, giving_back).await {
             self.session = None;
         }
     }

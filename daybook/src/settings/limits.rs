@@ -99,6 +99,7 @@ pub struct Limits {
     pub lock_retry_ms: u64,
     pub lock_spare_s: u64,
     pub lock_answer_s: u64,
+    pub lock_lease_s: u64,
     pub reactions_at_once: usize,
     pub generation_switch_s: u64,
     pub requests_at_once: usize,

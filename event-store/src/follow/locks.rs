@@ -1,3 +1,4 @@
+use crate::lease::keep;
 use crate::{Database, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -5,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
-/// Advisory locks of one process, all held by one session: they go with it.
+/// Advisory locks of one process, all held by one session: they go with it, and it with its process, also if that
+/// stands still.
 #[derive(Clone)]
 pub struct Locks(Arc<Inner>);
 
@@ -74,9 +76,20 @@ impl Locks {
         if let Some(session) = session.as_ref().filter(|session| session.lives()) {
             return Ok(session.clone());
         }
-        let client = self.0.database.connect("daybook locks").await?;
-        let (answer, silent) = (self.0.database.limits.lock_answer, AtomicBool::new(false));
+        let client = self.0.database.leased().connect("daybook locks").await?;
+        let limits = &self.0.database.limits;
+        let (answer, silent) = (limits.lock_answer, AtomicBool::new(false));
         let new = Arc::new(Session { client, answer, silent });
+        let kept = Arc::downgrade(&new);
+        tokio::spawn(keep(limits.lease, move || {
+            let session = kept.upgrade();
+            async move {
+                match session {
+                    Some(session) => session.says_something().await,
+                    None => false,
+                }
+            }
+        }));
         *session = Some(new.clone());
         Ok(new)
     }
@@ -88,14 +101,26 @@ impl Session {
     }
 
     async fn ask(&self, sql: &str, name: &str) -> Result<bool, StoreError> {
+        Ok(self.in_time(self.client.query_one(sql, &[&name])).await?.get(0))
+    }
+
+    /// Says that its process is at work; false if nobody hears it.
+    async fn says_something(&self) -> bool {
+        self.lives() && self.in_time(self.client.simple_query("")).await.is_ok()
+    }
+
+    async fn in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
         let asked = Instant::now();
-        let asking = tokio::time::timeout(self.answer, self.client.query_one(sql, &[&name])).await;
+        let answer = tokio::time::timeout(self.answer, asking).await;
         metrics::histogram!("daybook_lock_seconds", "who" => "followers").record(asked.elapsed());
-        let answer = asking.map_err(|_elapsed| {
+        let answer = answer.map_err(|_elapsed| {
             self.silent.store(true, Ordering::SeqCst);
             StoreError::Silent
         })?;
-        Ok(answer?.get(0))
+        Ok(answer?)
     }
 }
 

@@ -48,6 +48,11 @@ async fn a_follower_goes_on_after_its_link_swallowed_all_it_was_given() {
 }
 
 #[tokio::test]
+async fn a_follower_goes_on_after_every_link_was_cut_at_its_first_answer() {
+    a_follower_goes_on_after(Mode::Sever(Toward::Client)).await;
+}
+
+#[tokio::test]
 async fn a_follower_goes_on_after_the_server_closed_and_nobody_told_it() {
     a_follower_goes_on_after(Mode::HalfOpen { closed: Toward::Server }).await;
 }

@@ -22,5 +22,6 @@ mod runner;
 mod support;
 mod server;
 mod snapshots;
+mod standstill;
 mod tail;
 mod transact;

@@ -1,4 +1,4 @@
-//! A TCP proxy before a server, Postgres or Kafka, which misbehaves as it is told.
+//! A TCP proxy before a server, Postgres, Kafka or one of ours, which misbehaves as it is told.
 
 use event_store::Database;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(crate) enum Mode {
         toward: Toward,
         after: usize,
     },
+    /// Every connection that carries a byte toward one end is closed instead, at both ends.
+    Sever(Toward),
     /// Everything arrives, that late; the end of a connection too.
     Delay(Duration),
     /// So many bytes at a time, with a pause after each piece.
@@ -218,8 +220,10 @@ impl Line {
                 Mode::Cut { toward: at, after } if at == toward => {
                     (after.min(bytes.len()), None, after <= bytes.len())
                 }
+                Mode::Sever(at) if at == toward => return Err(Cut),
                 Mode::Pass
                 | Mode::Cut { .. }
+                | Mode::Sever(_)
                 | Mode::Delay(_)
                 | Mode::BlackHole
                 | Mode::HalfOpen { .. } => (bytes.len(), None, false),

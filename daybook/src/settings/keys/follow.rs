@@ -123,6 +123,13 @@ pub(super) const KEYS: &[Key] = &[
         "daybook_lock_seconds",
     ),
     bound(
+        "lock_lease_s",
+        "10",
+        "SECONDS",
+        "How long a process that stands still keeps its locks, and the rows of a transaction; then Postgres ends its session",
+        "daybook_lock_seconds",
+    ),
+    bound(
         "reactions_at_once",
         "256",
         "NUMBER",

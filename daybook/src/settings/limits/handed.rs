@@ -165,6 +165,7 @@ impl Limits {
             idle: s(self.pool_idle_s),
             answer: s(self.pool_answer_s),
             lock_answer: s(self.lock_answer_s),
+            lease: s(self.lock_lease_s),
         }
     }
 

@@ -1,3 +1,4 @@
+use crate::lease::keep;
 use crate::{Log, Recorded, StoreError};
 use postgres_types::ToSql;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tokio_postgres::{Client, Row, Statement};
 /// lock reads nothing more.
 pub(super) struct Reader {
     log: Log,
-    client: Client,
+    client: Arc<Client>,
     page: Statement,
     epochs: Statement,
     heads: Statement,
@@ -34,7 +35,23 @@ impl Reader {
             let told = Arc::<Notify>::default();
             let hears = told.clone();
             let hear = move || hears.notify_one();
-            let client = log.database().by_keys().connect_hearing(&name, hear).await?;
+            let database = log.database().by_keys().leased();
+            let client = Arc::new(database.connect_hearing(&name, hear).await?);
+            // While Kafka is waited for, nothing is read.
+            let kept = Arc::downgrade(&client);
+            let lease = database.limits.lease;
+            tokio::spawn(keep(lease, move || {
+                let client = kept.upgrade();
+                async move {
+                    match client {
+                        Some(client) => {
+                            let word = tokio::time::timeout(lease, client.simple_query("")).await;
+                            word.is_ok_and(|said| said.is_ok())
+                        }
+                        None => false,
+                    }
+                }
+            }));
             Ok(Reader {
                 told,
                 page: client.prepare(&log.0.sql.partition).await?,
