@@ -6,7 +6,7 @@
 mod server;
 
 mod disk;
-mod frost;
+pub(crate) mod frost;
 mod open;
 
 use crate::shop::eventually;

@@ -369,11 +369,17 @@ impl Daybook {
     /// What it counts, by name and labels as Prometheus is told them.
     /// The sum over all labels.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        self.metric_of(name, &[]).await
+    }
+
+    /// The same over those that have these labels, each as `name="value"`.
+    pub(crate) async fn metric_of(&self, name: &str, with: &[String]) -> Option<f64> {
         let text = self.http.get(format!("{}/metrics", self.url)).send().await.unwrap();
         let text = text.text().await.unwrap();
         let value = |line: &str| {
             let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
             let is_it = labels.is_empty() || labels.starts_with('{');
+            let is_it = is_it && with.iter().all(|label| labels.contains(label));
             is_it.then(|| value.parse::<f64>().unwrap())
         };
         let values: Vec<f64> = text.lines().filter_map(value).collect();

@@ -120,7 +120,8 @@ impl Street {
             if self.shape == Shape::Apart { PARTS.map(|_| free_port()) } else { self.ports };
         let at = |host: Ipv4Addr| PARTS.into_iter().zip(ports.map(move |port| (host, port)));
         let all = self.shape.hosts().iter().flat_map(|host| at(*host));
-        let started: Vec<_> = all.map(|(part, at)| self.spawn_at(world, part, at.into())).collect();
+        let started: Vec<_> =
+            all.map(|(part, at)| self.spawn_at(world, part, at.into(), &[])).collect();
         join_all(started.iter().map(Daybook::is_ready)).await;
         self.show_rows(world).await;
         started
@@ -134,13 +135,33 @@ impl Street {
     }
 
     pub(crate) fn spawn_part(&self, world: &World, part: Part, port: u16) -> Daybook {
-        self.spawn_at(world, part, (Ipv4Addr::LOCALHOST, port).into())
+        self.spawn_besides(world, part, port, &[])
     }
 
-    fn spawn_at(&self, world: &World, part: Part, at: SocketAddr) -> Daybook {
+    /// One process that finds other services elsewhere than the rest does.
+    pub(crate) fn spawn_besides(
+        &self,
+        world: &World,
+        part: Part,
+        port: u16,
+        elsewhere: &[(&str, String)],
+    ) -> Daybook {
+        self.spawn_at(world, part, (Ipv4Addr::LOCALHOST, port).into(), elsewhere)
+    }
+
+    fn spawn_at(
+        &self,
+        world: &World,
+        part: Part,
+        at: SocketAddr,
+        elsewhere: &[(&str, String)],
+    ) -> Daybook {
         let (service, roles) = part;
         let mut command = binary();
         self.tell(&mut command, part);
+        for (other, url) in elsewhere {
+            command.env(format!("DAYBOOK_{}_URL", other.to_uppercase()), url);
+        }
         let (commands, queries) = (does(roles, "commands"), does(roles, "queries"));
         self.front.serve(Served { service, commands, queries, port: at.port() });
         let mut daybook = world.spawn_at(command, at);

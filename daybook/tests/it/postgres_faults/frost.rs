@@ -2,17 +2,24 @@ use super::server::Server;
 use std::fs;
 use std::process::Command;
 
-/// Processes of a server that are stopped; they go on when this is dropped, also where a test fails: nobody
-/// else could end them.
-pub(super) struct Frost(Vec<u32>);
+/// Processes that are stopped; they go on when this is dropped, also where a test fails: nobody else could end
+/// them.
+pub(crate) struct Frost(Vec<u32>);
+
+impl Frost {
+    /// Stops processes where they are.
+    pub(crate) fn on(pids: Vec<u32>) -> Self {
+        send("-STOP", &pids);
+        Frost(pids)
+    }
+}
 
 /// Stops every process of a server where it is: connections are taken by the kernel, and nothing is said on
 /// them.
 pub(super) fn freeze(server: &Server<'_>) -> Frost {
     let postmaster = server.process.id();
-    let mut frost = Frost(vec![postmaster]);
     // Who is stopped starts no more of them.
-    send("-STOP", &frost.0);
+    let mut frost = Frost::on(vec![postmaster]);
     let children = children(postmaster);
     send("-STOP", &children);
     frost.0.extend(children);

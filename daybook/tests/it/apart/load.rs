@@ -1,0 +1,103 @@
+//! Callers who order for as long as they are told to, and what is seen of those who wait for a service.
+
+use crate::shop::{eventually, order, post};
+use crate::support::{Daybook, World, http};
+use futures_util::future::join_all;
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const CALLERS: usize = 3;
+const BETWEEN_ORDERS: Duration = Duration::from_millis(200);
+/// Who has no answer by then sends the same again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Load {
+    going: AtomicBool,
+    placed: AtomicUsize,
+}
+
+impl Load {
+    pub(super) fn new() -> Self {
+        Load { going: AtomicBool::new(true), placed: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn ends(&self) {
+        self.going.store(false, Ordering::Relaxed);
+    }
+
+    /// Orders until it ends, each with a key, until it has an answer; gives how many there are.
+    pub(super) async fn orders(&self, world: &World) -> usize {
+        let front = world.street.as_ref().unwrap().front.url.clone();
+        let (url, http) = (format!("{front}/v1/orders"), http());
+        let caller = async |caller: usize| {
+            let mut orders = 0;
+            while self.going.load(Ordering::Relaxed) {
+                let key = format!("caller-{caller}-{orders}");
+                let body = order(&["A"], "pm_card_visa");
+                let sending = http.post(&url).header("idempotency-key", &key).json(&body);
+                let answer = sending.timeout(PATIENCE).send().await;
+                if answer.is_ok_and(|answer| answer.status() == 201) {
+                    orders += 1;
+                    self.placed.fetch_add(1, Ordering::Relaxed);
+                }
+                tokio::time::sleep(BETWEEN_ORDERS).await;
+            }
+            // Whatever was under way at last: the answer is that of its key.
+            let key = format!("caller-{caller}-{orders}");
+            let body = order(&["A"], "pm_card_visa");
+            eventually("the last order is answered", async || {
+                let last = post(&http, &url, Some(&key), &body).await;
+                (last.status == 201).then_some(()).ok_or(format!("{last:?}"))
+            })
+            .await;
+            orders + 1
+        };
+        join_all((0..CALLERS).map(caller)).await.into_iter().sum()
+    }
+
+    /// Orders go on to be placed, whoever is away.
+    pub(super) async fn goes_on_without(&self, whom: &str) {
+        let before = self.placed.load(Ordering::Relaxed);
+        eventually("orders are placed without it", async || {
+            let more = self.placed.load(Ordering::Relaxed) - before;
+            (more > 3).then_some(()).ok_or(format!("{more} more, without {whom}"))
+        })
+        .await;
+    }
+}
+
+/// What the checkouts ask a service for; of the others nothing is asked that a new order needs.
+pub(super) fn asked_of(service: &str) -> Option<&'static str> {
+    match service {
+        "inventory" => Some("reserve:"),
+        "payments" => Some("authorise"),
+        _ => None,
+    }
+}
+
+/// What waits for a service is listed as due, with the reason.
+pub(super) async fn listed_as_due(world: &World, service: &str) {
+    let Some(asked) = asked_of(service) else { return };
+    let street = world.street.as_ref().unwrap();
+    eventually("what the checkouts ask of it is due, and why is known", async || {
+        let listed = street.command(world, "dues list", "checkout").arg("--json").output().await;
+        let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+        let mut dues = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let waits = |due: &Value| {
+            let why = due["last_error"].as_str().unwrap_or_default();
+            due["key"].as_str().unwrap().starts_with(asked) && why.contains(service)
+        };
+        dues.any(|due| waits(&due)).then_some(()).ok_or(listed.clone())
+    })
+    .await;
+}
+
+/// Nobody runs against a closed door for long.
+pub(super) async fn is_left_alone(checkouts: &Daybook) {
+    eventually("the checkouts leave it alone", async || {
+        let open = checkouts.metric("daybook_breaker_open").await;
+        open.is_some_and(|open| open > 0.0).then_some(()).ok_or(format!("{open:?}"))
+    })
+    .await;
+}
