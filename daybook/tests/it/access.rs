@@ -377,7 +377,7 @@ async fn no_secret_is_told_to_the_log_a_caller_or_a_metric() {
     assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
     let log = || std::fs::read_to_string(folder.join("log")).unwrap();
     let refusing = async {
-        while !log().contains("what is trusted stays as it was") {
+        while !log().contains("are refused as a whole") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
