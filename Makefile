@@ -29,11 +29,12 @@ test: setup ## every test, against a private Postgres and a private Apache Kafka
 contracts: setup ## write docs/contracts again, from the code
 	@scripts/setup test
 	UPDATE_CONTRACTS=1 cargo test -p domain --locked --test it contracts::
+	UPDATE_CONTRACTS=1 cargo test -p sagas -p projections -p command-api --locked --lib contracts::
 	@scripts/test-servers run env UPDATE_CONTRACTS=1 cargo test -p daybook --locked --test it contracts::
 
 contracts-released: setup ## keep what docs/contracts says now as what the release promises
 	@scripts/setup test
-	RELEASE_CONTRACTS=1 cargo test -p domain --locked --test it contracts::
+	RELEASE_CONTRACTS=1 cargo test -p domain --locked --test it contracts:: consumers::
 	@scripts/test-servers run env RELEASE_CONTRACTS=1 cargo test -p daybook --locked --test it contracts::
 
 torture: setup ## end the process and its servers at random for MINUTES=10, and hold every promise against what is left

@@ -4,6 +4,8 @@
 mod list;
 mod desk;
 mod follower;
+#[cfg(test)]
+mod contracts;
 
 pub use follower::PriceFollower;
 pub use list::{Price, PriceLimits, Prices, PricesUnavailable};

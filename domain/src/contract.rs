@@ -1,6 +1,9 @@
 //! What is stored, told to those who read it without this code: a JSON Schema (2020-12) of each event's payload. It
 //! describes what is written, and leaves room for fields that come later.
 
+#[cfg(feature = "kit")]
+pub mod kit;
+
 use crate::{catalogue, checkout, inventory, orders, payments};
 use decider::Event;
 use schemars::{JsonSchema, generate::SchemaSettings};

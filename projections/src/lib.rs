@@ -23,6 +23,8 @@ mod checkouts;
 mod sales;
 mod timeline;
 mod log;
+#[cfg(test)]
+mod contracts;
 
 #[cfg(fuzzing)]
 pub mod fuzzing {

@@ -178,14 +178,17 @@ async fn post_payments(
 ) -> Result<(), ApplyError> {
     let mut statuses = BTreeMap::<Uuid, &str>::new();
     for recorded in batch {
-        let order = projection::target(recorded, payment::id_of)?;
-        if let Some(status) = payments::status_after(&recorded.decode()?) {
-            statuses.insert(order.0, status);
-        }
+        statuses.extend(paid(recorded)?);
     }
     let (orders, statuses): (Vec<_>, Vec<_>) = statuses.into_iter().unzip();
     place.execute(tx, include_str!("orders/post_payments.sql"), &[&orders, &statuses]).await?;
     Ok(())
+}
+
+/// How far the payment of an order has come with an event, if that says so.
+pub(crate) fn paid(recorded: &Recorded) -> Result<Option<(Uuid, &'static str)>, ApplyError> {
+    let order = projection::target(recorded, payment::id_of)?;
+    Ok(payments::status_after(&recorded.decode()?).map(|status| (order.0, status)))
 }
 
 #[derive(Serialize, JsonSchema)]

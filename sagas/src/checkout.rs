@@ -5,7 +5,10 @@ mod reactor;
 mod orders;
 mod inventory;
 mod payments;
+mod ask;
 mod requests;
+#[cfg(test)]
+mod contracts;
 
 use std::sync::Arc;
 

@@ -4,9 +4,10 @@
 use decider::Decider;
 use edge::{Answered, CORRELATION_ID, Peer};
 use event_store::dues::Claimed;
-use event_store::{TransactError, Transactor};
+use event_store::{Envelope, TransactError, Transactor};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::envelope;
 
@@ -17,6 +18,7 @@ pub enum Port<D: Decider> {
 }
 
 /// Why a request was not accepted.
+#[derive(Debug)]
 pub(crate) enum Refusal {
     Later(String),
     /// By the owner, for the reason with this slug.
@@ -66,20 +68,12 @@ pub(crate) async fn ask_here<D: Decider, R: Sync>(
     }
 }
 
-/// The decider's own word is 409, and nothing else is.
 async fn ask_elsewhere<D: Decider, R: Sync>(
     owner: &Peer,
     (stream, command, due): Request<'_, D::Command, R>,
 ) -> Result<(), Refusal> {
     let envelope = envelope::of_request(due);
-    let body = json!({
-        "stream": stream,
-        "command_id": envelope.command_id,
-        "command": command,
-        "occurred_at": envelope.occurred_at,
-        "causation": envelope.metadata.causation,
-        "actor": envelope.metadata.actor,
-    });
+    let body = body(stream, &command, &envelope);
     let mut headers = HeaderMap::new();
     let mut say = |name: HeaderName, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {
@@ -91,17 +85,36 @@ async fn ask_elsewhere<D: Decider, R: Sync>(
         say(HeaderName::from_static("traceparent"), traceparent);
     }
     match owner.post("/internal/commands", &headers, &body).await {
-        Ok(Answered::Done(_)) => Ok(()),
-        Ok(Answered::Refused(StatusCode::CONFLICT, slug)) if !slug.is_empty() => {
+        Ok(answered) => heard(owner.service(), answered),
+        Err(unanswered) => Err(Refusal::Later(unanswered.to_string())),
+    }
+}
+
+/// What is sent to an owner elsewhere.
+pub(crate) fn body(stream: &str, command: &impl Serialize, envelope: &Envelope) -> Value {
+    json!({
+        "stream": stream,
+        "command_id": envelope.command_id,
+        "command": command,
+        "occurred_at": envelope.occurred_at,
+        "causation": envelope.metadata.causation,
+        "actor": envelope.metadata.actor,
+    })
+}
+
+/// What the answer of an owner elsewhere means. The decider's own word is 409, and nothing else is.
+pub(crate) fn heard(owner: &str, answered: Answered) -> Result<(), Refusal> {
+    match answered {
+        Answered::Done(_) => Ok(()),
+        Answered::Refused(StatusCode::CONFLICT, slug) if !slug.is_empty() => {
             Err(Refusal::ForGood(slug))
         }
-        Ok(Answered::Refused(StatusCode::PAYLOAD_TOO_LARGE, slug)) if slug == "event-too-large" => {
+        Answered::Refused(StatusCode::PAYLOAD_TOO_LARGE, slug) if slug == "event-too-large" => {
             Err(too_large())
         }
-        Ok(Answered::Refused(status, slug)) => {
-            Err(Refusal::Later(format!("{} answers {status} {slug}", owner.service())))
+        Answered::Refused(status, slug) => {
+            Err(Refusal::Later(format!("{owner} answers {status} {slug}")))
         }
-        Err(unanswered) => Err(Refusal::Later(unanswered.to_string())),
     }
 }
 

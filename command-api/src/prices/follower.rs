@@ -10,13 +10,15 @@ use event_store::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
+pub(super) const LOG: &str = "catalogue";
+
 /// Posts the price list from the catalogue's log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PriceFollower;
 
 /// What a batch does to one product.
-#[derive(Default)]
-struct Change {
+#[derive(Debug, Default)]
+pub(super) struct Change {
     price: Option<Money>,
     discontinued: bool,
 }
@@ -34,7 +36,7 @@ impl Follower for PriceFollower {
     }
 
     fn logs(&self) -> Vec<String> {
-        vec!["catalogue".to_owned()]
+        vec![LOG.to_owned()]
     }
 
     async fn apply(&self, tx: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
@@ -55,7 +57,7 @@ impl Follower for PriceFollower {
 }
 
 /// A product that was discontinued stays so, so the last event says it all but for the price.
-fn changes(batch: &[Arc<Recorded>]) -> Result<BTreeMap<Sku, Change>, ApplyError> {
+pub(super) fn changes(batch: &[Arc<Recorded>]) -> Result<BTreeMap<Sku, Change>, ApplyError> {
     let mut changes: BTreeMap<Sku, Change> = BTreeMap::new();
     for recorded in batch {
         let sku = product::id_of(&recorded.stream).ok_or_else(|| {

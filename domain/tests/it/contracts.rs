@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-fn contracts() -> PathBuf {
+pub(crate) fn contracts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contracts")
 }
 
@@ -17,18 +17,18 @@ fn file(event_type: &str, version: i32) -> PathBuf {
     contracts().join(format!("events/{event_type}.v{version}.json"))
 }
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap()
 }
 
-fn write(path: &Path, value: &Value) {
+pub(crate) fn write(path: &Path, value: &Value) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, serde_json::to_string_pretty(value).unwrap() + "\n").unwrap();
 }
 
 /// Every schema that is committed, by `<type>.v<version>`.
-fn committed() -> Map<String, Value> {
+pub(crate) fn committed() -> Map<String, Value> {
     let files = fs::read_dir(contracts().join("events")).unwrap();
     let schemas = files.map(|file| {
         let path = file.unwrap().path();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod checkout_among_its_neighbours;
+mod consumers;
 mod contexts_keep_apart;
 mod contracts;
 mod corpus;

@@ -12,6 +12,8 @@ use super::{inventory, orders, payments};
 use crate::envelope;
 
 const NAME: &str = "checkout-reactor";
+/// Whose events a checkout hears.
+pub(super) const LOGS: [&str; 3] = ["orders", "inventory", "payments"];
 
 /// Follows orders, stock and payments, and tells each checkout what concerns it. An event read twice
 /// is told under the same command id, so it is heard once.
@@ -29,15 +31,6 @@ impl Reactor {
     #[must_use]
     pub fn new(checkout: Transactor<Checkout>, patience: Patience, at_once: usize) -> Self {
         Self { checkout, patience, at_once }
-    }
-
-    fn react(&self, event: &Recorded) -> Result<Told, ApplyError> {
-        match &*event.service {
-            "orders" => orders::react(event, self.patience),
-            "inventory" => inventory::react(event),
-            "payments" => payments::react(event),
-            other => Err(ApplyError::Poison(format!("the checkout does not follow {other}"))),
-        }
     }
 
     /// What one checkout is told of one stream, in order; the first failure ends it. Between streams
@@ -69,6 +62,16 @@ impl Reactor {
     }
 }
 
+/// What a checkout is told of an event.
+pub(super) fn react(event: &Recorded, patience: Patience) -> Result<Told, ApplyError> {
+    match &*event.service {
+        "orders" => orders::react(event, patience),
+        "inventory" => inventory::react(event),
+        "payments" => payments::react(event),
+        other => Err(ApplyError::Poison(format!("the checkout does not follow {other}"))),
+    }
+}
+
 /// Counts those who are told just now.
 struct UnderWay(metrics::Gauge);
 
@@ -93,14 +96,14 @@ impl Follower for Reactor {
     }
 
     fn logs(&self) -> Vec<String> {
-        ["orders", "inventory", "payments"].map(str::to_owned).to_vec()
+        LOGS.map(str::to_owned).to_vec()
     }
 
     /// Writes no rows of its own: the commands are appended first, then the runner moves the checkpoint.
     async fn apply(&self, _: &Transaction<'_>, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
         let mut by_pair: HashMap<(String, String), Vec<(Command, Envelope)>> = HashMap::new();
         for event in batch {
-            if let Some((checkout, command)) = self.react(event)? {
+            if let Some((checkout, command)) = react(event, self.patience)? {
                 let envelope = envelope::of_reaction(event, NAME);
                 by_pair
                     .entry((checkout, event.stream.clone()))

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use domain::checkout::checkout::{self, CancelReason, Checkout, Command, Request};
+use domain::checkout::checkout::{self, Checkout, Command, Request};
 use domain::ids::OrderId;
 use domain::inventory::stock;
 use domain::orders::order;
@@ -9,6 +9,7 @@ use event_store::Transactor;
 use event_store::dues::{Asked, Claimed, Settle};
 
 use super::Services;
+use super::ask::{self, Ask};
 use crate::envelope;
 use crate::port::{self, Refusal};
 
@@ -35,81 +36,23 @@ impl Settle<Checkout> for Requests {
 
 impl Requests {
     async fn ask(&self, order: OrderId, due: &Claimed<Request>) -> Result<(), Refusal> {
-        match &due.request {
-            Request::Reserve { sku, quantity } => {
-                let command = stock::Command::Reserve { order, quantity: *quantity };
-                self.ask_stock(&stock::stream(sku), command, due).await
+        let Services { stock, order: orders, payment } = &self.services;
+        match Ask::of(order, &due.request) {
+            Ask::Stock(stream, command) => {
+                stock.ask((&*stream, command, due), stock::Rejection::slug).await
             }
-            Request::Release { sku } => {
-                self.ask_stock(&stock::stream(sku), stock::Command::Release { order }, due).await
+            Ask::Order(stream, command) => {
+                orders.ask((&*stream, command, due), order::Rejection::slug).await
             }
-            Request::ShipStock { sku } => {
-                self.ask_stock(&stock::stream(sku), stock::Command::Ship { order }, due).await
+            Ask::Payment(stream, command) => {
+                let asked = payment.ask((&*stream, command, due), payment::Rejection::slug).await;
+                asked.map_err(ask::of_payment)
             }
-            Request::Authorise { amount, method } => {
-                let command =
-                    payment::Command::Authorise { amount: *amount, method: method.clone() };
-                self.ask_payment(order, command, due).await
-            }
-            Request::Capture { amount } => {
-                self.ask_payment(order, payment::Command::Capture { amount: *amount }, due).await
-            }
-            Request::Void {} => self.ask_payment(order, payment::Command::Void {}, due).await,
-            Request::Refund { amount } => {
-                let command = payment::Command::Refund { amount: Some(*amount) };
-                self.ask_payment(order, command, due).await
-            }
-            Request::ConfirmOrder {} => {
-                self.ask_order(order, order::Command::Confirm {}, due).await
-            }
-            Request::CancelOrder { reason } => {
-                let command = order::Command::Cancel { reason: orders_word(*reason) };
-                self.ask_order(order, command, due).await
-            }
-            Request::CloseOrder {} => self.ask_order(order, order::Command::Close {}, due).await,
-            Request::Deadline { deadline } => {
-                let command = Command::DeadlinePassed { deadline: *deadline };
+            Ask::Itself(command) => {
                 let asked = (&*due.stream, command, due);
                 port::ask_here(&self.checkout, asked, checkout::Rejection::slug).await
             }
         }
-    }
-
-    async fn ask_stock(
-        &self,
-        stream: &str,
-        command: stock::Command,
-        due: &Claimed<Request>,
-    ) -> Result<(), Refusal> {
-        self.services.stock.ask((stream, command, due), stock::Rejection::slug).await
-    }
-
-    async fn ask_order(
-        &self,
-        order: OrderId,
-        command: order::Command,
-        due: &Claimed<Request>,
-    ) -> Result<(), Refusal> {
-        let stream = order::stream(order);
-        self.services.order.ask((&*stream, command, due), order::Rejection::slug).await
-    }
-
-    async fn ask_payment(
-        &self,
-        order: OrderId,
-        command: payment::Command,
-        due: &Claimed<Request>,
-    ) -> Result<(), Refusal> {
-        let stream = payment::stream(order);
-        let payment = &self.services.payment;
-        let asked = payment.ask((&*stream, command, due), payment::Rejection::slug).await;
-        asked.map_err(|refusal| match refusal {
-            // The provider has still to answer what was asked before; then this may be asked again.
-            Refusal::ForGood(slug) if slug == payment::Rejection::InProgress.slug() => {
-                Refusal::Later(payment::Rejection::InProgress.to_string())
-            }
-            other @ (Refusal::Later(_) | Refusal::ForGood(_)) => other,
-        })
     }
 
     async fn record(&self, due: &Claimed<Request>, slug: &str) -> Asked {
@@ -121,17 +64,5 @@ impl Requests {
             Ok(_) => Asked::Yes,
             Err(error) => Asked::Again(error.to_string()),
         }
-    }
-}
-
-/// The checkout's reason in the order's own words.
-fn orders_word(reason: CancelReason) -> order::CancelReason {
-    match reason {
-        CancelReason::OutOfStock => order::CancelReason::OutOfStock,
-        CancelReason::PaymentDeclined => order::CancelReason::PaymentDeclined,
-        CancelReason::PaymentFailed => order::CancelReason::PaymentFailed,
-        CancelReason::CheckoutTimeout => order::CancelReason::CheckoutTimeout,
-        // Not one of the checkout's own, which an order that is confirmed would pass over.
-        CancelReason::ByHand => order::CancelReason::MerchantRequest,
     }
 }
