@@ -1,6 +1,6 @@
 use crate::{Batch, CommandApi, batch, checkouts, internal, orders, payments, products, stock};
 use edge::{
-    Permission::{Narrowed, Open, Own, Scope as Of},
+    Permission::{Known, Narrowed, Own, Scope as Of},
     Routes, Scope,
 };
 
@@ -28,8 +28,9 @@ pub fn routes() -> Routes<CommandApi> {
         .post("/internal/commands", Of(Scope::COMMANDS_SEND), internal::decide)
 }
 
-/// The endpoint of many commands at once. Anybody may begin: each line is asked for by itself.
+/// The endpoint of many commands at once. Whoever is known may begin, and each line is asked for by itself: strangers
+/// take no place.
 #[must_use]
 pub fn many() -> Routes<Batch> {
-    Routes::new().post("/v1/commands", Open, batch::take)
+    Routes::new().post("/v1/commands", Known, batch::take)
 }

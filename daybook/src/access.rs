@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use edge::access::{AccessSettings, SigningKeys};
-use edge::{Access, clock};
+use edge::{Access, Proxies, clock};
 
 use crate::settings::{AuthMode, Settings};
 
@@ -21,6 +21,7 @@ impl Settings {
             issuers_file: file(&self.auth_issuers_file, "issuers.toml"),
             issuer: self.auth_issuer.clone(),
             audience: self.auth_audience.clone(),
+            proxies: self.proxies(),
             limits: self.limits.access(),
         }
     }
@@ -62,10 +63,11 @@ pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
     vec![keys_file, api_keys_file, issuers_file]
 }
 
-/// Opens what is trusted.
-pub(crate) fn open(settings: &Settings) -> Result<Access> {
+/// Opens what is trusted. Who guesses is told apart by these proxies.
+pub(crate) fn open(settings: &Settings, proxies: &Proxies) -> Result<Access> {
     if settings.asks(settings.listen)? {
-        return Ok(Access::on(settings.access())?);
+        let proxies = proxies.clone();
+        return Ok(Access::on(AccessSettings { proxies, ..settings.access() })?);
     }
     Ok(Access::off())
 }

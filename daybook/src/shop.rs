@@ -77,7 +77,8 @@ impl Shop {
         let api = writers.api(&services, &sources, &runner, &settings).await?;
         let by = Acting { runner: &runner, tasks: &tasks, stop: &acting, pace: &pace };
         let (dues, provider) = writers.act(&services, &by, &settings)?;
-        let called = Called { peers: services.elsewhere.values().cloned().collect(), provider };
+        let peers = services.peers().map(|(_, peer)| peer.clone()).collect();
+        let called = Called { peers, provider };
 
         let (queries, generations) = remember(&services, &sources, &settings, &by).await?;
         let mut gauges = gauges(&services, &runner);
@@ -101,7 +102,7 @@ impl Shop {
             answer: settings.limits.watch_answer(),
             stop: acting.clone(),
         }));
-        let owners = Owners::new(services.log("orders").cloned());
+        let owners = Owners::new(&services);
         let access = settings.access.clone().owned(Arc::new(owners));
         let endpoints = endpoints(api, queries, &settings, &access, waiting);
         let router = gate
@@ -175,9 +176,7 @@ async fn remember(
     let logs = services.logs().cloned().collect();
     let queries = Queries::new(asked, logs, generations.clone())
         .waiting(by.runner.clone(), limits.min_position_wait(), settings.leaving.clone())
-        .asking(
-            services.elsewhere.iter().map(|(s, owner)| ((*s).to_owned(), owner.clone())).collect(),
-        )
+        .asking(services.peers().map(|(s, owner)| (s.to_owned(), owner.clone())).collect())
         .bounded(limits.room());
     Ok((queries, generations))
 }

@@ -22,6 +22,7 @@ mod throttle;
 mod identify;
 mod reload;
 mod service;
+mod stay;
 pub(crate) mod guard;
 
 pub use credentials::{AccessError, AccessSettings};
@@ -35,6 +36,7 @@ pub use reload::NewTrust;
 pub use role::Role;
 pub use scope::Scope;
 pub use signing::{LONGEST_TOKEN, SigningKeys, Wanted};
+pub use stay::Stay;
 pub use why::Why;
 
 use crate::{Problem, Routes, clock};
@@ -43,14 +45,17 @@ use axum::{Json, extract::State};
 use credentials::Credentials;
 use guard::Guard;
 use http::{HeaderName, HeaderValue, header};
+use issuers::Issuer;
 use quick_cache::sync::Cache;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use throttle::Throttle;
+use token::Believed;
+use tokio::sync::watch;
 
 /// Whether callers are asked who they are. Clones share it.
 #[derive(Clone, Default)]
@@ -61,7 +66,8 @@ pub struct Access {
 
 struct Inner {
     settings: AccessSettings,
-    credentials: RwLock<Arc<Credentials>>,
+    /// Told to those who stay when it changes.
+    credentials: watch::Sender<Arc<Credentials>>,
     /// Tokens that were believed, by their hash: a signature is checked once.
     known: Cache<[u8; 32], Arc<Known>>,
     throttle: Throttle,
@@ -74,6 +80,16 @@ struct Known {
     until: i64,
     /// Under which it was believed; what is believed under others may be another thing.
     credentials: Arc<Credentials>,
+    /// Another issuer, and the key with this id that it has signed with.
+    signer: Option<(Arc<Issuer>, String)>,
+}
+
+impl Known {
+    /// Whether it would be believed again, but for its age.
+    fn is_in_force(&self, credentials: &Arc<Credentials>) -> bool {
+        let is_published = self.signer.as_ref().is_none_or(|(issuer, id)| issuer.publishes(id));
+        is_published && Arc::ptr_eq(&self.credentials, credentials)
+    }
 }
 
 /// Says whose a thing is.
@@ -134,7 +150,7 @@ impl Access {
     pub fn on(settings: AccessSettings) -> Result<Self, AccessError> {
         describe();
         SigningKeys::ensure(&settings.keys_file, clock::now())?;
-        let credentials = RwLock::new(Arc::new(Credentials::read(&settings, None)?));
+        let credentials = watch::Sender::new(Arc::new(Credentials::read(&settings, None)?));
         let AccessLimits { tokens, failures, window, addresses, .. } = settings.limits;
         let (known, throttle) = (Cache::new(tokens), Throttle::new(failures, window, addresses));
         let shown = Mutex::default();
@@ -177,11 +193,11 @@ fn describe() {
 
 impl Inner {
     fn credentials(&self) -> Arc<Credentials> {
-        self.credentials.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.credentials.borrow().clone()
     }
 
     fn replace(&self, credentials: Credentials) {
-        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
+        self.credentials.send_replace(Arc::new(credentials));
         self.known.clear();
         self.show_known();
     }
@@ -191,30 +207,25 @@ impl Inner {
     }
 
     /// Whose credential it is.
-    async fn find(
-        &self,
-        credential: &str,
-        address: Option<IpAddr>,
-    ) -> Result<Arc<Identity>, Unknown> {
+    async fn find(&self, credential: &str, address: Option<IpAddr>) -> Result<Arc<Known>, Unknown> {
         let credentials = self.credentials();
         let hash: [u8; 32] = Sha256::digest(credential.as_bytes()).into();
         let known = self.known.get(&hash);
-        let known = known.filter(|it| Arc::ptr_eq(&it.credentials, &credentials));
-        if let Some(known) = known {
+        if let Some(known) = known.filter(|it| it.is_in_force(&credentials)) {
             let is_valid = clock::now().timestamp() < known.until;
             let expired = Unknown { why: Why::Expired, waits: None };
-            return if is_valid { Ok(known.identity.clone()) } else { Err(expired) };
+            return if is_valid { Ok(known) } else { Err(expired) };
         }
         if let Some(waits) = address.and_then(|it| self.throttle.waits(it)) {
             return Err(Unknown { why: Why::Throttled, waits: Some(waits) });
         }
         match credentials.believe(credential).await {
             Ok(believed) => {
-                let (identity, until) = (believed.identity, believed.until);
-                let known = Known { identity: identity.clone(), until, credentials };
-                self.known.insert(hash, Arc::new(known));
+                let Believed { identity, until, signer } = believed;
+                let known = Arc::new(Known { identity, until, credentials, signer });
+                self.known.insert(hash, known.clone());
                 self.show_known();
-                Ok(identity)
+                Ok(known)
             }
             Err(why) => {
                 if let Some(address) = address.filter(|_| why.is_a_guess()) {

@@ -103,6 +103,20 @@ pub enum Unanswered {
     NotUnderstood(String, String),
 }
 
+impl Unanswered {
+    /// Who did not answer.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        match self {
+            Unanswered::LeftAlone(service)
+            | Unanswered::TimedOut(service)
+            | Unanswered::Line(service, _)
+            | Unanswered::Status(service, ..)
+            | Unanswered::NotUnderstood(service, _) => service,
+        }
+    }
+}
+
 /// What a service said: that it is done, or that it is not, for good.
 #[derive(Debug)]
 pub enum Answered {
@@ -178,8 +192,22 @@ impl Peer {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, Unanswered> {
+        self.get_with(path, query, &HeaderMap::new()).await
+    }
+
+    /// The same, asked with these headers.
+    ///
+    /// # Errors
+    /// See [`Unanswered`].
+    pub async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        headers: &HeaderMap,
+    ) -> Result<T, Unanswered> {
         let url = format!("{}{path}", self.0.base);
-        match self.ask(|| self.client().get(&url).query(query)).await? {
+        let request = || self.client().get(&url).query(query).headers(headers.clone());
+        match self.ask(request).await? {
             Answered::Done(body) => serde_json::from_slice(&body).map_err(|error| {
                 Unanswered::NotUnderstood(self.0.service.clone(), error.to_string())
             }),

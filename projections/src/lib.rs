@@ -37,16 +37,16 @@ pub use compare::{ColumnDiffers, Columns, Compared, ComparedTable, Difference};
 pub use generation::{
     Generation, Generations, SWITCH_PATIENCE, build_missing, follow, generations,
 };
-pub use log::{HttpOwner, LoggedEvent, readable};
+pub use log::{HttpOwner, LoggedEvent, first_of, readable};
 pub use operations::operations;
 pub use projection::{Layout, Place, Posting, Projection};
-pub use query::{Amount, Queries, ROOM};
+pub use query::{Amount, Queries, ROOM, Teller};
 pub use rebuild::{
     Check, Phase, Progress, RebuildError, Rebuilt, Tell, Verified, Work, drop_one, rebuild,
     roll_back, verify,
 };
 pub use router::routes;
-pub use timeline::{BecauseOf, Happened, StillDue, Timeline, timeline};
+pub use timeline::{Absent, BecauseOf, Happened, Part, StillDue, Timeline, timeline};
 
 use std::sync::Arc;
 

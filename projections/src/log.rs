@@ -3,7 +3,8 @@
 mod elsewhere;
 pub(crate) mod stream;
 
-pub use elsewhere::HttpOwner;
+pub use elsewhere::{HttpOwner, first_of};
+pub(crate) use elsewhere::{has_lost, page_of};
 
 use crate::query::{Ahead, Asker, Direction, Items, chain, failed, limit, one_way, sent};
 use axum::Json;
@@ -147,7 +148,7 @@ pub fn readable(event: &Recorded) -> Result<(), String> {
 /// Events that are read at once for who listens.
 const PAGE: i64 = 100;
 
-/// `GET /v1/log/{service}`: where each partition of a log ends.
+/// `GET /v1/log/{service}`: where each partition of a log ends. Whoever asks with a position is told if it is lost.
 pub(crate) async fn ends(
     asker: Asker,
     Path(service): Path<String>,
@@ -155,7 +156,9 @@ pub(crate) async fn ends(
 ) -> Result<Json<Ends>, Problem> {
     params.read(|_| Some(()))?;
     let unknown = || Problem::not_found(format!("There is no log {service} here."));
-    let ends = asker.log(&service).ok_or_else(unknown)?.ends().await.map_err(failed)?;
+    let log = asker.log(&service).ok_or_else(unknown)?;
+    asker.has_lost_nothing_of(&service).await?;
+    let ends = log.ends().await.map_err(failed)?;
     let partitions = ends.iter().zip(0..).map(|(end, partition)| EndOf {
         partition,
         epoch: end.epoch,

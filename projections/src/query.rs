@@ -5,6 +5,7 @@ mod asker;
 mod events;
 mod filters;
 mod page;
+mod teller;
 
 pub(crate) use as_of::{AsOf, as_of, told};
 pub(crate) use asker::Asker;
@@ -13,12 +14,13 @@ pub(crate) use filters::{Direction, Filters, Instant, Sorted};
 #[cfg(fuzzing)]
 pub use page::cursor;
 pub(crate) use page::{Items, MOST, Page, limit, one_way, page};
+pub use teller::Teller;
 
 use crate::{Generations, Layout, Place};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use deadpool_postgres::Object;
-use edge::{Peer, Problem};
+use edge::{Peer, Problem, Unanswered};
 use event_store::follow::{ReadSide, Runner};
 use event_store::{Log, StoreError};
 use http::header;
@@ -122,10 +124,6 @@ impl Queries {
         self.0.owners.get(service)
     }
 
-    pub(crate) fn logs(&self) -> impl Iterator<Item = &Log> {
-        self.0.logs.values()
-    }
-
     /// Where the rows are that it answers from.
     pub fn reads(&self) -> impl Iterator<Item = &ReadSide> {
         self.0.reads.values()
@@ -195,6 +193,11 @@ pub(crate) fn failed(error: impl Into<StoreError>) -> Problem {
     } else {
         Problem::internal(cause)
     }
+}
+
+/// What a client is told when whoever owns a log elsewhere gives no answer.
+pub(crate) fn away(error: Unanswered) -> Problem {
+    Problem::unavailable("unavailable", 1).caused_by(error)
 }
 
 /// A process that was held up for long may ask for tables that a rebuild dropped since.

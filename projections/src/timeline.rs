@@ -1,6 +1,6 @@
 //! Everything that happened to one order, in whichever stream, and what it still waits for.
 
-use crate::query::{Asker, failed};
+use crate::query::{Asker, Teller, failed};
 use axum::Json;
 use chrono::{DateTime, Utc};
 use decider::{Decider, Owes};
@@ -12,7 +12,7 @@ use domain::payments::payment;
 use edge::{Params, Problem, Target};
 use event_store::dues::{Late, owed, request_id};
 use event_store::follow::ReadSide;
-use event_store::{Log, Recorded, StoreError};
+use event_store::{Recorded, StoreError};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -28,6 +28,23 @@ pub struct Timeline {
     pub events: Vec<Happened>,
     /// What is owed and not settled.
     pub due: Vec<StillDue>,
+    /// What belongs to the story and could not be asked for: nobody knows where it is, or whoever has it is away.
+    pub absent: Vec<Absent>,
+}
+
+/// A part of the story that is not told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Absent {
+    pub service: String,
+    pub what: Part,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Part {
+    Events,
+    Due,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -66,66 +83,73 @@ pub struct StillDue {
     pub last_error: Option<String>,
 }
 
-/// Events of one stream that are read at once; an order has a few dozen.
-const PAGE: i64 = 1_000;
-
-/// Reads the story of an order from the logs; none if there is no such order.
+/// Reads the story of an order from those who tell of it, and from the dues that are here; none if there is no such
+/// order. Whoever tells of no more than a part of it is named.
 ///
 /// # Errors
-/// If a log or the dues cannot be read, or an event is of a newer binary.
+/// If a log that is here, that of the orders or the dues cannot be read, or an event is of a newer binary.
 pub async fn timeline(
-    logs: &HashMap<&str, &Log>,
+    tellers: &HashMap<&str, Teller<'_>>,
     reads: &HashMap<&str, &ReadSide>,
     order: OrderId,
 ) -> Result<Option<Timeline>, StoreError> {
-    let own = stream(logs, "orders", &order::stream(order)).await?;
+    let orders = tellers.get("orders").ok_or_else(|| StoreError::Elsewhere {
+        service: "orders".to_owned(),
+        why: "nobody knows where".to_owned(),
+    })?;
+    let own = orders.stream(&order::stream(order)).await?;
     if own.is_empty() {
         return Ok(None);
     }
-    let streams = [payment::stream(order), checkout::stream(order)];
-    let [paid, settled] = [
-        stream(logs, "payments", &streams[0]).await?,
-        stream(logs, "checkout", &streams[1]).await?,
-    ];
-    let (stocks, commands): (Vec<_>, Vec<_>) = asked_of_stock(order, &settled).into_iter().unzip();
-    let stock = match logs.get("inventory") {
-        Some(log) if !stocks.is_empty() => log.read_commands(&stocks, &commands).await?,
-        Some(_) | None => Vec::new(),
+    let mut absent = Vec::new();
+    let mut told = |service: &str, events: Option<Result<Vec<Recorded>, StoreError>>| {
+        match events {
+            Some(Err(StoreError::Elsewhere { why, .. })) => {
+                tracing::info!(service, why, "a part of an order's story is not told");
+            }
+            Some(events) => return events,
+            None => {}
+        }
+        absent.push(Absent { service: service.to_owned(), what: Part::Events });
+        Ok(Vec::new())
     };
+    let streams = [payment::stream(order), checkout::stream(order)];
+    let paid = whole(tellers.get("payments"), &streams[0]).await;
+    let paid = told("payments", paid)?;
+    let settled = whole(tellers.get("checkout"), &streams[1]).await;
+    let settled = told("checkout", settled)?;
+    let sought = asked_of_stock(order, &settled);
+    let stock = match tellers.get("inventory") {
+        Some(_) if sought.is_empty() => Some(Ok(Vec::new())),
+        Some(teller) => Some(teller.commands(&sought).await),
+        None => None,
+    };
+    let stock = told("inventory", stock)?;
     let mut events: Vec<_> = own.into_iter().chain(paid).chain(settled).chain(stock).collect();
     events.sort_by_key(|event| (event.recorded_at, event.service.clone(), event.offset));
     let mut due = Vec::new();
     for service in ["checkout", "payments"] {
-        if let Some(read) = reads.get(service) {
-            due.extend(owed(read, &streams).await?.into_iter().map(StillDue::of));
+        match reads.get(service) {
+            Some(read) => due.extend(owed(read, &streams).await?.into_iter().map(StillDue::of)),
+            None => absent.push(Absent { service: service.to_owned(), what: Part::Due }),
         }
     }
-    let events = happened(&events)?;
-    Ok(Some(Timeline { order: order.0, number: order.number(), events, due }))
+    let (number, events) = (order.number(), happened(&events)?);
+    Ok(Some(Timeline { order: order.0, number, events, due, absent }))
+}
+
+/// None: nobody tells of it.
+async fn whole(
+    teller: Option<&Teller<'_>>,
+    stream: &str,
+) -> Option<Result<Vec<Recorded>, StoreError>> {
+    Some(teller?.stream(stream).await)
 }
 
 impl StillDue {
     fn of(due: Late) -> Self {
         let Late { stream, key, due_at, tries, last_error } = due;
         StillDue { stream, key, due_at, tries, last_error }
-    }
-}
-
-async fn stream(
-    logs: &HashMap<&str, &Log>,
-    service: &str,
-    name: &str,
-) -> Result<Vec<Recorded>, StoreError> {
-    let Some(log) = logs.get(service) else { return Ok(Vec::new()) };
-    let mut events = Vec::new();
-    loop {
-        let after = events.last().map_or(0, |event: &Recorded| event.version);
-        let page = log.read_stream(name, after, PAGE).await?;
-        let last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-        events.extend(page);
-        if last {
-            return Ok(events);
-        }
     }
 }
 
@@ -181,14 +205,14 @@ pub(crate) async fn find(
     params: Params,
 ) -> Result<Json<Timeline>, Problem> {
     params.read(|_| Some(()))?;
-    // Half of the story would be taken for the whole.
     let told_by = ["orders", "payments", "checkout", "inventory"];
-    if told_by.iter().any(|service| asker.log(service).is_none()) {
-        return Err(asker.not_served("the story of an order in all its streams"));
+    let teller = |service| Some((service, asker.teller(service)?));
+    let tellers: HashMap<_, _> = told_by.into_iter().filter_map(teller).collect();
+    if !tellers.contains_key("orders") {
+        return Err(asker.not_served("the story of an order"));
     }
-    let logs = asker.logs().map(|log| (&**log.service(), log)).collect();
     let reads = asker.reads().map(|read| (&*read.service, read)).collect();
-    let timeline = timeline(&logs, &reads, order).await.map_err(failed)?;
+    let timeline = timeline(&tellers, &reads, order).await.map_err(failed)?;
     let none = || Problem::not_found(format!("There is no order {order}."));
     timeline.map(Json).ok_or_else(none)
 }

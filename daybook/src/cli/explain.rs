@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use domain::ids::OrderId;
-use projections::{Happened, StillDue, Timeline, timeline};
+use projections::{Absent, Happened, Part, StillDue, Teller, Timeline, timeline};
 
 use super::reach::Reached;
 use crate::settings::ReachFlags;
@@ -52,10 +52,13 @@ impl Explain {
 }
 
 async fn tell(reached: &Reached, id: OrderId, json: bool) -> Result<()> {
-    let (logs, reads) = (reached.logs(&[]).await?, reached.reads()?);
-    let logs = logs.iter().map(|log| (&**log.service(), log)).collect();
+    let (logs, peers, reads) = (reached.logs(&[]).await?, reached.peers()?, reached.reads()?);
+    let here = logs.iter().map(|log| (&**log.service(), Teller::Here(log)));
+    let elsewhere =
+        peers.iter().map(|(service, owner)| (*service, Teller::Elsewhere { service, owner }));
+    let tellers = here.chain(elsewhere).collect();
     let reads = reads.iter().map(|read| (&*read.service, read)).collect();
-    let Some(timeline) = timeline(&logs, &reads, id).await? else {
+    let Some(timeline) = timeline(&tellers, &reads, id).await? else {
         bail!("there is no order {id}");
     };
     if json {
@@ -67,12 +70,18 @@ async fn tell(reached: &Reached, id: OrderId, json: bool) -> Result<()> {
 }
 
 fn print(timeline: &Timeline) {
-    let Timeline { order, number, events, due } = timeline;
+    let Timeline { order, number, events, due, absent } = timeline;
     println!("order {order}, number {number}");
     let began = events.first().map(|event| event.recorded_at).unwrap_or_default();
     println!("recorded from {} on:", began.format("%Y-%m-%d %H:%M:%S%.3f UTC"));
     for event in events {
         println!("{}", line(event, began));
+    }
+    for Absent { service, what } in absent {
+        match what {
+            Part::Events => println!("not told, for its log is out of reach: what {service} did"),
+            Part::Due => println!("not told, for its database is elsewhere: what {service} owes"),
+        }
     }
     if due.is_empty() {
         println!("nothing is due");

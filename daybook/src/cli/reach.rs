@@ -6,7 +6,7 @@ use crate::settings::{Loaded, ReachFlags, Settings};
 use crate::shop::SERVICES;
 use anyhow::{Context, Result, bail};
 use edge::access::{LONGEST_TOKEN, SigningKeys, Wanted};
-use edge::{Role, clock};
+use edge::{Peer, Role, clock};
 use event_store::follow::{ReadSide, Source};
 use event_store::{Database, Log, LogSettings};
 use rustix::process::{Pid, setpriority_process};
@@ -136,6 +136,16 @@ impl Reached {
 
     /// The logs elsewhere whose address is known.
     pub(super) fn elsewhere(&self) -> Result<Vec<Source>> {
+        let peers = self.peers()?;
+        if peers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asking = self.asking()?;
+        Ok(peers.iter().map(|(_, owner)| asking.log(owner)).collect())
+    }
+
+    /// Whoever answers for services elsewhere whose address is known.
+    pub(super) fn peers(&self) -> Result<Vec<(&'static str, Peer)>> {
         let Reached { settings, databases, .. } = self;
         let url = |(service, _): (&'static str, _)| Some((service, settings.url_of(service)?));
         let elsewhere = SERVICES.into_iter().filter_map(url);
@@ -143,14 +153,18 @@ impl Reached {
         if elsewhere.peek().is_none() {
             return Ok(Vec::new());
         }
-        let token: Option<Arc<str>> = token(settings)?.map(Into::into);
-        let asking = Asking {
-            lines: settings.lines()?,
-            limits: settings.limits.peer(),
+        let asking = self.asking()?;
+        elsewhere.map(|(service, url)| Ok((service, asking.peer(service, url)?))).collect()
+    }
+
+    fn asking(&self) -> Result<Asking> {
+        let token: Option<Arc<str>> = token(&self.settings)?.map(Into::into);
+        Ok(Asking {
+            lines: self.settings.lines()?,
+            limits: self.settings.limits.peer(),
             shown: Arc::new(move || token.clone()),
-            partitions: settings.partitions,
-        };
-        elsewhere.map(|(service, url)| Ok(asking.log(&asking.peer(service, url)?))).collect()
+            partitions: self.settings.partitions,
+        })
     }
 
     pub(super) fn reads(&self) -> Result<Vec<ReadSide>> {

@@ -80,8 +80,8 @@ async fn serve(
     access::first_key(settings)?;
     reloader.watch_named();
     let tls = settings.door()?.map(Tls::new);
-    let access = access::open(settings)?;
     let (origins, proxies) = (settings.origins(), settings.proxies());
+    let access = access::open(settings, &proxies)?;
     let rates = Rates::of(settings, &proxies);
     let settings_of_shop = shop_settings(settings, &access, embedded, &provider, &rates, &stop)?;
     let opening = Shop::open(settings_of_shop);
@@ -100,7 +100,8 @@ async fn serve(
     }
     tokio::spawn(stop.clone().run_until_cancelled_owned(say_when_ready(shop.health.clone())));
     let (door, called) = (tls.clone(), shop.called.clone());
-    let parts = Parts { log, door, origins: origins.clone(), proxies, rates, access, called };
+    let (origins_of, access_of) = (origins.clone(), access.clone());
+    let parts = Parts { log, door, origins: origins_of, proxies, rates, access: access_of, called };
     tokio::spawn(reloader.run(parts, shop.health.clone(), stop.clone()));
     let limits = settings.limits.request(Limits {
         body_bytes: settings.body_limit_bytes,
@@ -110,7 +111,8 @@ async fn serve(
     // A line of many is what the request by itself is.
     let commands = edge::layered(shop.router(), limits);
     let many = Batch::new(commands, settings.limits.batch(), stop.clone());
-    let router = shop.router().merge(command_api::many().router(many, &Access::off()));
+    let many = access.identified(command_api::many().router(many, &access));
+    let router = shop.router().merge(many);
     let router = edge::layered_for(router, limits, &origins);
     // Half of the time for what callers wait for, the rest for what goes on behind.
     let half = settings.shutdown() / 2;

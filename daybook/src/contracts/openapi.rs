@@ -185,6 +185,7 @@ fn security(permission: Permission, are_asked: bool) -> Value {
     }
     match permission {
         Permission::Open => json!([]),
+        Permission::Known => json!([{ "token": [] }]),
         Permission::Scope(only) => json!([scope(only.to_string())]),
         Permission::Own(all, own) | Permission::Narrowed(all, own) => {
             json!([scope(all.to_string()), scope(own.to_string())])
@@ -230,6 +231,7 @@ fn responses(
     let mut refusals = BTreeMap::<u16, Vec<Kind>>::new();
     let of_access: &[&str] = match permission {
         Permission::Open => &[],
+        Permission::Known => &["unauthenticated", "too-many-failures"],
         Permission::Scope(_)
         | Permission::Own(..)
         | Permission::Narrowed(..)

@@ -19,6 +19,8 @@ pub(super) struct Service {
 pub(super) struct Services {
     pub(super) here: BTreeMap<&'static str, Service>,
     pub(super) elsewhere: BTreeMap<&'static str, Peer>,
+    /// Those elsewhere that nothing here follows, and whose address is known: they are asked where somebody wants to know.
+    beside: BTreeMap<&'static str, Peer>,
     asking: Asking,
 }
 
@@ -46,14 +48,19 @@ impl Services {
             let read = ReadSide::sized(log.database(), service, sizes)?;
             here.insert(service, Service { log, read });
         }
-        let (asking, mut elsewhere) = (asking(settings), BTreeMap::new());
-        for (service, url) in settings.part.elsewhere(&settings.urls)? {
-            elsewhere.insert(service, asking.peer(service, url)?);
+        let (asking, needed) = (asking(settings), settings.part.elsewhere(&settings.urls)?);
+        let (mut elsewhere, mut beside) = (BTreeMap::new(), BTreeMap::new());
+        for (service, url) in &settings.urls {
+            if !settings.part.is_here(service) {
+                let is_needed = needed.contains_key(service);
+                let others = if is_needed { &mut elsewhere } else { &mut beside };
+                others.insert(*service, asking.peer(service, url)?);
+            }
         }
         // Whoever calls nobody says so.
         metrics::counter!("daybook_peer_calls_total").increment(0);
         metrics::counter!("daybook_peer_retries_total").increment(0);
-        Ok(Services { here, elsewhere, asking })
+        Ok(Services { here, elsewhere, beside, asking })
     }
 
     pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
@@ -62,6 +69,15 @@ impl Services {
 
     pub(super) fn log(&self, service: &str) -> Option<&Log> {
         self.here.get(service).map(|service| &service.log)
+    }
+
+    /// Whoever answers for services that are not here.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (&'static str, &Peer)> {
+        self.elsewhere.iter().chain(&self.beside).map(|(service, peer)| (*service, peer))
+    }
+
+    pub(super) fn peer(&self, service: &str) -> Option<&Peer> {
+        self.peers().find_map(|(of, peer)| (of == service).then_some(peer))
     }
 
     pub(super) fn read(&self, service: &str) -> Option<&ReadSide> {

@@ -1,5 +1,7 @@
 //! Who may do what, asked of the real program: every route by everybody, and what is another's.
 
+mod door;
+
 use crate::shop::{eventually, order, sell};
 use crate::support::{Daybook, LIMIT, World, binary, free_port, http};
 use edge::access::{SigningKeys, Wanted, api_keys};
@@ -12,17 +14,23 @@ use std::time::Duration;
 use tokio::process::Command;
 
 /// A shop that asks who its callers are, and the keys by which they say so.
-struct Guarded {
-    world: World,
-    daybook: Daybook,
-    keys: SigningKeys,
+pub(crate) struct Guarded {
+    pub(crate) world: World,
+    pub(crate) daybook: Daybook,
+    pub(crate) keys: SigningKeys,
 }
 
 impl Guarded {
     async fn new() -> Self {
+        Self::told(&[]).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn told(settings: &[(&'static str, &'static str)]) -> Self {
         let mut world = World::new().await.without_kafka();
         let files = [("--auth-keys-file", "keys"), ("--auth-api-keys-file", "api-keys")];
-        world.flags = vec!["--auth".to_owned(), "on".to_owned()];
+        world.flags = ["--auth", "on"].map(str::to_owned).into();
+        world.environment.extend(settings);
         for (flag, name) in files {
             let file = world.folder.path().join(name);
             world.flags.extend([flag.to_owned(), file.display().to_string()]);
@@ -92,6 +100,7 @@ fn verdict(permission: Permission, role: Option<Role>) -> Option<StatusCode> {
     let may = |scope: Scope| role.is_some_and(|role| role.scopes().contains(&scope));
     let (whole, own) = match permission {
         Permission::Open => return None,
+        Permission::Known => (role.is_some(), None),
         Permission::Scope(scope) => (may(scope), None),
         Permission::Own(scope, own) => (may(scope), may(own).then_some(StatusCode::NOT_FOUND)),
         Permission::Narrowed(scope, own) => (may(scope) || may(own), None),
@@ -146,7 +155,7 @@ fn there_is_no_scope_without_a_route_or_a_role() {
     let mut routed = BTreeSet::from([Scope::COMMANDS_SEND]);
     for row in rows() {
         match row.permission {
-            Permission::Open => {}
+            Permission::Open | Permission::Known => {}
             Permission::Scope(scope) => routed.extend([scope]),
             Permission::Own(scope, own) | Permission::Narrowed(scope, own) => {
                 routed.extend([scope, own]);

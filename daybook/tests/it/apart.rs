@@ -12,6 +12,7 @@ mod killed;
 mod load;
 mod matrix;
 mod names;
+mod owned;
 mod rights;
 mod shape;
 mod street;

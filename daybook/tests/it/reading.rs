@@ -230,6 +230,7 @@ async fn the_story_of_an_order_is_told_across_its_streams_with_what_it_waits_for
     };
     assert_eq!(of("checkout.started")["because_of"]["type"], "order.placed");
     assert_eq!(of("stock.reserved")["because_of"]["type"], "checkout.started");
+    assert_eq!(story["absent"], json!([]));
 
     // The provider answers nothing, however often it is asked: the order waits for it, and says so.
     world.provider.behave(&json!({"mode": "error"})).await;

@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) accept_history: bool,
     /// What else `serve` is told.
     pub(crate) flags: Vec<String>,
+    /// What it finds in its environment besides: what has no flag.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
     pub(crate) provider: Provider,
     /// If every service runs on its own.
     pub(crate) street: Option<Street>,
@@ -90,6 +92,7 @@ impl World {
             folder,
             accept_history: false,
             flags: Vec::new(),
+            environment: Vec::new(),
             provider,
             street: None,
             earlier: Mutex::default(),
@@ -204,6 +207,7 @@ impl World {
         command.env("DAYBOOK_CROWD_BURST_MS", "60000");
         // No test waits for a thousand events of a stream.
         command.env("DAYBOOK_SNAPSHOT_EVENTS", "3").args(&self.flags);
+        command.envs(self.environment.iter().copied());
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         Daybook { url: format!("http://{at}"), ..Daybook::of(child, at.port()) }
     }

@@ -6,6 +6,7 @@ use super::issuers::{Issuer, IssuerSettings, read_issuers};
 use super::signing::SigningKeys;
 use super::token::{Believed, Key, Trust, believe};
 use super::{AccessLimits, Why};
+use crate::Proxies;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::{Algorithm, decode_header};
 use serde::Deserialize;
@@ -22,6 +23,8 @@ pub struct AccessSettings {
     pub issuers_file: PathBuf,
     pub issuer: String,
     pub audience: String,
+    /// Who is believed about who guesses.
+    pub proxies: Proxies,
     pub limits: AccessLimits,
 }
 
@@ -83,7 +86,7 @@ impl Credentials {
         }
         if token.starts_with(PREFIX) {
             let identity = self.api_keys.find(token).cloned().ok_or(Why::UnknownApiKey)?;
-            return Ok(Believed { identity, until: i64::MAX });
+            return Ok(Believed { identity, until: i64::MAX, signer: None });
         }
         let header = decode_header(token).map_err(|_| Why::Malformed)?;
         if !matches!(header.alg, Algorithm::EdDSA | Algorithm::RS256) {
@@ -91,16 +94,17 @@ impl Credentials {
         }
         let id = header.kid.ok_or(Why::UnknownKey)?;
         let issued: Issued = insecure_decode_claims(token).map_err(|_| Why::Malformed)?;
-        let (key, trust) = if issued.iss == self.trust.issuer {
-            (self.own.get(&id).cloned().ok_or(Why::UnknownKey)?, &self.trust)
+        let (key, trust, issuer) = if issued.iss == self.trust.issuer {
+            (self.own.get(&id).cloned().ok_or(Why::UnknownKey)?, &self.trust, None)
         } else {
             let issuer = self.issuers.iter().find(|it| it.trust.issuer == issued.iss);
             let issuer = issuer.ok_or(Why::WrongIssuer)?;
-            (issuer.key(&id).await?, &issuer.trust)
+            (issuer.key(&id).await?, &issuer.trust, Some(issuer.clone()))
         };
         if header.alg != key.algorithm {
             return Err(Why::WrongAlgorithm);
         }
-        believe(token, &key, trust, self.skew_s)
+        let believed = believe(token, &key, trust, self.skew_s)?;
+        Ok(Believed { signer: issuer.map(|issuer| (issuer, id)), ..believed })
     }
 }

@@ -76,7 +76,7 @@ impl Guard {
         })?;
         let customer = |own: Scope| identity.customer.clone().filter(|_| identity.may(own));
         let verdict = match self.permission {
-            Permission::Open => Some(Verdict::Whole),
+            Permission::Open | Permission::Known => Some(Verdict::Whole),
             Permission::Scope(scope) => identity.may(scope).then_some(Verdict::Whole),
             Permission::Own(scope, _) | Permission::Narrowed(scope, _) if identity.may(scope) => {
                 Some(Verdict::Whole)

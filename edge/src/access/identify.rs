@@ -1,14 +1,14 @@
 //! Who asks: found out once for each request, before anything else is done for it.
 
-use super::{Access, Identity, Inner, Why};
+use super::{Access, Identity, Inner, Stay, Why};
 use axum::{
     Router,
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     middleware::{self, Next},
     response::Response,
 };
-use http::{HeaderMap, header};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use http::{HeaderMap, HeaderValue, header};
+use std::{sync::Arc, time::Duration};
 
 /// Longer than any token that we would believe.
 const LONGEST_CREDENTIAL: usize = 8 * 1024;
@@ -32,27 +32,38 @@ impl Access {
     }
 }
 
-async fn identify(State(inner): State<Arc<Inner>>, mut request: Request, next: Next) -> Response {
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
-    let found = match credential(request.headers()) {
-        Ok(credential) => inner.find(credential, address).await,
+async fn identify(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let found = match shown(&parts.headers) {
+        Ok((shown, credential)) => {
+            let found = inner.find(credential, inner.settings.proxies.address(&parts)).await;
+            found.map(|known| (shown.clone(), known))
+        }
         Err(why) => Err(Unknown { why, waits: None }),
     };
     match found {
-        Ok(identity) => drop(request.extensions_mut().insert::<Arc<Identity>>(identity)),
-        Err(unknown) => drop(request.extensions_mut().insert(unknown)),
+        Ok((shown, known)) => {
+            parts.extensions.insert::<Arc<Identity>>(known.identity.clone());
+            parts.extensions.insert(Stay { inner, shown, known });
+        }
+        Err(unknown) => drop(parts.extensions.insert(unknown)),
     }
-    next.run(request).await
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// What is shown, and the credential in it.
+fn shown(headers: &HeaderMap) -> Result<(&HeaderValue, &str), Why> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let value = all.next().ok_or(Why::NoToken)?;
+    let credential = bearer(value)?;
+    if all.next().is_some() { Err(Why::Malformed) } else { Ok((value, credential)) }
 }
 
 /// `Authorization: Bearer …`, RFC 6750, and nothing else: what stands in a URL stands in logs.
-fn credential(headers: &HeaderMap) -> Result<&str, Why> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let value = all.next().ok_or(Why::NoToken)?;
+pub(super) fn bearer(value: &HeaderValue) -> Result<&str, Why> {
     let text = value.to_str().map_err(|_| Why::Malformed)?;
     let (scheme, credential) = text.split_once(' ').ok_or(Why::Malformed)?;
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-    if !is_bearer || all.next().is_some() || credential.len() > LONGEST_CREDENTIAL {
+    if !scheme.eq_ignore_ascii_case("bearer") || credential.len() > LONGEST_CREDENTIAL {
         return Err(Why::Malformed);
     }
     Ok(credential.trim())

@@ -120,18 +120,23 @@ impl Issuer {
     /// The key with this id. For one that is not known the issuer is asked, but not again and again; and what is old
     /// is fetched again in time, so that keys that were withdrawn are forgotten.
     pub(super) async fn key(self: &Arc<Self>, id: &str) -> Result<Key, Why> {
-        if let Some(key) = self.known()?.get(id) {
+        if let Some(key) = self.known().as_ref().and_then(|keys| keys.get(id)) {
             self.refresh_in_time();
             return Ok(key.clone());
         }
         self.ask(self.limits.refetch).await;
-        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let known = known.ok_or(Why::IssuerAway)?;
+        let known = self.known().ok_or(Why::IssuerAway)?;
         known.get(id).cloned().ok_or(Why::UnknownKey)
     }
 
-    fn known(&self) -> Result<Arc<HashMap<String, Key>>, Why> {
-        Ok(self.keys.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default())
+    /// Whether it still publishes a key that it had.
+    pub(super) fn publishes(self: &Arc<Self>, id: &str) -> bool {
+        self.refresh_in_time();
+        self.known().is_some_and(|keys| keys.contains_key(id))
+    }
+
+    fn known(&self) -> Option<Arc<HashMap<String, Key>>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn refresh_in_time(self: &Arc<Self>) {

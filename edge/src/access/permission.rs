@@ -5,6 +5,8 @@ use super::Scope;
 pub enum Permission {
     /// Anybody, and nobody is asked who he is.
     Open,
+    /// Anybody, once he has shown who he is: what he may is asked of him further on.
+    Known,
     /// Whoever has this scope.
     Scope(Scope),
     /// Whoever has the first, and a customer who has the second, for what is his: the order whose id stands in the path.

@@ -1,5 +1,6 @@
-//! Whoever guesses is made to wait.
+//! Whoever guesses is made to wait, and nobody else who comes through the same proxy.
 
+use crate::caller::as_caller;
 use quick_cache::sync::Cache;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Counts wrong credentials by the address that they come from, in windows of time.
+/// Counts wrong credentials by the caller's address, in windows of time.
 pub(super) struct Throttle {
     failures: u32,
     window: Duration,
@@ -26,31 +27,23 @@ impl Throttle {
 
     /// How long nothing unknown is looked at from this address, if it has failed too often.
     pub(super) fn waits(&self, address: IpAddr) -> Option<Duration> {
-        let seen = self.seen.get(&network(address))?;
+        let seen = self.seen.get(&as_caller(address))?;
         let left = self.window.checked_sub(seen.since.elapsed())?;
         (seen.failures.load(Ordering::Relaxed) >= self.failures).then_some(left)
     }
 
     pub(super) fn failed(&self, address: IpAddr) {
-        let network = network(address);
-        let seen = self.seen.get(&network).filter(|it| it.since.elapsed() < self.window);
+        let caller = as_caller(address);
+        let seen = self.seen.get(&caller).filter(|it| it.since.elapsed() < self.window);
         match seen {
             Some(seen) => {
                 seen.failures.fetch_add(1, Ordering::Relaxed);
             }
             None => {
                 let seen = Seen { since: Instant::now(), failures: AtomicU32::new(1) };
-                self.seen.insert(network, Arc::new(seen));
+                self.seen.insert(caller, Arc::new(seen));
             }
         }
-    }
-}
-
-/// Of IPv6, whoever has one address has the other 2^64 of its network too.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
     }
 }
 

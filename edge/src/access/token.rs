@@ -1,5 +1,6 @@
 //! What a token says, RFC 9068, and whether that may be believed.
 
+use super::issuers::Issuer;
 use super::signing::Wanted;
 use super::{How, Identity, Role, Scope, Why};
 use chrono::{DateTime, Utc};
@@ -85,6 +86,8 @@ impl Claims {
 pub(super) struct Believed {
     pub(super) identity: Arc<Identity>,
     pub(super) until: i64,
+    /// Another issuer, and the key with this id that it has signed with.
+    pub(super) signer: Option<(Arc<Issuer>, String)>,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +110,7 @@ pub(super) fn believe(token: &str, key: &Key, trust: &Trust, skew_s: u64) -> Res
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let told = decode::<Told>(token, &key.decoding, &validation).map_err(why)?.claims;
     let until = (told.exp as i64).saturating_add_unsigned(skew_s);
-    Ok(Believed { identity: Arc::new(identity(told, trust)?), until })
+    Ok(Believed { identity: Arc::new(identity(told, trust)?), until, signer: None })
 }
 
 fn identity(told: Told, trust: &Trust) -> Result<Identity, Why> {

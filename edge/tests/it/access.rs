@@ -4,6 +4,7 @@ mod forge;
 mod issuer;
 mod issuers;
 mod reload;
+mod stay;
 mod tokens;
 
 use crate::{problem, send, slug};
@@ -23,6 +24,7 @@ fn routes() -> Routes<()> {
         .get("/open", Permission::Open, async || "open")
         .get("/stock", Permission::Scope(Scope::STOCK_READ), async || "stock")
         .post("/stock", Permission::Scope(Scope::STOCK_ADJUST), async || "adjusted")
+        .post("/many", Permission::Known, async || "many")
         .get("/orders", NARROWED, async |OnlyOf(only): OnlyOf| format!("{only:?}"))
         .get("/orders/{id}", OWN, async || "order")
         .get("/log/{service}/{partition}", Permission::READ_LOG, async || "log")
@@ -64,6 +66,7 @@ impl Service {
             issuers_file: folder.path().join("issuers.toml"),
             issuer: "daybook".to_owned(),
             audience: "shop".to_owned(),
+            proxies: "192.0.2.7".parse().unwrap(),
             limits,
         };
         let access = Access::on(settings.clone()).unwrap().owned(Arc::new(Ledger));
@@ -96,7 +99,11 @@ impl Service {
         if let Some(credential) = credential {
             request = request.header("authorization", format!("Bearer {credential}"));
         }
-        let mut request = request.body(Body::empty()).unwrap();
+        self.forward(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// As it comes from the proxy in front.
+    async fn forward(&self, mut request: Request<Body>) -> Response {
         let from: SocketAddr = "192.0.2.7:1234".parse().unwrap();
         request.extensions_mut().insert(ConnectInfo(from));
         send(&self.router, request).await
@@ -139,6 +146,8 @@ async fn nobody_takes_a_route_that_he_has_not_the_scope_of() {
         (Method::GET, "/stock", None, unknown),
         (Method::HEAD, "/stock", None, unknown),
         (Method::POST, "/stock", None, unknown),
+        (Method::POST, "/many", None, unknown),
+        (Method::POST, "/many", Some(Role::Customer), fine),
         (Method::GET, "/stock", warehouse, fine),
         (Method::POST, "/stock", warehouse, fine),
         (Method::GET, "/stock", Some(Role::Accountant), forbidden),
@@ -201,6 +210,7 @@ fn a_table_lists_what_is_routed_with_who_may_take_it() {
         ("GET", "/open"),
         ("GET", "/stock"),
         ("POST", "/stock"),
+        ("POST", "/many"),
         ("GET", "/orders"),
         ("GET", "/orders/{id}"),
         ("GET", "/log/{service}/{partition}"),
@@ -226,4 +236,25 @@ async fn who_guesses_is_made_to_wait_and_who_is_known_is_not() {
     assert_eq!(slug(&problem(response).await), "too-many-failures");
     assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::OK);
     assert_eq!(service.get("/open", Some("dbk_next")).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_guesses_behind_a_proxy_is_made_to_wait_and_his_neighbour_is_not() {
+    let service = Service::limited(AccessLimits::default());
+    let guess = async |forwarded: &str, credential: String| {
+        let request = Request::get("/stock").header("x-forwarded-for", forwarded);
+        let request = request.header("authorization", format!("Bearer {credential}"));
+        service.forward(request.body(Body::empty()).unwrap()).await.status()
+    };
+    for number in 0..service.settings.limits.failures {
+        // What stands before what the proxy has seen is the caller's own invention.
+        let forwarded = format!("198.51.100.{number}, 203.0.113.1");
+        let status = guess(&forwarded, format!("dbk_{number}")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    let next = || "dbk_next".to_owned();
+    assert_eq!(guess("203.0.113.1", next()).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(guess("203.0.113.2", next()).await, StatusCode::UNAUTHORIZED);
+    let token = service.token(as_role(Role::Warehouse));
+    assert_eq!(guess("203.0.113.2", token).await, StatusCode::OK);
 }

@@ -3,9 +3,11 @@
 use super::{Ends, LoggedEvent};
 use crate::query::{Items, MOST};
 use async_trait::async_trait;
+use edge::conditional::MIN_POSITION;
 use edge::{Peer, Unanswered};
 use event_store::follow::{End, Owner};
-use event_store::{Recorded, StoreError};
+use event_store::{BadPosition, Position, Recorded, StoreError};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// Asks the owner of a log over HTTP. An event that it tells equals the one read from the log.
 pub struct HttpOwner {
@@ -26,6 +28,57 @@ impl HttpOwner {
 
     fn unanswered(&self, error: &Unanswered) -> StoreError {
         self.unread(error.to_string())
+    }
+}
+
+/// Some events of a stream, as its owner tells them.
+pub(crate) struct Told {
+    pub(crate) events: Vec<Recorded>,
+    pub(crate) is_last: bool,
+}
+
+/// A page of a stream, by the word of whoever owns its log; nothing if there is no such stream.
+pub(crate) async fn page_of(
+    owner: &Peer,
+    service: &str,
+    stream: &str,
+    query: &[(&str, String)],
+) -> Result<Told, Unanswered> {
+    let path = format!("/v1/log/{service}/streams/{stream}");
+    let query: Vec<_> = query.iter().cloned().chain([("stored", "true".to_owned())]).collect();
+    let page: Items<LoggedEvent> = match owner.get(&path, &query).await {
+        Ok(page) => page,
+        // There was none yet.
+        Err(Unanswered::Status(_, StatusCode::NOT_FOUND, _)) => {
+            return Ok(Told { events: Vec::new(), is_last: true });
+        }
+        Err(error) => return Err(error),
+    };
+    let events = page.items.into_iter().map(LoggedEvent::recorded).collect::<Result<_, _>>();
+    let not_understood =
+        |error: BadPosition| Unanswered::NotUnderstood(service.to_owned(), error.to_string());
+    Ok(Told { events: events.map_err(not_understood)?, is_last: page.next.is_none() })
+}
+
+/// The first event of a stream, by the word of whoever owns its log; none if there is no such stream.
+///
+/// # Errors
+/// If the owner gives no answer, or one that is not understood.
+pub async fn first_of(owner: &Peer, stream: &str) -> Result<Option<Recorded>, Unanswered> {
+    let told = page_of(owner, owner.service(), stream, &[("limit", "1".to_owned())]).await?;
+    Ok(told.events.into_iter().next())
+}
+
+/// Whether a log has lost a position, by the word of whoever owns it.
+pub(crate) async fn has_lost(owner: &Peer, position: &Position) -> Result<bool, Unanswered> {
+    let service = &position.service;
+    let min = HeaderValue::try_from(position.to_string());
+    let min = min.map_err(|error| Unanswered::NotUnderstood(service.clone(), error.to_string()))?;
+    let headers = HeaderMap::from_iter([(MIN_POSITION, min)]);
+    match owner.get_with::<Ends>(&format!("/v1/log/{service}"), &[], &headers).await {
+        Ok(_) => Ok(false),
+        Err(Unanswered::Status(_, StatusCode::GONE, _)) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,14 +1,14 @@
 //! A thing as it was: its events up to then, posted by the same fold into tables that nobody else sees.
 
-use super::{Filters, Instant, Items, MOST, Queries, failed};
-use crate::log::LoggedEvent;
+use super::{Filters, Instant, MOST, Queries, Teller, away, failed};
+use crate::log::page_of;
 use crate::{Place, Projection};
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
-use edge::{ParamFields, Peer, Problem, Unanswered};
+use edge::{ParamFields, Problem};
 use event_store::follow::{ApplyError, discarded};
 use event_store::{Log, Recorded};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::fmt;
@@ -200,19 +200,6 @@ async fn recorded_at(log: &Log, stream: &str, version: i64) -> Result<DateTime<U
     Err(Problem::bad_request("future", detail))
 }
 
-/// Who tells of a stream: the log, or its owner elsewhere.
-enum Teller<'a> {
-    Here(&'a Log),
-    Elsewhere { service: &'a str, owner: &'a Peer },
-}
-
-impl Queries {
-    fn teller<'a>(&'a self, service: &'a str) -> Option<Teller<'a>> {
-        let here = self.log(service).map(Teller::Here);
-        here.or_else(|| Some(Teller::Elsewhere { service, owner: self.owner(service)? }))
-    }
-}
-
 impl Teller<'_> {
     /// The next events that are shown; none if there are no more.
     async fn page(
@@ -229,23 +216,9 @@ impl Teller<'_> {
             Until::Version(version) => version.to_string(),
             Until::Instant(at) => at.to_rfc3339_opts(SecondsFormat::Micros, true),
         };
-        let query = [
-            ("as_of", as_of),
-            ("after", after.to_string()),
-            ("limit", MOST.to_string()),
-            ("stored", "true".to_owned()),
-        ];
-        let path = format!("/v1/log/{service}/streams/{stream}");
-        let page: Items<LoggedEvent> = match owner.get(&path, &query).await {
-            Ok(page) => page,
-            // There was none yet.
-            Err(Unanswered::Status(_, StatusCode::NOT_FOUND, _)) => return Ok(None),
-            Err(error) => {
-                return Err(Problem::unavailable("unavailable", 1).caused_by(error));
-            }
-        };
-        let page = page.items.into_iter().map(|event| event.recorded().map(Arc::new));
-        let page = page.collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+        let query = [("as_of", as_of), ("after", after.to_string()), ("limit", MOST.to_string())];
+        let page = page_of(owner, service, stream, &query).await.map_err(away)?;
+        let page: Vec<_> = page.events.into_iter().map(Arc::new).collect();
         Ok((!page.is_empty()).then_some(page))
     }
 }

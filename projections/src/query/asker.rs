@@ -1,9 +1,11 @@
-use super::{AsOf, Filters, Queries, View, failed};
+use super::{AsOf, Filters, Queries, View, away, failed};
+use crate::log::has_lost;
 use crate::{Layout, Projection};
 use axum::extract::FromRequestParts;
 use axum::response::Response;
 use deadpool_postgres::Object;
 use edge::Problem;
+use edge::access::Stay;
 use edge::conditional::{MIN_POSITION, min_positions};
 use event_store::Position;
 use event_store::follow::{ReadSide, Runner, standing};
@@ -22,6 +24,8 @@ pub(crate) struct Asker {
     events: Option<Option<i64>>,
     /// How long he would wait for what he asks for to be settled.
     patience: Option<Duration>,
+    /// How long what he showed is good; none where nobody is asked.
+    stay: Option<Stay>,
 }
 
 /// Nobody waits longer than this: the request would be given up before.
@@ -46,7 +50,8 @@ impl FromRequestParts<Queries> for Asker {
     async fn from_request_parts(parts: &mut Parts, queries: &Queries) -> Result<Self, Problem> {
         let headers = &parts.headers;
         let (min, events) = (min_positions(headers)?, events(headers)?);
-        Ok(Asker { queries: queries.clone(), min, events, patience: patience(headers) })
+        let (patience, stay) = (patience(headers), parts.extensions.get().cloned());
+        Ok(Asker { queries: queries.clone(), min, events, patience, stay })
     }
 }
 
@@ -90,6 +95,11 @@ impl Asker {
     /// How long he would wait for what he asks for to be settled.
     pub(crate) fn patience(&self) -> Option<Duration> {
         self.patience
+    }
+
+    /// How long what he showed is good; none where nobody is asked.
+    pub(crate) fn stay(&self) -> Option<Stay> {
+        self.stay.clone()
     }
 
     /// The same, who has seen this too.
@@ -147,7 +157,8 @@ impl Asker {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(behind) = behind.filter(|_| left.is_zero()) {
-                return Err(late(layout, behind));
+                let is_lost = self.is_lost_elsewhere(behind).await;
+                return Err(if is_lost { lost(behind) } else { late(layout, behind) });
             }
             // Here it is told; elsewhere it is looked for, and a follower may come here meanwhile.
             let is_here = behind.is_some_and(|min| here(min) == Some(false));
@@ -170,7 +181,8 @@ impl Asker {
     ) -> Result<Option<&'a Position>, Problem> {
         for &min in min {
             let stands = standing(client, read, of_it, min).await.map_err(failed)?;
-            if min.epoch < stands.epoch {
+            let is_here = self.log(&min.service).is_some();
+            if min.epoch < stands.epoch && (is_here || stands.has_passed) {
                 self.is_not_lost(min).await?;
             }
             if stands.has_parked {
@@ -187,14 +199,37 @@ impl Asker {
         Ok(None)
     }
 
-    async fn is_not_lost(&self, min: &Position) -> Result<(), Problem> {
-        let Some(log) = self.log(&min.service) else { return Ok(()) };
-        if !log.has_lost(min).await.map_err(failed)? {
-            return Ok(());
+    /// Whether a log still has everything that the caller has seen of it.
+    pub(crate) async fn has_lost_nothing_of(&self, service: &str) -> Result<(), Problem> {
+        for min in self.min.iter().filter(|min| *min.service == *service) {
+            self.is_not_lost(min).await?;
         }
-        let detail = format!("The log has lost {min}, with what was written there.");
-        Err(Problem::new(StatusCode::GONE, "lost-position").detail(detail))
+        Ok(())
     }
+
+    async fn is_not_lost(&self, min: &Position) -> Result<(), Problem> {
+        if self.is_lost(min).await? { Err(lost(min)) } else { Ok(()) }
+    }
+
+    /// A log elsewhere is not looked at before: its owner is asked when waiting was in vain, and not for long.
+    async fn is_lost_elsewhere(&self, min: &Position) -> bool {
+        let asking = timeout(self.queries.0.min_position_wait, self.is_lost(min));
+        self.log(&min.service).is_none() && matches!(asking.await, Ok(Ok(true)))
+    }
+
+    /// By the word of the log, or of its owner elsewhere.
+    async fn is_lost(&self, min: &Position) -> Result<bool, Problem> {
+        match (self.log(&min.service), self.owner(&min.service)) {
+            (Some(log), _) => log.has_lost(min).await.map_err(failed),
+            (None, Some(owner)) => has_lost(owner, min).await.map_err(away),
+            (None, None) => Ok(false),
+        }
+    }
+}
+
+fn lost(min: &Position) -> Problem {
+    let detail = format!("The log has lost {min}, with what was written there.");
+    Problem::new(StatusCode::GONE, "lost-position").detail(detail)
 }
 
 fn late(layout: &Layout, min: &Position) -> Problem {

@@ -1,10 +1,11 @@
 //! Answers that go on: server-sent events, of which each names its place, so that whoever lost the connection goes on
 //! behind it. They are read from the log as fast as the reader takes them, and nothing is kept for him.
 
-use super::Queries;
+use super::{Asker, Queries};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use edge::Problem;
+use edge::access::Stay;
 use event_store::{Log, Recorded, StoreError};
 use futures_util::stream;
 use std::collections::VecDeque;
@@ -28,17 +29,18 @@ pub(crate) trait Ahead: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Result<Vec<Event>, StoreError>> + Send;
 }
 
-/// The answer. It ends when the process leaves, and when the log cannot be read: then the reader comes again.
+/// The answer. It ends when the process leaves, when the log cannot be read, and when what the reader showed is not good
+/// any more: then he comes again.
 ///
 /// # Errors
 /// If as many listen already as may.
-pub(crate) fn sent(queries: &Queries, ahead: impl Ahead) -> Result<Response, Problem> {
-    let Some(place) = queries.listens() else {
+pub(crate) fn sent(asker: &Asker, ahead: impl Ahead) -> Result<Response, Problem> {
+    let Some(place) = asker.listens() else {
         let detail = "As many callers listen as may; nothing was done.";
         return Err(Problem::unavailable("busy", 5).detail(detail));
     };
-    let leaving = queries.0.leaving.clone();
-    let going = Going { ahead, ready: VecDeque::new(), leaving, _place: place };
+    let (leaving, stay) = (asker.0.leaving.clone(), asker.stay());
+    let going = Going { ahead, ready: VecDeque::new(), leaving, stay, _place: place };
     let events = stream::unfold(going, step);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response())
 }
@@ -47,13 +49,24 @@ struct Going<A> {
     ahead: A,
     ready: VecDeque<Event>,
     leaving: CancellationToken,
+    stay: Option<Stay>,
     /// Given back with the connection.
     _place: OwnedSemaphorePermit,
 }
 
 async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible>, Going<A>)> {
     while going.ready.is_empty() {
-        let next = going.leaving.run_until_cancelled(going.ahead.next()).await?;
+        let stay = &mut going.stay;
+        let ended = async {
+            match stay {
+                Some(stay) => stay.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let next = tokio::select! {
+            next = going.leaving.run_until_cancelled(going.ahead.next()) => next?,
+            () = ended => return None,
+        };
         match next {
             Ok(events) => going.ready.extend(events),
             Err(error) => {

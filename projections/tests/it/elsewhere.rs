@@ -1,5 +1,6 @@
 //! A log that another process answers for.
 
+use crate::reading::answer;
 use crate::stories::{Shop, authorise, gbp, order_id, sku, succeeded};
 use crate::support::{PARTITIONS, Process, eventually, fresh_database, got};
 use async_trait::async_trait;
@@ -9,12 +10,14 @@ use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command, stream};
 use domain::payments::payment::{self, Operation};
 use edge::{Access, Peer, PeerLimits};
-use event_store::Recorded;
 use event_store::follow::{
     ApplyError, Elsewhere, Feed, Follower, Owner, Runner, Source, has_posted,
 };
+use event_store::{Position, Recorded};
+use http::StatusCode;
 use projections::{Generations, HttpOwner, Queries};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Serves the logs of a process.
@@ -156,6 +159,37 @@ async fn an_order_as_it_was_is_the_same_where_its_payments_are_elsewhere() {
     }
     let last = got(&apart, &format!("{path}3")).await;
     assert_eq!(last["payment_status"], "authorised", "{last}");
+}
+
+/// By the owner of the log, whom a process asks that has only the rows.
+#[tokio::test]
+async fn a_position_that_a_log_elsewhere_has_lost_is_gone_and_one_that_is_late_is_not() {
+    let process = Process::start(&fresh_database().await).await;
+    Shop::of(&process).placed(1, 0, vec![]).await;
+    let generations = process.follow().await;
+    process.posted().await;
+    let at = process.log("orders").read_stream(&stream(order_id(1)), 0, 1).await.unwrap();
+    let at = at[0].position();
+    let lost = Position { epoch: at.epoch + 1, ..at.clone() };
+    let late = Position { offset: at.offset + 1_000, ..at.clone() };
+    let path = format!("/v1/orders/{}", order_id(1));
+    let url = served(&process).await;
+    for (url, told) in
+        [(&*url, StatusCode::GONE), ("http://127.0.0.1:1", StatusCode::SERVICE_UNAVAILABLE)]
+    {
+        let owner = Peer::new("orders", url, PeerLimits::default()).unwrap();
+        let owners = [("orders".to_owned(), owner)].into();
+        let queries = Queries::new(process.reads.clone(), Vec::new(), generations.clone())
+            .waiting(process.runner(), Duration::from_millis(500), process.stop.clone())
+            .asking(owners);
+        let apart = projections::routes().router(queries, &Access::off());
+        for (position, status) in
+            [(&at, StatusCode::OK), (&lost, told), (&late, StatusCode::SERVICE_UNAVAILABLE)]
+        {
+            let seen = [("daybook-min-position", &*position.to_string())];
+            assert_eq!(answer(&apart, &path, &seen).await.status(), status, "{position} of {url}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
 
-async fn answer(router: &Router, path: &str, headers: &[(&str, &str)]) -> http::Response<Body> {
+pub(crate) async fn answer(
+    router: &Router,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> http::Response<Body> {
     let mut request = Request::get(path);
     for (name, value) in headers {
         request = request.header(*name, *value);

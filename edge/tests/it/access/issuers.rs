@@ -9,7 +9,10 @@ use std::time::Duration;
 
 /// A service that trusts the issuer, and asks it again after `refetch`.
 fn trusting(issuer: &Issuer, refetch: Duration) -> Service {
-    let limits = AccessLimits { failures: 1_000_000, refetch, ..AccessLimits::default() };
+    limited(issuer, AccessLimits { failures: 1_000_000, refetch, ..AccessLimits::default() })
+}
+
+fn limited(issuer: &Issuer, limits: AccessLimits) -> Service {
     let mut service = Service::limited(limits);
     let text = format!(
         "[[issuer]]\nname = \"idp\"\nissuer = \"{}\"\naudience = \"shop\"\n\
@@ -83,6 +86,27 @@ async fn an_issuer_is_asked_for_a_key_that_is_new_but_not_again_and_again() {
     issuer.has(Some(vec![rsa.jwk("one"), rsa.jwk("two")]));
     let new = rsa.token("two", &claims(&issuer));
     assert_eq!(service.get("/stock", Some(&new)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_token_that_is_remembered_is_forgotten_with_the_key_that_signed_it() {
+    let (issuer, rsa) = (Issuer::start().await, Rsa::new());
+    issuer.has(Some(vec![rsa.jwk("one")]));
+    let service =
+        limited(&issuer, AccessLimits { refresh: Duration::ZERO, ..AccessLimits::default() });
+    let token = rsa.token("one", &claims(&issuer));
+    assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::OK);
+    issuer.has(None);
+    for _ in 0..3 {
+        assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::OK, "it is away");
+    }
+    issuer.has(Some(vec![rsa.jwk("two")]));
+    let forgetting = async {
+        while service.get("/stock", Some(&token)).await.0 != StatusCode::UNAUTHORIZED {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), forgetting).await.expect("it is forgotten");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 impl Service {
     /// Whether it trusts what its files say now.
-    fn reads_again(&self) -> bool {
+    pub(super) fn reads_again(&self) -> bool {
         let trust = self.access.read_again();
         trust.map(|new| new.expect("it asks who comes").trust()).is_ok()
     }
