@@ -172,9 +172,14 @@ async fn the_gateway_says_for_whom_it_asks_and_sends_a_stream_to_one_server() {
     }
 
     // Nobody from here may ask for what operators and services ask for.
-    for path in
-        ["/internal/commands", "/metrics", "/v1/log/orders/0", "/v1/parked", "/health/ready"]
-    {
+    for path in [
+        "/internal/commands",
+        "/metrics",
+        "/v1/log/orders/0",
+        "/v1/parked",
+        "/health/ready",
+        "/at/inventory/v1/stock",
+    ] {
         let refused = daybook.http.get(format!("{}{path}", gateway.url)).send().await.unwrap();
         assert_eq!(refused.status(), 403, "{path}");
         let problem: Value = refused.json().await.unwrap();

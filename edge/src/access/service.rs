@@ -30,7 +30,7 @@ impl Access {
 impl Inner {
     fn service_token(&self, service: &str) -> Option<Arc<str>> {
         let (credentials, now) = (self.credentials(), clock::now());
-        let key = credentials.signing.id()?;
+        let key = credentials.signing.id_among_us(now)?;
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let is_good = |it: &&Shown| {
             it.service == service && it.key == key && now.timestamp() + SPARE_S < it.until
@@ -48,7 +48,7 @@ impl Inner {
             audience: self.settings.audience.clone(),
             lives: LIVES,
         };
-        let token: Arc<str> = credentials.signing.token(&wanted, now)?.into();
+        let token: Arc<str> = credentials.signing.token_among_us(&wanted, now)?.into();
         shown.retain(|it| it.service != service);
         shown.push(Shown {
             service: service.to_owned(),

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// No token lives longer: for so long a key that was replaced is still published.
 pub const LONGEST_TOKEN: Duration = Duration::from_secs(24 * 3600);
+/// So long after a key was made, all who share the file have read of it.
+const READ_BY_ALL: TimeDelta = TimeDelta::seconds(10);
 /// Clocks may differ by so much, besides.
 const SPARE: TimeDelta = TimeDelta::minutes(10);
 
@@ -122,6 +124,23 @@ impl SigningKeys {
         self.keys.iter().rfind(|key| key.replaced_at.is_none())
     }
 
+    /// The key of which all know already who share the file: for a while after it was replaced, the one before. It is still
+    /// published.
+    fn known_to_all(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
+        let known = self.keys.iter().rfind(|key| key.made_at + READ_BY_ALL <= now);
+        known.or_else(|| self.newest())
+    }
+
+    /// The id of the key that signs what is shown to others who share the file.
+    pub(super) fn id_among_us(&self, now: DateTime<Utc>) -> Option<&str> {
+        self.known_to_all(now).map(|key| &*key.id)
+    }
+
+    /// A token that is shown to others who share the file; none if there is no key.
+    pub(super) fn token_among_us(&self, wanted: &Wanted, now: DateTime<Utc>) -> Option<String> {
+        self.known_to_all(now)?.token(wanted, now)
+    }
+
     /// The id of the key that signs.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
@@ -131,13 +150,7 @@ impl SigningKeys {
     /// A signed token; none if there is no key.
     #[must_use]
     pub fn token(&self, wanted: &Wanted, now: DateTime<Utc>) -> Option<String> {
-        super::ring::install();
-        let key = self.newest()?;
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(key.id.clone());
-        header.typ = Some("at+jwt".to_owned());
-        let claims = Claims::of(wanted, now, hex(&random::<16>()));
-        encode(&header, &claims, &EncodingKey::from_ed_der(&key.pkcs8)).ok()
+        self.newest()?.token(wanted, now)
     }
 
     pub(super) fn verifying(&self) -> HashMap<String, Key> {
@@ -162,6 +175,15 @@ impl SigningKeys {
 }
 
 impl SigningKey {
+    fn token(&self, wanted: &Wanted, now: DateTime<Utc>) -> Option<String> {
+        super::ring::install();
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(self.id.clone());
+        header.typ = Some("at+jwt".to_owned());
+        let claims = Claims::of(wanted, now, hex(&random::<16>()));
+        encode(&header, &claims, &EncodingKey::from_ed_der(&self.pkcs8)).ok()
+    }
+
     fn made(path: &Path, now: DateTime<Utc>) -> Result<Self, SecretFileError> {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
         let pkcs8 = pkcs8.expect("the system has a source of randomness").as_ref().to_vec();
@@ -199,9 +221,24 @@ impl SigningKey {
 
 #[cfg(test)]
 mod tests {
-    use super::SigningKeys;
+    use super::{READ_BY_ALL, SigningKeys};
     use crate::clock;
+    use chrono::TimeDelta;
     use std::thread;
+
+    #[test]
+    fn whoever_shares_the_file_is_shown_no_key_that_he_may_not_have_read_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, now) = (folder.path().join("keys"), clock::now());
+        let keys = SigningKeys::ensure(&path, now).unwrap();
+        let first = keys.id().unwrap().to_owned();
+        assert_eq!(keys.id_among_us(now), Some(&*first), "there is no other");
+        let later = now + TimeDelta::hours(1);
+        let keys = SigningKeys::rotate(&path, later).unwrap();
+        assert_ne!(keys.id(), Some(&*first));
+        assert_eq!(keys.id_among_us(later + TimeDelta::seconds(9)), Some(&*first));
+        assert_eq!(keys.id_among_us(later + READ_BY_ALL), keys.id());
+    }
 
     #[test]
     fn of_those_who_start_together_one_makes_the_key() {

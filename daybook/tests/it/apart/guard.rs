@@ -35,10 +35,14 @@ impl Guard {
         self.folder.join(name).display().to_string()
     }
 
+    pub(crate) fn keys_file(&self) -> PathBuf {
+        self.folder.join("token-keys.json")
+    }
+
     /// What a process of a service is told. The first of them makes the key that all of them sign with.
     pub(super) fn tell(&self, command: &mut Command, service: &str) {
         command.env("DAYBOOK_AUTH", "on");
-        command.env("DAYBOOK_AUTH_KEYS_FILE", self.file("token-keys.json"));
+        command.env("DAYBOOK_AUTH_KEYS_FILE", self.keys_file());
         command.env("DAYBOOK_AUTH_API_KEYS_FILE", self.file("api-keys.json"));
         command.env("DAYBOOK_TLS_CERT", self.file(&format!("{service}.cert.pem")));
         command.env("DAYBOOK_TLS_KEY", self.file(&format!("{service}.key.pem")));
@@ -72,7 +76,7 @@ impl Guard {
     }
 
     pub(crate) fn caller(&self, wanted: &Wanted) -> Client {
-        let keys = SigningKeys::read(&self.folder.join("token-keys.json")).unwrap();
+        let keys = SigningKeys::read(&self.keys_file()).unwrap();
         self.shows(&keys.token(wanted, clock::now()).unwrap())
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Shape, flows};
 use crate::access::wanted;
-use crate::shop::{Answer, SERVICES, another_flow, audit, order, sell, settled};
+use crate::shop::{Answer, SERVICES, another_flow, audit, eventually, order, sell, settled};
 use crate::support::{Daybook, World};
 use edge::access::{SigningKeys, Wanted};
 use edge::{Role, clock};
@@ -17,6 +17,8 @@ async fn apart_and_guarded_the_flows_of_the_shop_pass_and_strangers_do_not() {
     flows::pass(&world, &mut shop).await;
     another_flow(&world).await;
     who_acted_and_for_whom_is_told(&world, &shop[0]).await;
+    another_flow(&world).await;
+    a_new_key_stops_nobody(&world, &shop[0]).await;
     strangers_are_refused(&world).await;
 }
 
@@ -57,6 +59,34 @@ async fn who_acted_and_for_whom_is_told(world: &World, shop: &Daybook) {
     let told = |page: &Value| page["items"][0]["actor"] == "shopfront for ann";
     let history = shop.until("its history says so too", &path, told).await;
     assert_eq!(history["items"][0]["payload"]["customer"], "17850");
+}
+
+/// Orders are placed and settled while the key that all sign with is replaced, and nobody is refused by another one who
+/// has not read of it yet.
+async fn a_new_key_stops_nobody(world: &World, shop: &Daybook) {
+    let street = world.street.as_ref().unwrap();
+    let guard = street.guard();
+    sell(world, shop, "KEYED", 250, 1_000_000).await;
+    let key = SigningKeys::rotate(&guard.keys_file(), clock::now()).unwrap();
+    let mut orders = 0;
+    for name in SERVICES {
+        let published = format!("{}/.well-known/jwks.json", street.address_of(name));
+        eventually("it has read of the key", async || {
+            shop.command("/v1/orders", &order(&["KEYED"], "pm_card_visa")).await;
+            orders += 1;
+            let keys = guard.nobody().get(&published).send().await.unwrap().text().await.unwrap();
+            keys.contains(key.id().unwrap()).then_some(()).ok_or(keys)
+        })
+        .await;
+    }
+    settled(world, orders).await;
+    audit(world).await;
+    let operator = guard.caller(&wanted("operator", &[Role::Operator], None));
+    for name in SERVICES {
+        let metrics = operator.get(format!("{}/metrics", street.address_of(name)));
+        let metrics = metrics.send().await.unwrap().text().await.unwrap();
+        assert!(metrics.contains("daybook_auth_refused_total{why=\"unknown-key\"} 0\n"), "{name}");
+    }
 }
 
 /// With a certificate, but without a token that is signed with the key that the services share; and without one.
