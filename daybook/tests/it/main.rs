@@ -10,6 +10,7 @@ mod arrows;
 mod authority;
 mod batch;
 mod callers;
+mod consumers;
 mod containers;
 mod command_line;
 mod contracts;
