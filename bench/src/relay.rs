@@ -53,7 +53,7 @@ async fn verify(brokers: &str, topic: &str, expected: u64) -> Result<()> {
 
 /// Events/s, until the last one is acknowledged.
 async fn relayed(log: &Log, brokers: &str, topic: &str, events: i64) -> Result<f64> {
-    let (_known, brokers) = watch::channel(Some(brokers.to_owned()));
+    let (_known, brokers) = watch::channel(Some(brokers.to_owned().into()));
     let relay = Relay::new(log.clone(), RelaySettings::new(brokers, topic));
     let mut status = relay.status();
     let stop = CancellationToken::new();

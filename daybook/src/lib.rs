@@ -4,6 +4,7 @@
 mod access;
 mod asking;
 mod reload;
+mod brokers;
 pub mod cli;
 pub mod settings;
 pub mod embedded;

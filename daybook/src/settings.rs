@@ -7,6 +7,7 @@
 
 mod error;
 mod flags;
+mod kafka;
 mod keys;
 mod limits;
 mod part;
@@ -23,10 +24,12 @@ use std::time::Duration;
 
 use edge::telemetry::LogFormat;
 use edge::{Origins, Proxies, Quota};
+use event_store::kafka::Mechanism;
 use serde::Deserialize;
 
 pub use error::SettingsError;
 pub use flags::{Flags, ReachFlags, ServeFlags};
+pub(crate) use kafka::usable;
 pub(crate) use keys::most_alike;
 pub use limits::Limits;
 pub(crate) use said::Differing;
@@ -74,6 +77,13 @@ pub struct Settings {
     pub tls_client_ca: Option<PathBuf>,
     pub peers_ca: Option<PathBuf>,
     pub database_ca: Option<PathBuf>,
+    pub kafka_ca: Option<PathBuf>,
+    pub kafka_cert: Option<PathBuf>,
+    pub kafka_key: Option<PathBuf>,
+    pub kafka_user: Option<String>,
+    pub kafka_password: Option<Secret>,
+    pub kafka_password_file: Option<PathBuf>,
+    pub kafka_mechanism: Mechanism,
     pub kafka: KafkaMode,
     pub kafka_port: u16,
     pub kafka_jars: Option<PathBuf>,
@@ -254,6 +264,7 @@ impl Loaded {
         self.must("tls_key", cert == key, "set if, and only if, tls_cert is")?;
         let callers = settings.tls_client_ca.is_some();
         self.must("tls_client_ca", cert || !callers, "unset without tls_cert")?;
+        self.check_kafka()?;
         let roles = settings.roles().is_some_and(|roles| !roles.is_empty());
         self.must("role", roles, "some of commands, relay, sagas, queries, with commas between")?;
         let services = settings.services().is_some_and(|services| !services.is_empty());

@@ -86,7 +86,7 @@ impl Shop {
         gauges.push(watch::of_queries(&queries));
         gauges.extend(queries.reads().map(|read| watch::of_read_side("queries", read)));
         let relays = kafka::relay(&settings, &services, &feeds, &pace, (&tasks, &acting));
-        kafka::consume(&settings, &feeds, (&tasks, &acting));
+        let fed = kafka::consume(&settings, &feeds, (&tasks, &acting));
         let databases = settings.by_database().into_iter().map(|(database, _)| database.clone());
         tasks.spawn(watch::watch(watch::Watched {
             health: health.clone(),
@@ -96,6 +96,7 @@ impl Shop {
             generations,
             dues,
             relays,
+            fed,
             gauges,
             databases: databases.collect(),
             gate: gate.clone(),

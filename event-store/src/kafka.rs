@@ -2,15 +2,18 @@
 //! it to the followers of this process. Kafka is transport, not truth: the log stays where everything is
 //! read from that Kafka did not bring.
 
+mod brokers;
 mod client;
 mod compare;
 mod error;
 mod feeds;
 mod limits;
 mod record;
+mod refusal;
 mod relay;
 mod topics;
 
+pub use brokers::{Brokers, BrokersTls, Login, Mechanism};
 pub use error::KafkaFailure;
 pub use feeds::{FeedSettings, FeedStatus, KafkaFeeds};
 pub use limits::KafkaLimits;

@@ -122,7 +122,7 @@ impl Process {
         let read = ReadSide::open(&database.of_service("shop"), "shop", PARTITIONS as usize)?;
         runner.follow(&(Arc::new(seen.clone()) as Arc<dyn Follower>), 0, &read);
         if let Some(brokers) = brokers {
-            let (_known, brokers) = watch::channel(Some(brokers.clone()));
+            let (_known, brokers) = watch::channel(Some(brokers.clone().into()));
             let topic = "bench-seen".to_owned();
             let relay = RelaySettings::new(brokers.clone(), &topic);
             tasks.spawn(Relay::new(log, relay).run(stop.clone()));

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access;
+use crate::brokers;
 use crate::embedded::Embedded;
 use crate::reload::{Parts, Reloader};
 use crate::settings::{ServeFlags, Settings};
@@ -147,7 +148,7 @@ fn shop_settings(
         readers: settings.readers,
         followers: settings.followers,
         topic_prefix: settings.topic_prefix.clone(),
-        brokers: embedded.kafka.clone(),
+        brokers: brokers::told(settings, embedded.kafka.clone(), leaving.clone())?,
         shortcut: settings.shortcut,
         accept_history: settings.accept_history,
         access: access.clone(),

@@ -9,7 +9,7 @@ use clap::Args;
 use event_store::dues::Late;
 use event_store::follow::ReadSide;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::reach::{Reached, Way};
 use crate::settings::ReachFlags;
@@ -44,6 +44,8 @@ struct Report {
     /// When it read its settings, and what of them is not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<SettingsLine>,
+    /// Why Kafka has not all of the logs, or brings nothing of them, as whoever answers there says.
+    kafka_troubles: BTreeSet<String>,
     logs: Vec<LogLine>,
     followers: Vec<FollowerLine>,
     dues: Vec<DuesLine>,
@@ -121,13 +123,14 @@ async fn report(reached: &Reached) -> Result<Report> {
         Some(url) => Asked::of(Way::of(&reached.settings), url).await,
         None => Asked::default(),
     };
-    let Asked { ready, unanswered, settings, signals, breakers } = asked;
+    let Asked { ready, unanswered, settings, kafka_troubles, signals, breakers } = asked;
     let of_kind = |kind: &'static str| signals.iter().filter(move |((of, _), _)| of == kind);
     let mut report = Report {
         url: reached.url.clone(),
         ready,
         unanswered,
         settings,
+        kafka_troubles,
         logs: Vec::new(),
         dues: of_kind("due")
             .map(|((_, name), (waiting, still_s))| DuesLine {
@@ -239,6 +242,9 @@ fn print(report: &Report) {
         let lag = log.relay_lag.map_or("?".to_owned(), |lag| lag.to_string());
         let still = since(log.relay_still_s.unwrap_or_default());
         println!("{:12} {:>10} {lag:>12} {still:>10}  {:?}", log.service, log.events, log.heads);
+    }
+    for trouble in &report.kafka_troubles {
+        println!("\nKafka: {trouble}");
     }
     println!(
         "\n{:24} {:12} {:>10} {:>10}  still for",

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use event_store::Checked;
+use event_store::kafka::Brokers;
 use projections::{Compared, readable};
 use serde_json::json;
 
@@ -154,10 +155,13 @@ impl Verify {
     }
 }
 
-/// Of the Daybook that runs, else those of the settings.
-fn brokers(reached: &Reached) -> Result<String> {
+/// Those of the settings, else of the Daybook that runs.
+fn brokers(reached: &Reached) -> Result<Brokers> {
+    if let Some(yours) = reached.settings.brokers()? {
+        return Ok(yours);
+    }
     let running = Runtime::find(&reached.settings.data_dir).and_then(|it| it.kafka_brokers);
-    running.or_else(|| reached.settings.kafka_brokers.clone()).context(
+    running.map(Brokers::from).context(
         "there is no Kafka to compare with: start Daybook, or say where yours is with KAFKA_BROKERS",
     )
 }

@@ -5,7 +5,8 @@ use super::services::Services;
 use super::{ShopSettings, topic_of};
 use event_store::Pace;
 use event_store::follow::Feed;
-use event_store::kafka::{FeedSettings, KafkaFeeds, Relay, RelaySettings, RelayWatch};
+use event_store::kafka::{FeedSettings, FeedStatus, KafkaFeeds, Relay, RelaySettings, RelayWatch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,24 +36,26 @@ pub(super) fn relay(
     relays
 }
 
-/// Brings what others append to the followers that are here.
+/// Brings what others append to the followers that are here; gives how that goes, if there are any.
 pub(super) fn consume(
     settings: &ShopSettings,
     feeds: &[Feed],
     (tasks, stop): (&TaskTracker, &CancellationToken),
-) {
+) -> Option<watch::Receiver<FeedStatus>> {
     let followed = settings.part.followed();
     let followed = feeds.iter().filter(|feed| followed.contains_key(&**feed.log().service()));
     let topic = |feed: &Feed| Some((topic(settings, feed.log().service())?, feed.clone()));
     let topics: Vec<_> = followed.filter_map(topic).collect();
     if topics.is_empty() {
-        return;
+        return None;
     }
     let group = format!("{}{}", settings.topic_prefix, settings.part.group());
     let brokers = settings.brokers.clone();
     let feeds =
         KafkaFeeds::new(FeedSettings { brokers, group, topics, limits: settings.limits.kafka() });
+    let status = feeds.status();
     tasks.spawn(feeds.run(stop.clone()));
+    Some(status)
 }
 
 fn topic(settings: &ShopSettings, service: &str) -> Option<String> {

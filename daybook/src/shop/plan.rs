@@ -2,6 +2,7 @@ use super::part::{Part, Role};
 use anyhow::{Context, Result, bail};
 use domain::checkout::checkout::Patience;
 use edge::{Access, Lines};
+use event_store::kafka::Brokers;
 use event_store::{Database, LogSettings};
 use std::collections::BTreeMap;
 use tokio::sync::watch;
@@ -43,7 +44,7 @@ pub struct ShopSettings {
     pub followers: usize,
     pub topic_prefix: String,
     /// Known once Kafka is up; never, if there is none.
-    pub brokers: watch::Receiver<Option<String>>,
+    pub brokers: watch::Receiver<Option<Brokers>>,
     pub shortcut: bool,
     pub accept_history: bool,
     pub access: Access,

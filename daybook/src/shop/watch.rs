@@ -4,12 +4,13 @@ use decider::Decider;
 use edge::{Component, Health};
 use event_store::dues::DueWatch;
 use event_store::follow::{Feed, ReadSide, Runner};
-use event_store::kafka::RelayWatch;
+use event_store::kafka::{FeedStatus, RelayWatch};
 use event_store::{Database, Log, Progress, StoreError, Transactor};
 use futures_util::future::join_all;
 use projections::{Generations, Queries, needing_attention};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -25,6 +26,8 @@ pub(super) struct Watched {
     pub(super) generations: Generations,
     pub(super) dues: Vec<DueWatch>,
     pub(super) relays: Vec<RelayWatch>,
+    /// With a consumer.
+    pub(super) fed: Option<Receiver<FeedStatus>>,
     /// Each sets gauges to what is there now.
     pub(super) gauges: Vec<Gauge>,
     pub(super) databases: Vec<Database>,
@@ -106,6 +109,7 @@ async fn keep_true(mut watched: Watched, components: Components) {
             "dues": shown("due", &of_dues),
             "relays": shown("relay", &of_relays),
             "relay_troubles": troubles.collect::<Vec<_>>(),
+            "feed_troubles": watched.fed.as_ref().and_then(trouble).into_iter().collect::<Vec<_>>(),
         });
         watched.health.report("progress", progress);
         watched.gauges.iter().for_each(|gauge| gauge());
@@ -184,6 +188,14 @@ pub(super) async fn count_attention(read: ReadSide, answer: Duration, stop: Canc
             () = stop.cancelled() => return,
             () = tokio::time::sleep(ATTENTION_EVERY) => {}
         }
+    }
+}
+
+/// Why Kafka brings nothing.
+fn trouble(fed: &Receiver<FeedStatus>) -> Option<String> {
+    match &*fed.borrow() {
+        FeedStatus::Waiting | FeedStatus::Kafka => None,
+        FeedStatus::Log(why) => Some(why.clone()),
     }
 }
 

@@ -25,6 +25,7 @@ mod customers;
 mod shop;
 mod flash_sale;
 mod kafka_copy;
+mod kafka_secrecy;
 mod limits;
 mod without_kafka;
 mod schemathesis;

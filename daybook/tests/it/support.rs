@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) flags: Vec<String>,
     /// What it finds in its environment besides: what has no flag.
     pub(crate) environment: Vec<(&'static str, &'static str)>,
+    /// What it logs.
+    pub(crate) log: &'static str,
     pub(crate) provider: Provider,
     /// If every service runs on its own.
     pub(crate) street: Option<Street>,
@@ -93,6 +95,7 @@ impl World {
             accept_history: false,
             flags: Vec::new(),
             environment: Vec::new(),
+            log: "warn",
             provider,
             street: None,
             earlier: Mutex::default(),
@@ -185,7 +188,7 @@ impl World {
     pub(crate) fn spawn_at(&self, mut command: Command, at: SocketAddr) -> Daybook {
         command
             .arg("serve")
-            .args(["--listen", &at.to_string(), "--log", "warn"])
+            .args(["--listen", &at.to_string(), "--log", self.log])
             .args(["--topic-prefix", &self.topic_prefix, "--provider-url", &self.provider.url])
             .args(["--followers", "6", "--readers", "3", "--data-dir"]);
         if let Some(data) = self.own_servers() {
@@ -223,6 +226,15 @@ impl World {
         command.arg("--data-dir").arg(self.folder.path().join("elsewhere"));
         command.kill_on_drop(true);
         command
+    }
+
+    /// What `daybook status` says of a process.
+    pub(crate) async fn status(&self, daybook: &Daybook, arguments: &[&str]) -> String {
+        let mut command = self.command("status");
+        command.env("DAYBOOK_LISTEN", daybook.url.trim_start_matches("http://")).args(arguments);
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// A connection to the shop's database, to look at the log behind the program's back.

@@ -109,7 +109,7 @@ async fn flows(daybook: &Daybook) {
     daybook.until("it is closed and paid", &path, closed).await;
 }
 
-async fn fed_by_kafka(daybook: &Daybook, expected: bool) {
+pub(crate) async fn fed_by_kafka(daybook: &Daybook, expected: bool) {
     eventually("who feeds the followers", async || {
         let fed = daybook.metric("daybook_feed_kafka").await;
         (fed == Some(f64::from(u8::from(expected)))).then_some(()).ok_or_else(|| format!("{fed:?}"))

@@ -1,13 +1,14 @@
+use super::Brokers;
+use super::refusal::Refusal;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 /// What every client of ours has in common.
-pub(super) fn config(brokers: &str, client_id: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
+pub(super) fn config(brokers: &Brokers, client_id: &str) -> ClientConfig {
+    let mut config = brokers.config();
     config
-        .set("bootstrap.servers", brokers)
         .set("client.id", format!("daybook-{client_id}"))
         // A broker is back within seconds; the default lets clients sleep for ten more.
         .set("reconnect.backoff.max.ms", "500")
@@ -20,7 +21,10 @@ pub(super) fn config(brokers: &str, client_id: &str) -> ClientConfig {
 
 /// A client without callbacks of its own. What librdkafka says goes to our log, low: what matters to a
 /// person is said once by whoever owns the client.
-pub(super) struct Quiet;
+#[derive(Default)]
+pub(super) struct Quiet {
+    pub(super) refusal: Refusal,
+}
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -29,6 +33,7 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, reason);
+        self.refusal.hear(&error, reason);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether Kafka's copy of a log is the log, record by record.
 
-use super::{BadRecord, KafkaFailure, client, record};
+use super::refusal::explained;
+use super::{BadRecord, Brokers, KafkaFailure, client, record};
 use crate::append::index;
 use crate::check::Checked;
 use crate::{Log, Recorded};
@@ -43,7 +44,7 @@ impl Log {
     /// If Kafka or the log cannot be read; what is wrong with the copy is the answer.
     pub async fn compare_copy(
         &self,
-        brokers: &str,
+        brokers: &Brokers,
         topic: &str,
         tell: &(dyn Fn(u64) + Sync),
     ) -> Result<Checked, KafkaFailure> {
@@ -70,13 +71,13 @@ struct CopyOf<'a> {
 impl CopyOf<'_> {
     async fn compare(
         &mut self,
-        (brokers, topic): (&str, &str),
+        (brokers, topic): (&Brokers, &str),
         head: i64,
         checked: &mut Checked,
         tell: &(dyn Fn(u64) + Sync),
     ) -> Result<(), KafkaFailure> {
         let (send, mut records) = mpsc::channel(AHEAD);
-        let (brokers, name) = (brokers.to_owned(), topic.to_owned());
+        let (brokers, name) = (brokers.clone(), topic.to_owned());
         let (service, partition) = (self.log.service().clone(), self.partition);
         let reading = spawn_blocking(move || read(&brokers, &name, &service, partition, &send));
         let (mut end, mut trouble) = (None, None);
@@ -161,7 +162,7 @@ impl CopyOf<'_> {
 
 /// Blocks, until nobody listens any more.
 fn read(
-    brokers: &str,
+    brokers: &Brokers,
     topic: &str,
     service: &Arc<str>,
     partition: i32,
@@ -176,7 +177,7 @@ fn read(
             consumer
         }
         Err(error) => {
-            told(Err(error.into()));
+            told(Err(error));
             return;
         }
     };
@@ -208,14 +209,15 @@ fn read(
 
 type Reader = BaseConsumer<client::Quiet>;
 
-fn open(brokers: &str, topic: &str, partition: i32) -> Result<(Reader, i64), KafkaError> {
+fn open(brokers: &Brokers, topic: &str, partition: i32) -> Result<(Reader, i64), KafkaFailure> {
     let consumer: Reader = client::config(brokers, "verify")
         // Named because librdkafka assigns nothing without; it is never joined, and nothing is stored.
         .set("group.id", "daybook-verify")
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
-        .create_with_context(client::Quiet)?;
-    let (_, end) = consumer.fetch_watermarks(topic, partition, ANSWER)?;
+        .create_with_context(client::Quiet::default())?;
+    let asked = consumer.fetch_watermarks(topic, partition, ANSWER);
+    let (_, end) = asked.map_err(|error| explained(brokers, &consumer, error.into()))?;
     let mut whole = TopicPartitionList::new();
     whole.add_partition_offset(topic, partition, Offset::Beginning)?;
     consumer.assign(&whole)?;

@@ -7,6 +7,10 @@ use rdkafka::error::KafkaError;
 pub enum KafkaFailure {
     #[error("kafka cannot be reached or refuses")]
     Client(#[from] KafkaError),
+    #[error("kafka and this process do not trust each other: {0}")]
+    Refused(String),
+    #[error("what is to be shown to kafka, or trusted of it, cannot be used: {0}")]
+    Unusable(String),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
     #[error("topic `{topic}` cannot be made: {why}")]
@@ -51,7 +55,9 @@ impl KafkaFailure {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            KafkaFailure::Partitions { .. }
+            KafkaFailure::Refused(_)
+            | KafkaFailure::Unusable(_)
+            | KafkaFailure::Partitions { .. }
             | KafkaFailure::Foreign(_)
             | KafkaFailure::Ahead { .. }
             | KafkaFailure::TooLarge { .. } => true,

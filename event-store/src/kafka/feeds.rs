@@ -5,7 +5,8 @@
 mod assigned;
 
 use super::limits::count_failure;
-use super::{KafkaFailure, KafkaLimits, client, record, topics};
+use super::refusal::is_refusal;
+use super::{Brokers, KafkaFailure, KafkaLimits, client, record, topics};
 use crate::backoff::Backoff;
 use crate::follow::Feed;
 use crate::lane::chain_of;
@@ -23,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Clone)]
 pub struct FeedSettings {
-    /// `host:port,…`; none while they are not known.
-    pub brokers: watch::Receiver<Option<String>>,
+    /// None while they are not known; told anew, the group is joined anew.
+    pub brokers: watch::Receiver<Option<Brokers>>,
     /// The processes of one group share the partitions of the topics; they follow the same ones.
     pub group: String,
     /// Each topic with the feed of the log that it copies.
@@ -98,7 +99,11 @@ impl KafkaFeeds {
     }
 
     /// From joining the group to leaving it.
-    async fn session(&self, brokers: &str, stop: &CancellationToken) -> Result<(), KafkaFailure> {
+    async fn session(
+        &self,
+        brokers: &Brokers,
+        stop: &CancellationToken,
+    ) -> Result<(), KafkaFailure> {
         let mut named = self.settings.brokers.clone();
         let topic = |(name, feed): &(String, Feed)| (name.clone(), feed.log().partitions());
         let topics = self.settings.topics.iter().map(topic).collect();
@@ -126,7 +131,7 @@ impl KafkaFeeds {
 }
 
 fn open(
-    brokers: &str,
+    brokers: &Brokers,
     settings: &FeedSettings,
     assigned: Arc<Assigned>,
 ) -> Result<StreamConsumer<Context>, KafkaError> {
@@ -212,6 +217,8 @@ impl<'a> Session<'a> {
                 | RDKafkaErrorCode::OperationTimedOut
                 | RDKafkaErrorCode::RequestTimedOut,
             ) => {}
+            // It does that too, and whoever mends it need not be told of each time.
+            Some(code) if is_refusal(code) => {}
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
                 if self.mended.is_none_or(|at| at.elapsed() > MEND_AGAIN) =>
             {

@@ -12,7 +12,7 @@ pub use watching::RelayWatch;
 
 use super::limits::{count_failure, waited};
 use super::topics::{self, Topic};
-use super::{KafkaFailure, KafkaLimits};
+use super::{Brokers, KafkaFailure, KafkaLimits};
 use crate::backoff::Backoff;
 use crate::follow::Feed;
 use crate::lane::chain_of;
@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Debug)]
 pub struct RelaySettings {
-    /// `host:port,…`; none while they are not known, as when an embedded Kafka is still starting.
-    pub brokers: watch::Receiver<Option<String>>,
+    /// None while they are not known, as when an embedded Kafka is still starting; told anew, it begins anew.
+    pub brokers: watch::Receiver<Option<Brokers>>,
     pub topic: String,
     /// Copies of each partition of a topic that must be made; −1 is what the brokers are set to.
     pub replication: i32,
@@ -60,7 +60,7 @@ pub enum RelayStart {
 
 impl RelaySettings {
     #[must_use]
-    pub fn new(brokers: watch::Receiver<Option<String>>, topic: &str) -> Self {
+    pub fn new(brokers: watch::Receiver<Option<Brokers>>, topic: &str) -> Self {
         RelaySettings {
             brokers,
             topic: topic.to_owned(),
@@ -175,7 +175,11 @@ impl Relay {
 
     /// From taking the lock to losing it, or Kafka, or to the end. Everything is begun afresh after a
     /// failure: where the copy ends is read from the topic once the producer is gone.
-    async fn session(&self, brokers: &str, stop: &CancellationToken) -> Result<(), KafkaFailure> {
+    async fn session(
+        &self,
+        brokers: &Brokers,
+        stop: &CancellationToken,
+    ) -> Result<(), KafkaFailure> {
         let mut named = self.settings.brokers.clone();
         let (reader, largest, ends) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -202,7 +206,7 @@ impl Relay {
 
     async fn prepare(
         &self,
-        brokers: &str,
+        brokers: &Brokers,
     ) -> Result<(Reader, Option<u32>, Vec<End>), KafkaFailure> {
         let reader = Reader::open(&self.log).await?;
         let mut heads = self.log.known_heads();

@@ -1,6 +1,8 @@
-use super::KafkaFailure;
 use super::client::{self, Quiet};
+use super::refusal::explained;
+use super::{Brokers, KafkaFailure};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 use std::sync::Arc;
@@ -20,13 +22,34 @@ pub(super) struct Topic {
 /// Who asks the brokers about topics, and how long he waits for their answer.
 struct Admin {
     client: Arc<AdminClient<Quiet>>,
+    /// Hears why brokers do not answer, if they may have a reason: the client above does not.
+    hears: Option<(Brokers, BaseConsumer<Quiet>)>,
     answer: Duration,
 }
 
 impl Admin {
-    fn open(brokers: &str, answer: Duration) -> Result<Self, KafkaFailure> {
-        let client = client::config(brokers, "topics").create_with_context(Quiet)?;
-        Ok(Admin { client: Arc::new(client), answer })
+    fn open(brokers: &Brokers, answer: Duration) -> Result<Self, KafkaFailure> {
+        let config = client::config(brokers, "topics");
+        let client = Arc::new(config.create_with_context(Quiet::default())?);
+        let hears = || config.create_with_context(Quiet::default());
+        let hears = brokers.is_guarded().then(hears).transpose()?;
+        Ok(Admin { client, hears: hears.map(|it| (brokers.clone(), it)), answer })
+    }
+
+    /// Its end is waited for, and no async task may wait like that.
+    async fn end<T: Send + 'static>(
+        self,
+        asked: Result<T, KafkaFailure>,
+    ) -> Result<T, KafkaFailure> {
+        let ending = move || {
+            let Admin { client, hears, .. } = self;
+            drop(client);
+            asked.map_err(|error| match &hears {
+                Some((brokers, hears)) => explained(brokers, hears, error),
+                None => error,
+            })
+        };
+        spawn_blocking(ending).await?
     }
 }
 
@@ -44,7 +67,7 @@ const SETTINGS: [(&str, &str); 5] = [
 /// Makes the topic if it is missing, else checks its number of partitions. Returns how many bytes a batch
 /// of records may have, if the brokers say so.
 pub(super) async fn ensure(
-    brokers: &str,
+    brokers: &Brokers,
     topic: &Topic,
     answer: Duration,
 ) -> Result<Option<u32>, KafkaFailure> {
@@ -53,9 +76,7 @@ pub(super) async fn ensure(
         Ok(()) => Ok(largest(&admin, &topic.name).await),
         Err(error) => Err(error),
     };
-    // Its end is waited for, and no async task may wait like that.
-    spawn_blocking(move || drop(admin)).await?;
-    ensured
+    admin.end(ensured).await
 }
 
 /// None where the brokers do not let everyone ask.
@@ -78,7 +99,7 @@ async fn ensure_one(admin: &Admin, topic: &Topic) -> Result<(), KafkaFailure> {
 /// makes its topic: made by anyone else, while a relay still works for the one that was lost, it would
 /// begin with what was under way just then, in the middle of the log.
 pub(super) async fn appear(
-    brokers: &str,
+    brokers: &Brokers,
     topics: Vec<(String, i32)>,
     answer: Duration,
 ) -> Result<(), KafkaFailure> {
@@ -93,8 +114,7 @@ pub(super) async fn appear(
             break;
         }
     }
-    spawn_blocking(move || drop(admin)).await?;
-    checked
+    admin.end(checked).await
 }
 
 async fn appear_one(admin: &Admin, topic: &str) -> Result<i32, KafkaFailure> {

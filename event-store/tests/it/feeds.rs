@@ -3,7 +3,7 @@ use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::support::{eventually, fresh_database, open};
 use event_store::follow::{Feed, FollowLimits, Runner, Transport};
 use event_store::kafka::{
-    FeedSettings, FeedStatus, KafkaFeeds, KafkaLimits, Relay, RelaySettings, RelayStatus,
+    Brokers, FeedSettings, FeedStatus, KafkaFeeds, KafkaLimits, Relay, RelaySettings, RelayStatus,
 };
 use event_store::{Database, Log};
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ impl Process {
         database: &Database,
         topic: &str,
         group: &str,
-        brokers: watch::Receiver<Option<String>>,
+        brokers: watch::Receiver<Option<Brokers>>,
     ) -> Self {
         Self::relaying(name, database, to(topic), group, brokers, by_kafka()).await
     }
@@ -46,7 +46,7 @@ impl Process {
         database: &Database,
         relay: RelaySettings,
         group: &str,
-        brokers: watch::Receiver<Option<String>>,
+        brokers: watch::Receiver<Option<Brokers>>,
         limits: FollowLimits,
     ) -> Self {
         let (log, stop, tasks) =
@@ -142,11 +142,11 @@ async fn followers_read_the_log_until_kafka_is_there_and_when_it_goes() {
     let process = Process::start("one", &database, &topic, &own("group"), told).await;
     fill(&process.log, 0..50).await;
     all_posted_once(&read, &process.log).await;
-    tell.send_replace(Some(brokers()));
+    tell.send_replace(Some(brokers().into()));
     process.until_kafka_brings(|assigned| assigned.len() == 4).await;
     fill(&process.log, 100..150).await;
     all_posted_once(&read, &process.log).await;
-    tell.send_replace(Some("127.0.0.1:1".into()));
+    tell.send_replace(Some("127.0.0.1:1".to_owned().into()));
     process.until("the log again", |transport| *transport == Transport::Log).await;
     fill(&process.log, 200..250).await;
     all_posted_once(&read, &process.log).await;

@@ -14,7 +14,7 @@ use crate::relay::Running;
 use crate::support::{eventually, fresh_database, id, open};
 use broker::Broker;
 use event_store::follow::ReadSide;
-use event_store::kafka::{RelaySettings, RelayState, RelayStatus};
+use event_store::kafka::{Brokers, RelaySettings, RelayState, RelayStatus};
 use event_store::{Database, Log, event_id};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -28,7 +28,7 @@ struct Shop {
     database: Database,
     read: ReadSide,
     process: Process,
-    tell_relay: watch::Sender<Option<String>>,
+    tell_relay: watch::Sender<Option<Brokers>>,
     sold: u128,
 }
 
@@ -40,9 +40,9 @@ impl Shop {
     async fn with(brokers: String, set: impl FnOnce(RelaySettings) -> RelaySettings) -> Self {
         let (database, topic) = (fresh_database().await, own("shop-events"));
         let read = read_side(&database).await;
-        let (tell_relay, told) = watch::channel(Some(brokers.clone()));
+        let (tell_relay, told) = watch::channel(Some(brokers.clone().into()));
         let relay = set(RelaySettings::new(told, &topic));
-        let told = watch::channel(Some(brokers.clone())).1;
+        let told = watch::channel(Some(brokers.clone().into())).1;
         let process =
             Process::relaying("one", &database, relay, &own("group"), told, by_kafka()).await;
         let mut shop = Shop { brokers, topic, database, read, process, tell_relay, sold: 0 };
@@ -276,7 +276,7 @@ async fn a_record_that_the_broker_refuses_for_its_size_stops_the_relay_which_nam
         shop.sell(400).await;
         let before = session().await;
         // It would look by itself some seconds later.
-        shop.tell_relay.send_replace(Some(shop.brokers.clone()));
+        shop.tell_relay.send_replace(Some(shop.brokers.clone().into()));
         eventually("it tries again", async || {
             let now = session().await;
             now.is_some() && now != before
@@ -286,7 +286,7 @@ async fn a_record_that_the_broker_refuses_for_its_size_stops_the_relay_which_nam
         is_told(shop.process.relay.clone(), &names).await;
         all_posted_once(&shop.read, &shop.process.log).await;
         set_topic(&shop.topic, "max.message.bytes", "1048588").await;
-        shop.tell_relay.send_replace(Some(shop.brokers.clone()));
+        shop.tell_relay.send_replace(Some(shop.brokers.clone().into()));
         shop.is_whole().await;
     }
     shop.close().await;

@@ -1,7 +1,7 @@
 //! What the tests do to Kafka, and read from it.
 
 use crate::support::{id, variable};
-use event_store::kafka::{RelaySettings, recorded};
+use event_store::kafka::{Brokers, RelaySettings, recorded};
 use event_store::{Log, Recorded};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
@@ -29,8 +29,8 @@ pub(crate) fn own(name: &str) -> String {
 }
 
 /// Brokers that are known from the beginning.
-pub(crate) fn known() -> watch::Receiver<Option<String>> {
-    watch::channel(Some(brokers())).1
+pub(crate) fn known() -> watch::Receiver<Option<Brokers>> {
+    watch::channel(Some(brokers().into())).1
 }
 
 pub(crate) fn to(topic: &str) -> RelaySettings {

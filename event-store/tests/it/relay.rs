@@ -145,9 +145,9 @@ async fn brokers_may_become_known_and_reachable_later() {
     let mut relay = Running::start(&log, RelaySettings { brokers: brokers_told, ..to(&topic) });
     relay.until("it waits", |s| s.state == RelayState::Waiting).await;
     // A port that nothing listens on.
-    tell.send_replace(Some("127.0.0.1:1".into()));
+    tell.send_replace(Some("127.0.0.1:1".to_owned().into()));
     relay.until("it says why", |s| matches!(s.state, RelayState::Down(_))).await;
-    tell.send_replace(Some(brokers()));
+    tell.send_replace(Some(brokers().into()));
     relay.caught_up(&log).await;
     assert_eq!(copied(&topic, &log).await.unwrap(), logged(&log).await);
     relay.stop().await;

@@ -1,6 +1,6 @@
 //! What the process that listens says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(super) struct Asked {
     pub(super) ready: Option<String>,
     pub(super) unanswered: Option<String>,
     pub(super) settings: Option<SettingsLine>,
+    /// Why Kafka has not all of the logs, or brings nothing of them.
+    pub(super) kafka_troubles: BTreeSet<String>,
     /// How far what runs is behind and since when it has stood still, by kind and name.
     pub(super) signals: BTreeMap<(String, String), (i64, f64)>,
     pub(super) breakers: Vec<BreakerLine>,
@@ -68,6 +70,7 @@ async fn ask_all(way: &Way) -> Result<Asked, String> {
     let mut asked = Asked {
         ready: text("detail").or_else(|| text("status")).or_else(|| Some("?".to_owned())),
         settings: serde_json::from_value(ready["settings"].clone()).ok(),
+        kafka_troubles: kafka_troubles(&ready),
         ..Asked::default()
     };
     match ask(&http, way, "/metrics").await? {
@@ -111,6 +114,12 @@ impl SettingsLine {
             println!("  a restart is needed for {}", self.waiting_for_restart.join(", "));
         }
     }
+}
+
+fn kafka_troubles(ready: &Value) -> BTreeSet<String> {
+    let of = |kind: &str| ready["progress"][kind].as_array().cloned().unwrap_or_default();
+    let told = of("relay_troubles").into_iter().chain(of("feed_troubles"));
+    told.filter_map(|why| why.as_str().map(str::to_owned)).collect()
 }
 
 fn signals(metrics: &str) -> BTreeMap<(String, String), (i64, f64)> {

@@ -1,6 +1,6 @@
 //! What is said in secret on the way, and who may say it.
 
-use super::{Key, key};
+use super::{Key, Secrecy, key};
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -39,5 +39,43 @@ pub(super) const KEYS: &[Key] = &[
          authorities has signed, PEM",
     )
     .unset()
+    .everywhere(),
+    key(
+        "kafka_ca",
+        "",
+        "FILE",
+        "Speak TLS with kafka_brokers, and only with those whose certificate, of their host's name, one of \
+         these authorities has signed, PEM; read again when it changes, as all that Kafka is shown",
+    )
+    .unset()
+    .everywhere(),
+    key(
+        "kafka_cert",
+        "",
+        "FILE",
+        "Show Kafka this certificate, PEM, its chain after it",
+    )
+    .unset()
+    .everywhere(),
+    key("kafka_key", "", "FILE", "The key of that certificate, PEM").unset().everywhere(),
+    key("kafka_user", "", "NAME", "Log in to Kafka as this user (SASL)").unset().everywhere(),
+    key("kafka_password", "", "TEXT", "With this password")
+        .unset()
+        .everywhere()
+        .secret(Secrecy::Whole),
+    key(
+        "kafka_password_file",
+        "",
+        "FILE",
+        "Or with the one in this file; read again when it changes",
+    )
+    .unset()
+    .everywhere(),
+    key(
+        "kafka_mechanism",
+        "SCRAM-SHA-512",
+        "SCRAM-SHA-512|SCRAM-SHA-256|PLAIN",
+        "How the password is shown; PLAIN over TLS alone, or on loopback",
+    )
     .everywhere(),
 ];

@@ -1,6 +1,7 @@
 use super::FeedStatus;
 use crate::follow::{Feed, Transport};
 use crate::kafka::client;
+use crate::kafka::refusal::Refusal;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -17,6 +18,7 @@ pub(super) struct Assigned {
     topics: Vec<(String, Feed)>,
     state: Mutex<State>,
     status: watch::Sender<FeedStatus>,
+    refusal: Refusal,
 }
 
 struct State {
@@ -41,7 +43,8 @@ impl Assigned {
             since: Instant::now(),
             partitions: BTreeMap::new(),
         };
-        Arc::new(Assigned { topics, state: Mutex::new(state), status })
+        let (state, refusal) = (Mutex::new(state), Refusal::default());
+        Arc::new(Assigned { topics, state, status, refusal })
     }
 
     pub(super) fn is_reachable(&self) -> bool {
@@ -51,6 +54,9 @@ impl Assigned {
     pub(super) fn set_reachable(&self, reachable: bool) {
         let mut state = self.state();
         if state.reachable != reachable {
+            if reachable {
+                self.refusal.forget();
+            }
             state.reachable = reachable;
             state.since = Instant::now();
             self.publish(&state);
@@ -106,7 +112,7 @@ impl Assigned {
         }
         let status = match state {
             State { closed: true, .. } => FeedStatus::Waiting,
-            State { reachable: false, .. } => FeedStatus::Log("no broker is in reach".into()),
+            State { reachable: false, .. } => FeedStatus::Log(self.refusal.or_out_of_reach()),
             State { joined: false, .. } | State { lost: true, .. } => {
                 FeedStatus::Log("the group gave no partitions".into())
             }
@@ -173,5 +179,6 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, reason);
+        self.0.refusal.hear(&error, reason);
     }
 }

@@ -1,8 +1,8 @@
 //! The copying itself: pages of one partition after another go to the producer while the window has room,
 //! and the delivery callback moves the watermarks.
 
-use super::super::KafkaFailure;
 use super::super::limits::waited;
+use super::super::{Brokers, KafkaFailure};
 use super::producer::{Context, Deliveries, End, Producer};
 use super::reader::Reader;
 use super::{RelaySettings, RelayState, RelayStatus, Relayed, note};
@@ -117,7 +117,7 @@ impl<'a> Copy<'a> {
     pub(super) async fn run(
         &mut self,
         status: &watch::Sender<RelayStatus>,
-        mut brokers: watch::Receiver<Option<String>>,
+        mut brokers: watch::Receiver<Option<Brokers>>,
         stop: &CancellationToken,
     ) -> Result<(), KafkaFailure> {
         let mut heads = self.log.known_heads();
@@ -162,7 +162,7 @@ impl<'a> Copy<'a> {
             self.moved = now;
         }
         if relayed > self.relayed {
-            self.deliveries.set_trouble(None);
+            self.deliveries.in_reach();
             let service = self.log.service().to_string();
             let grown = u64::try_from(relayed - self.relayed).unwrap_or_default();
             metrics::counter!("daybook_relay_events_total", "service" => service).increment(grown);
@@ -184,10 +184,8 @@ impl<'a> Copy<'a> {
             let running = self.watch.running.take();
             self.watch.at = now + WATCH_EVERY;
             match running.and_then(FutureExt::now_or_never).transpose()?.transpose()? {
-                Some(Answer::AsAcknowledged) => self.deliveries.set_trouble(None),
-                Some(Answer::Nothing) => {
-                    self.deliveries.set_trouble(Some("no broker is in reach".to_owned()));
-                }
+                Some(Answer::AsAcknowledged) => self.deliveries.in_reach(),
+                Some(Answer::Nothing) => self.deliveries.out_of_reach(),
                 Some(Answer::NotNow) | None => {}
             }
         } else if now >= self.watch.at {

@@ -1,4 +1,5 @@
-use super::super::{KafkaFailure, KafkaLimits, client};
+use super::super::refusal::Refusal;
+use super::super::{Brokers, KafkaFailure, KafkaLimits, client};
 use super::polled::Polled;
 use crate::failpoint::failpoint;
 use rdkafka::client::ClientContext;
@@ -23,7 +24,7 @@ const MESSAGE_BYTES: u32 = 1_000_000_000;
 ///
 /// Never flush or poll it: callbacks would run on a second thread, out of order.
 pub(super) fn open(
-    brokers: &str,
+    brokers: &Brokers,
     service: &str,
     largest: Option<u32>,
     deliveries: Arc<Deliveries>,
@@ -54,6 +55,8 @@ pub(super) struct Deliveries {
     failure: Mutex<Option<KafkaFailure>>,
     /// Why the brokers are out of reach, if they are.
     trouble: Mutex<Option<String>>,
+    /// Of brokers that are there, and cannot be used.
+    refusal: Refusal,
     /// Told after each callback.
     pub(super) told: Notify,
 }
@@ -83,6 +86,7 @@ impl Deliveries {
             partitions: ends.iter().map(watermark).collect(),
             failure: Mutex::default(),
             trouble: Mutex::default(),
+            refusal: Refusal::default(),
             told: Notify::new(),
         })
     }
@@ -104,7 +108,18 @@ impl Deliveries {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set_trouble(&self, why: Option<String>) {
+    /// No broker answers.
+    pub(super) fn out_of_reach(&self) {
+        self.set_trouble(Some(self.refusal.or_out_of_reach()));
+    }
+
+    /// One did.
+    pub(super) fn in_reach(&self) {
+        self.refusal.forget();
+        self.set_trouble(None);
+    }
+
+    fn set_trouble(&self, why: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
@@ -188,11 +203,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, reason);
+        self.0.refusal.hear(&error, reason);
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => self.0.fail(KafkaFailure::Client(error)),
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.0.set_trouble(Some("no broker is in reach".to_owned()));
-            }
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.0.out_of_reach(),
             // One broker of several, or what librdkafka mends itself.
             Some(_) | None => {}
         }

@@ -4,7 +4,7 @@
 //! A topic that was deleted and made again under a relay at work begins in the middle of the log, before
 //! anyone can notice. It has fewer records than the log has events before its end, and is filled again.
 
-use super::super::{KafkaFailure, client, record};
+use super::super::{Brokers, KafkaFailure, client, record};
 use super::RelayStart;
 use super::producer::End;
 use super::reader::{Epoch, Reader};
@@ -24,13 +24,13 @@ const LEADER_PAUSE: Duration = Duration::from_millis(20);
 /// The end of the copy in each partition of the topic, checked against the log; the brokers may take `patience`
 /// to say it for all of them.
 pub(super) async fn ends(
-    brokers: &str,
+    brokers: &Brokers,
     topic: &str,
     log: &Log,
     reader: &Reader,
     (start, patience): (RelayStart, Duration),
 ) -> Result<Vec<End>, KafkaFailure> {
-    let (brokers, name) = (brokers.to_owned(), topic.to_owned());
+    let (brokers, name) = (brokers.clone(), topic.to_owned());
     let (service, partitions) = (log.service().clone(), log.partitions());
     let tails =
         spawn_blocking(move || last_records(&brokers, &name, &service, partitions, patience))
@@ -69,7 +69,7 @@ impl Tail {
 
 /// Blocks; drops its consumer before it returns.
 fn last_records(
-    brokers: &str,
+    brokers: &Brokers,
     topic: &str,
     service: &Arc<str>,
     partitions: i32,
@@ -82,7 +82,7 @@ fn last_records(
         .set("group.id", "daybook-relay")
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
-        .create_with_context(client::Quiet)?;
+        .create_with_context(client::Quiet::default())?;
     let mut tails = Vec::new();
     let mut wanted = TopicPartitionList::new();
     for partition in 0..partitions {
