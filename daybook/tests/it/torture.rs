@@ -190,6 +190,8 @@ async fn a_postgres_that_ends_during_the_switch_leaves_one_whole_generation() {
         (waiting > 0).then_some(()).ok_or_else(|| "it is not there".to_owned())
     })
     .await;
+    // That it began was written without waiting for the disk.
+    watcher.batch_execute("checkpoint").await.unwrap();
     servers.kill(Server::Postgres).await;
     assert_eq!(rebuild.wait().await.unwrap().code(), Some(1), "it says that it failed");
     servers.is_back(&world, Server::Postgres).await;
