@@ -1,6 +1,6 @@
 # Every target sets up what it needs. On a bare Debian with Rust, git and make nothing else is asked for.
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test contracts contracts-released torture fuzz lint fmt bench bench-compare clean
+.PHONY: help setup up demo test test-oidc contracts contracts-released torture fuzz lint fmt bench bench-compare clean
 
 help: ## this list
 	@echo "Daybook: orders, stock and money as one append-only log"
@@ -41,6 +41,10 @@ torture: setup ## end the process and its servers at random for MINUTES=10, and 
 	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \
 	  cargo test -p daybook --locked --test it -- whatever_line --nocapture
 
+test-oidc: setup ## logins through a real Keycloak, which is fetched first (170 MB): its tokens, its keys, its absence
+	@scripts/setup oidc
+	@scripts/test-servers run cargo test -p daybook --features oidc --locked --test it oidc::
+
 # Sanitizers are behind a gate that only nightly passes by itself; what is fuzzed is the same code.
 fuzz: setup ## feed each reader of strangers' bytes with mutations for SECONDS=60; one of them: make fuzz ARGS=bodies
 	@scripts/setup fuzz
@@ -55,6 +59,7 @@ lint: ## formatting, clippy without a warning, licences and banned crates, shell
 	@scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p daybook --features oidc --test it --locked -- -D warnings
 	cargo metadata --locked --format-version 1 --manifest-path bench/Cargo.toml > /dev/null
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	.tools/bin/cargo-deny --log-level warn check bans licenses sources

@@ -37,6 +37,8 @@ mod torture;
 mod two_processes;
 mod rolling;
 mod idempotency;
+#[cfg(feature = "oidc")]
+mod oidc;
 mod progress;
 mod promises;
 mod problems;
