@@ -60,6 +60,7 @@ impl Brokers {
         Err(KafkaFailure::Unusable(why))
     }
 
+    /// Not to be shown: its `Debug` hides passwords, but not keys.
     pub(super) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.addresses);
@@ -148,9 +149,9 @@ mod tests {
                 mechanism: Mechanism::ScramSha512,
             }),
         };
-        let shown = format!("{brokers:?} {:?}", brokers.config());
+        let shown = format!("{brokers:?}");
         assert!(!shown.contains("s3cret"), "{shown}");
-        assert!(shown.contains("sasl_ssl") && shown.contains("SCRAM-SHA-512"), "{shown}");
+        assert!(shown.contains("shop") && shown.contains("ScramSha512"), "{shown}");
     }
 
     #[test]
