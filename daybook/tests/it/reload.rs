@@ -264,7 +264,9 @@ async fn other_authorities_of_services_are_trusted_without_a_restart_and_breaker
     orders.write();
     counts_on(&process, done, 0.0).await;
 
-    // A command asks the owner of a log elsewhere in the same way.
+    // A command asks the owner of a log elsewhere in the same way, and is not stopped by one call that fails.
+    orders.set("peer_failures", "5");
+    orders.write();
     orders.says("rebuild orders").await;
     process.stop().await;
     payments_process.stop().await;
