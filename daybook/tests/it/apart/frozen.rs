@@ -29,11 +29,8 @@ async fn each_service_is_frozen_and_restarted_in_turn_under_load_and_no_order_is
     let world = World::apart().await;
     let street = world.street.as_ref().unwrap();
     let ports = PARTS.map(|_| free_port());
-    let starting =
-        PARTS.iter().zip(ports).map(|(part, port)| street.start_part(&world, *part, port));
-    let parts: Vec<Daybook> = join_all(starting).await;
+    let parts = street.start_on(&world, &ports).await;
     let mut parts: BTreeMap<usize, Daybook> = parts.into_iter().enumerate().collect();
-    street.show_rows(&world).await;
     let whole = Daybook::in_parts(Vec::new(), &street.front.url);
     sell(&world, &whole, "A", 250, 1_000_000).await;
     let first = whole.command("/v1/orders", &order(&["A"], "pm_card_visa")).await;

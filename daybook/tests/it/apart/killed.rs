@@ -4,7 +4,6 @@ use super::load::{Load, is_left_alone, listed_as_due};
 use super::street::PARTS;
 use crate::shop::{audit, outcomes, sell, settled};
 use crate::support::{Daybook, World, free_port};
-use futures_util::future::join_all;
 use serde_json::Value;
 
 #[tokio::test]
@@ -12,10 +11,7 @@ async fn each_service_is_killed_in_turn_under_load_and_no_order_is_lost_or_doubl
     let world = World::apart().await;
     let street = world.street.as_ref().unwrap();
     let ports = PARTS.map(|_| free_port());
-    let starting =
-        PARTS.iter().zip(ports).map(|(part, port)| street.start_part(&world, *part, port));
-    let mut parts: Vec<Daybook> = join_all(starting).await;
-    street.show_rows(&world).await;
+    let mut parts = street.start_on(&world, &ports).await;
     let whole = Daybook::in_parts(Vec::new(), &street.front.url);
     sell(&world, &whole, "A", 250, 1_000_000).await;
 

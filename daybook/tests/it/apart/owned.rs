@@ -7,7 +7,6 @@ use crate::shop::{eventually, order, sell};
 use crate::support::{Daybook, World, free_port};
 use edge::access::SigningKeys;
 use edge::{Role, clock};
-use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
@@ -30,10 +29,7 @@ impl Guarded {
         world.flags = ["--auth", "on", "--auth-keys-file", &file].map(str::to_owned).into();
         let street = street(&world);
         let ports: Vec<_> = PARTS.iter().map(|_| free_port()).collect();
-        let starting = PARTS.iter().zip(&ports);
-        let starting = starting.map(|(part, port)| street.start_part(&world, *part, *port));
-        let parts = join_all(starting).await;
-        street.show_rows(&world).await;
+        let parts = street.start_on(&world, &ports).await;
         Guarded { world, keys, ports, parts }
     }
 

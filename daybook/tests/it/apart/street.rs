@@ -127,6 +127,15 @@ impl Street {
         started
     }
 
+    /// A process for each part on a port that a later one may have again; returns when all are ready.
+    pub(crate) async fn start_on(&self, world: &World, ports: &[u16]) -> Vec<Daybook> {
+        let parts = PARTS.iter().zip(ports);
+        let started =
+            join_all(parts.map(|(part, port)| self.start_part(world, *part, *port))).await;
+        self.show_rows(world).await;
+        started
+    }
+
     /// One process, on a port that an earlier one may have had.
     pub(crate) async fn start_part(&self, world: &World, part: Part, port: u16) -> Daybook {
         let daybook = self.spawn_part(world, part, port);
