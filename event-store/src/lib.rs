@@ -15,6 +15,8 @@ pub mod failpoint;
 pub mod follow;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kit")]
+pub mod kit;
 mod lane;
 mod lease;
 mod log;

@@ -1,10 +1,11 @@
 //! What read models read of the events of other services, recorded for these in `docs/contracts/consumers`. They hold their
 //! schemas against it.
 
+use chrono::DateTime;
 use domain::contract::kit;
 use domain::payments::payment;
 use event_store::follow::ApplyError;
-use event_store::{Metadata, Recorded};
+use event_store::kit::recorded as as_recorded;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -15,7 +16,9 @@ fn what_read_models_read_of_other_services_is_recorded() {
         let layout = projection.layout();
         for owner in layout.logs.iter().copied().filter(|log| *log != layout.service) {
             let read = |event_type: &str, version: i32, payload: &str| {
-                let event = event(owner, event_type, version, payload);
+                let stream = payment::stream(Uuid::from_u128(1).into());
+                let stored = (event_type, version, payload.to_owned());
+                let event = as_recorded(owner, stream, stored, DateTime::UNIX_EPOCH);
                 let read = match (layout.name, owner) {
                     ("orders", "payments") => crate::orders::paid(&event)?,
                     (view, owner) => panic!("say what {view} reads of {owner}"),
@@ -32,24 +35,4 @@ fn what_read_models_read_of_other_services_is_recorded() {
         }
     }
     assert!(!recorded.is_empty());
-}
-
-fn event(service: &str, event_type: &str, schema_version: i32, payload: &str) -> Recorded {
-    Recorded {
-        service: service.into(),
-        partition: 0,
-        epoch: 1,
-        offset: 0,
-        stream: payment::stream(Uuid::from_u128(1).into()),
-        version: 1,
-        event_id: Uuid::nil(),
-        command_id: Uuid::nil(),
-        ordinal: 0,
-        event_type: event_type.to_owned(),
-        schema_version,
-        payload: payload.to_owned(),
-        metadata: Metadata::default(),
-        occurred_at: chrono::DateTime::UNIX_EPOCH,
-        recorded_at: chrono::DateTime::UNIX_EPOCH,
-    }
 }

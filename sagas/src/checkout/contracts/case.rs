@@ -215,24 +215,7 @@ pub(super) fn metadata(order: OrderId) -> Metadata {
 }
 
 fn recorded(service: &str, stream: String, stored: (&str, i32, String)) -> Recorded {
-    let (event_type, schema_version, payload) = stored;
-    Recorded {
-        service: service.into(),
-        partition: 0,
-        epoch: 1,
-        offset: 0,
-        stream,
-        version: 1,
-        event_id: Uuid::nil(),
-        command_id: Uuid::nil(),
-        ordinal: 0,
-        event_type: event_type.to_owned(),
-        schema_version,
-        payload,
-        metadata: Metadata::default(),
-        occurred_at: then(),
-        recorded_at: then(),
-    }
+    event_store::kit::recorded(service, stream, stored, then())
 }
 
 fn two() -> Quantity {
