@@ -2,8 +2,8 @@
 
 use crate::report::Section;
 use crate::servers::Servers;
-use crate::{append, beside, cold, follow, growth, hot, idle, overload, peak};
-use crate::{read, rebuild, relay, settled, shop, waits};
+use crate::{absent, apart, append, beside, cold, follow, growth, guarded, hot, idle, overload};
+use crate::{peak, read, rebuild, relay, settled, shop, waits};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -41,6 +41,12 @@ pub enum Name {
     Peak,
     /// Orders as fast as they settle, and what each costs
     Settled,
+    /// Orders on their way through one process, beside a process and a database for each service, without and with HAProxy
+    Apart,
+    /// Each service on its own; one after the other stands still: what those notice who ask the others
+    Absent,
+    /// Orders accepted by one process, with tokens, rate limits and TLS at its door
+    Guarded,
     /// Twice the load that can be served, for MINUTES (1)
     Overload,
 }
@@ -68,6 +74,9 @@ impl Name {
             Name::Shop => shop::run(bench).await,
             Name::Peak => peak::run(bench).await,
             Name::Settled => settled::run(bench).await,
+            Name::Apart => apart::run(bench).await,
+            Name::Absent => absent::run(bench).await,
+            Name::Guarded => guarded::run(bench).await,
             Name::Overload => overload::run(bench).await,
         }
     }

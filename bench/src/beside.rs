@@ -3,8 +3,9 @@
 
 use crate::bench::Bench;
 use crate::load::{Latencies, open_loop};
+use crate::process::Daybook;
 use crate::report::{Figure, Unit};
-use crate::shop::{Daybook, SKUS, order, prepare};
+use crate::shop::{SKUS, order, prepare};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,7 +21,7 @@ const MOST: Duration = Duration::from_secs(600);
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let data = bench.servers.folder("beside");
     let (daybook, _) = Daybook::start(&data, &[]).await?;
-    prepare(&daybook).await?;
+    prepare(&daybook.door()).await?;
     let time = bench.pace.pick(Duration::from_secs(30), Duration::from_secs(3));
     // So that there is something to rebuild, and nobody pays for cold caches.
     for _ in 0..2 {

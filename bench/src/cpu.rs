@@ -8,7 +8,7 @@ pub struct Cpu(BTreeMap<String, f64>);
 
 /// Ticks of /proc are hundredths of a second on every Linux that runs this.
 const MS_PER_TICK: f64 = 10.0;
-const NAMES: [&str; 4] = ["daybook", "postgres", "java", "bench"];
+const NAMES: [&str; 5] = ["daybook", "postgres", "java", "haproxy", "bench"];
 
 impl Cpu {
     pub fn now() -> Result<Self> {
@@ -27,9 +27,10 @@ impl Cpu {
         Ok(Cpu(by_name))
     }
 
-    /// For each of so many things done since, by the name of the process.
+    /// For each of so many things done since, by the name of the process; those that did nothing are left out.
     pub fn since(&self, before: &Cpu, count: f64) -> Vec<(&'static str, f64)> {
         let at = |cpu: &Cpu, name| cpu.0.get(name).copied().unwrap_or_default();
-        NAMES.map(|name| (name, (at(self, name) - at(before, name)) / count)).into()
+        let used = NAMES.map(|name| (name, (at(self, name) - at(before, name)) / count));
+        used.into_iter().filter(|(_, ms)| *ms > 0.0).collect()
     }
 }

@@ -4,6 +4,8 @@
     reason = "a load generator is its own clock and mints its own ids"
 )]
 
+mod absent;
+mod apart;
 mod append;
 mod bench;
 mod beside;
@@ -11,9 +13,11 @@ mod caller;
 mod cold;
 mod cpu;
 mod docs;
+mod door;
 mod fill;
 mod follow;
 mod growth;
+mod guarded;
 mod hot;
 mod idle;
 mod limits;
@@ -23,12 +27,14 @@ mod overload;
 mod peak;
 mod peers;
 mod plot;
+mod process;
 mod read;
 mod rebuild;
 mod relay;
 mod report;
 mod servers;
 mod settled;
+mod shape;
 mod shop;
 mod waits;
 

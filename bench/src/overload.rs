@@ -2,8 +2,9 @@
 
 use crate::bench::Bench;
 use crate::caller::Caller;
+use crate::process::Daybook;
 use crate::report::{Figure, Section, Unit};
-use crate::shop::{self, Daybook};
+use crate::shop;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ const LOOK_AT_MEMORY: Duration = Duration::from_secs(5);
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let minutes = std::env::var("MINUTES").map_or(Ok(1.0), |minutes| minutes.parse())?;
     let (daybook, _) = Daybook::start(&bench.servers.folder("overload"), &[]).await?;
-    shop::prepare(&daybook).await?;
+    shop::prepare(&daybook.door()).await?;
     let callers = Callers { url: daybook.url.clone(), free: Arc::default() };
     let Bench { pace, section, .. } = bench;
     let calm = Duration::from_secs(pace.pick(15, 2));

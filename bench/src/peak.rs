@@ -4,10 +4,12 @@
 
 use crate::bench::Bench;
 use crate::caller::Caller;
+use crate::door::Door;
 use crate::limits::Pgbench;
 use crate::load::{self, Latencies};
+use crate::process::Daybook;
 use crate::report::{Figure, Unit};
-use crate::shop::{self, Daybook};
+use crate::shop;
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,19 +36,19 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
         theirs = theirs.max(rows);
     }
     let (daybook, _) = Daybook::start(&bench.servers.folder("peak"), &[]).await?;
-    shop::prepare(&daybook).await?;
+    shop::prepare(&daybook.door()).await?;
     let mut ours: f64 = 0.0;
     for callers in CALLERS {
         let rate = closed_loop(&daybook, callers, orders, &mut bench.section).await?;
         ours = ours.max(rate);
-        let behind = drained(&daybook).await?.as_secs_f64();
+        let behind = drained(&daybook.door()).await?.as_secs_f64();
         let name = format!("{callers} callers: until what follows was done");
         bench.section.add(Figure::new(name, Unit::Seconds, vec![behind]));
     }
     let name = "orders accepted beside pgbench's inserts";
     bench.section.add(Figure::ratio(name, &[ours], &[theirs]).at_least(0.5));
     at_seven_tenths(&daybook, ours * 0.7, bench).await?;
-    drained(&daybook).await?;
+    drained(&daybook.door()).await?;
     daybook.stop().await
 }
 
@@ -127,10 +129,10 @@ async fn at_seven_tenths(daybook: &Daybook, rate: f64, bench: &mut Bench<'_>) ->
 }
 
 /// How long it takes until no order waits any more.
-async fn drained(daybook: &Daybook) -> Result<Duration> {
+pub async fn drained(door: &Door) -> Result<Duration> {
     let began = Instant::now();
     loop {
-        let page = daybook.get("/v1/orders?status=placed&limit=1").await?;
+        let page = door.get("/v1/orders?status=placed&limit=1").await?;
         let placed = page["items"].as_array().context("no items")?.len();
         if placed == 0 {
             return Ok(began.elapsed());

@@ -58,8 +58,7 @@ async fn rates(
             }
             let read = if name == "stock" { &orders.stock } else { &orders.read };
             let logs: Vec<_> = orders.logs.iter().map(Source::from).collect();
-            let work =
-                Work { projection: &projection, read, logs: &logs, tell: Arc::new(|_| {}) };
+            let work = Work { projection: &projection, read, logs: &logs, tell: Arc::new(|_| {}) };
             let rebuilt = projections::rebuild(&work, Check::Verify).await?;
             rates.push(rebuilt.events as f64 / rebuilt.built.as_secs_f64());
             verifying.push((rebuilt.took - rebuilt.built).as_secs_f64());

@@ -4,8 +4,9 @@
 use crate::bench::Bench;
 use crate::caller::Caller;
 use crate::cpu::Cpu;
+use crate::process::Daybook;
 use crate::report::{Better, Figure, Unit};
-use crate::shop::{self, Daybook};
+use crate::shop;
 use anyhow::{Context, Result};
 use event_store::{Database, Log, LogSettings};
 use std::sync::Arc;
@@ -15,29 +16,49 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
 /// Orders under way at once.
-const WINDOW: usize = 2_048;
+pub const WINDOW: usize = 2_048;
 const CALLERS: usize = 32;
 
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let data = bench.servers.folder("settled");
     let (daybook, _) = Daybook::start(&data, &[]).await?;
-    shop::prepare(&daybook).await?;
+    shop::prepare(&daybook.door()).await?;
     let database = shop::database(&data)?;
     let (warm, time) = bench.pace.pick((15, 60), (2, 5));
-    let (a, b) = load(&daybook, &database, [warm, time].map(Duration::from_secs)).await?;
-    let orders = (b.confirmed - a.confirmed) as f64;
-    let rate = orders / (b.at - a.at).as_secs_f64();
+    let times = [warm, time].map(Duration::from_secs);
+    let settled = load(&daybook.url, &database, times).await?;
     let name = format!("orders settled, {WINDOW} under way");
-    bench.section.add(Figure::new(name, Unit::PerSecond, vec![rate]).at_least(500.0));
-    for (name, ms) in b.cpu.since(&a.cpu, orders) {
+    bench.section.add(Figure::new(name, Unit::PerSecond, vec![settled.rate()]).at_least(500.0));
+    for (name, ms) in settled.cpu() {
         let name = format!("processor time for each order, {name}");
         bench.section.add(Figure::new(name, Unit::Ms, vec![ms]));
     }
-    let commits = (b.commits - a.commits) as f64 / orders;
+    let commits = (settled.last.commits - settled.first.commits) as f64 / settled.orders();
     let name = "transactions for each order, reads included";
     let commits = Figure::new(name, Unit::Times, vec![commits]);
     bench.section.add(Figure { better: Better::Less, ..commits });
     daybook.stop().await
+}
+
+/// The time that counts.
+pub struct Settled {
+    first: Mark,
+    last: Mark,
+}
+
+impl Settled {
+    fn orders(&self) -> f64 {
+        (self.last.confirmed - self.first.confirmed) as f64
+    }
+
+    pub fn rate(&self) -> f64 {
+        self.orders() / (self.last.at - self.first.at).as_secs_f64()
+    }
+
+    /// Processor time for each order, by the name of the process.
+    pub fn cpu(&self) -> Vec<(&'static str, f64)> {
+        self.last.cpu.since(&self.first.cpu, self.orders())
+    }
 }
 
 /// How far it is at a moment.
@@ -49,22 +70,19 @@ struct Mark {
 }
 
 /// Places orders, and marks the end of the warm-up and of the time that counts.
-async fn load(
-    daybook: &Daybook,
-    database: &Database,
-    [warm, time]: [Duration; 2],
-) -> Result<(Mark, Mark)> {
-    let client = database.connect("bench").await?;
-    let log = Log::open(LogSettings::new("orders", 8, database.clone())).await?;
+pub async fn load(url: &str, orders: &Database, [warm, time]: [Duration; 2]) -> Result<Settled> {
+    let client = orders.connect("bench").await?;
+    let log = Log::open(LogSettings::new("orders", 8, orders.clone())).await?;
     let room = Arc::new(Semaphore::new(WINDOW));
     let began = Instant::now();
     let until = began + warm + time;
     let mut placing = JoinSet::new();
     for caller in 0..CALLERS {
-        let connection = Caller::connect(&daybook.url).await?;
+        let connection = Caller::connect(url).await?;
         placing.spawn(place(connection, caller, room.clone(), until));
     }
-    let mut next = vec![0_i64; 8];
+    // Of those that were confirmed before, nothing is read.
+    let mut next = log.heads().await?;
     let (mut confirmed, mut first) = (0, None);
     let mut look = interval(Duration::from_millis(50));
     let last = loop {
@@ -91,7 +109,7 @@ async fn load(
         placed??;
     }
     log.close().await;
-    Ok((first.context("the warm-up never ended")?, last))
+    Ok(Settled { first: first.context("the warm-up never ended")?, last })
 }
 
 async fn place(

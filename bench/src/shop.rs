@@ -2,80 +2,16 @@
 
 use crate::bench::Bench;
 use crate::cpu::Cpu;
+use crate::door::Door;
+use crate::process::Daybook;
 use crate::report::{Figure, Unit};
 use anyhow::{Context, Result, bail};
 use event_store::Database;
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use serde_json::json;
+use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::process::{Child, Command};
 
 pub const SKUS: usize = 200;
-
-pub struct Daybook {
-    child: Child,
-    pub url: String,
-    pub http: reqwest::Client,
-}
-
-impl Daybook {
-    /// Starts the release build on a fresh data folder; returns when the first command is accepted.
-    pub async fn start(data: &Path, more: &[&str]) -> Result<(Self, Duration)> {
-        let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release/daybook");
-        if !binary.exists() {
-            bail!("{} is not built: cargo build --release -p daybook", binary.display());
-        }
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let url = format!("http://127.0.0.1:{port}");
-        let began = Instant::now();
-        let child = Command::new(binary)
-            .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--kafka-port", "0", "--data-dir"])
-            .arg(data)
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let daybook = Daybook { child, url, http: reqwest::Client::new() };
-        let first =
-            json!({"sku": "FIRST", "name": "First", "price": {"amount": 1, "currency": "GBP"}});
-        while daybook.post("/v1/products", &first).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            if began.elapsed() > Duration::from_secs(120) {
-                bail!("no command was accepted in 120 s");
-            }
-        }
-        Ok((daybook, began.elapsed()))
-    }
-
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let answer = self.http.post(format!("{}{path}", self.url)).json(body).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
-    }
-
-    pub async fn get(&self, path: &str) -> Result<Value> {
-        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
-    }
-
-    /// Resident memory of the process alone, without the servers it brought along, in MiB.
-    pub fn memory_mib(&self) -> Result<f64> {
-        let pid = self.child.id().context("it has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kib: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
-        Ok(kib / 1024.0)
-    }
-
-    pub async fn stop(mut self) -> Result<()> {
-        let pid = self.child.id().context("it has ended")?.to_string();
-        Command::new("kill").arg(pid).status().await?;
-        tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await??;
-        Ok(())
-    }
-}
 
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let data = bench.servers.folder("shop");
@@ -93,7 +29,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     }
     let idle = vec![daybook.memory_mib()?];
     bench.section.add(Figure::new("memory, idle", Unit::Mib, idle).at_most(150.0));
-    prepare(&daybook).await?;
+    prepare(&daybook.door()).await?;
     let mut placed = 0;
     for per_second in [50, 100] {
         let way = format!("{per_second} orders/s");
@@ -124,7 +60,7 @@ async fn settle(
     let before = Cpu::now()?;
     let new = orders(daybook, per_second, bench.pace.pick(60, 3), placed).await?;
     let cost = Cpu::now()?.since(&before, f64::from(new));
-    let (p50, p99) = confirmed(data, placed, new).await?;
+    let (p50, p99) = confirmed(&database(data)?, placed, new).await?;
     let name = |what: &str| format!("placed to confirmed, {way}, {what}");
     let (p50, p99) = (
         Figure::new(name("p50"), Unit::Ms, vec![p50]),
@@ -156,22 +92,18 @@ pub fn database(data: &Path) -> Result<Database> {
     Ok(Database::parse(&url)?)
 }
 
-pub async fn prepare(daybook: &Daybook) -> Result<()> {
+pub async fn prepare(door: &Door) -> Result<()> {
     for i in 0..SKUS {
         let price = json!({"amount": 250, "currency": "GBP"});
-        daybook
-            .post(
-                "/v1/products",
-                &json!({"sku": format!("SKU{i}"), "name": "Thing", "price": price}),
-            )
-            .await?;
-        daybook.post(&format!("/v1/stock/SKU{i}/receive"), &json!({"quantity": 1_000_000})).await?;
+        let product = json!({"sku": format!("SKU{i}"), "name": "Thing", "price": price});
+        door.post("/v1/products", &product).await?;
+        door.post(&format!("/v1/stock/SKU{i}/receive"), &json!({"quantity": 1_000_000})).await?;
     }
     Ok(())
 }
 
 /// Open loop: an order is sent when it is due, whatever became of those before.
-async fn orders(daybook: &Daybook, per_second: u32, seconds: u32, before: u32) -> Result<u32> {
+pub async fn send(door: &Door, per_second: u32, seconds: u32) -> Result<u32> {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
     let mut tasks = tokio::task::JoinSet::new();
     let count = per_second * seconds;
@@ -181,12 +113,18 @@ async fn orders(daybook: &Daybook, per_second: u32, seconds: u32, before: u32) -
             |n: usize| json!({"sku": format!("SKU{}", (i * 7 + n * 13) % SKUS), "quantity": 1 + n});
         let order =
             json!({"country": "GB", "payment_method": "pm_card_visa", "lines": [line(0), line(1)]});
-        let (http, url) = (daybook.http.clone(), format!("{}/v1/orders", daybook.url));
-        tasks.spawn(async move { http.post(url).json(&order).send().await?.error_for_status() });
+        let door = door.clone();
+        tasks.spawn(async move { door.post("/v1/orders", &order).await });
     }
     while let Some(sent) = tasks.join_next().await {
         sent??;
     }
+    Ok(count)
+}
+
+/// The same, and waits until a query shows all of them as confirmed.
+async fn orders(daybook: &Daybook, per_second: u32, seconds: u32, before: u32) -> Result<u32> {
+    let count = send(&daybook.door(), per_second, seconds).await?;
     let all = "/v1/orders?status=confirmed&limit=1000";
     let began = Instant::now();
     loop {
@@ -211,8 +149,8 @@ async fn orders(daybook: &Daybook, per_second: u32, seconds: u32, before: u32) -
 }
 
 /// Placed to confirmed, of the newest orders, by the log's own clock.
-async fn confirmed(data: &Path, before: u32, placed: u32) -> Result<(f64, f64)> {
-    let client = database(data)?.connect("bench").await?;
+pub async fn confirmed(orders: &Database, before: u32, placed: u32) -> Result<(f64, f64)> {
+    let client = orders.connect("bench").await?;
     let row = client
         .query_one(
             "select count(*), percentile_cont(array[0.5, 0.99]) within group (order by \
