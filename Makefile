@@ -58,9 +58,10 @@ fuzz: setup ## feed each reader of strangers' bytes with mutations for SECONDS=6
 lint: ## formatting, clippy without a warning, licences and banned crates, shellcheck
 	@scripts/setup lint
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path bench/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p daybook --features oidc --test it --locked -- -D warnings
-	cargo metadata --locked --format-version 1 --manifest-path bench/Cargo.toml > /dev/null
+	cargo check --locked --manifest-path bench/Cargo.toml
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	.tools/bin/cargo-deny --log-level warn check bans licenses sources
 	shellcheck $$(find scripts -maxdepth 1 -type f) .ci/run

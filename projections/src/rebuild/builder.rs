@@ -46,8 +46,8 @@ pub(super) struct Builder {
     stands_back: AtomicBool,
     /// Whether a process works the live generation, and so serves.
     serves: AtomicBool,
-    /// Whether anything was appended since it was last looked.
-    others_append: AtomicBool,
+    /// How many events a second others append.
+    grows: AtomicU64,
     /// The pace then, held by the one who posts: one partition at a time.
     gentle: Mutex<Gentle>,
     tell: Tell,
@@ -67,7 +67,7 @@ impl Builder {
         let (fills, place_of_it) = (true, place.clone());
         let posting = Posting { projection: projection.clone(), place: place_of_it, fills };
         let (done, total, left_out, stands_back, exactly) = Default::default();
-        let (serves, others_append, gentle) = Default::default();
+        let (serves, grows, gentle) = Default::default();
         let layout = projection.layout();
         let client = read.pool.get().await?;
         let sql = place.sql(include_str!("reference.sql"));
@@ -88,7 +88,7 @@ impl Builder {
             exactly,
             stands_back,
             serves,
-            others_append,
+            grows,
             gentle,
             tell,
         })
@@ -290,12 +290,15 @@ impl Builder {
 
     /// Keeps an eye on the live generation: people wait for it, and for nothing here.
     async fn watch_live(&self, phase: Phase) -> Infallible {
-        let (mut before, mut head_before) = (i64::MAX, i64::MAX);
+        let (mut before, mut head_before, mut looked) = (i64::MAX, i64::MAX, Instant::now());
         loop {
             // Who cannot be asked is not waited for.
-            let (posted, head) = self.live_and_head().await.unwrap_or_default();
+            let (posted, head) = self.live_and_head().await.unwrap_or((head_before, head_before));
             self.serves.store(self.is_served().await.unwrap_or(false), Ordering::Relaxed);
-            self.others_append.store(head_before < head, Ordering::Relaxed);
+            let more = u64::try_from(head.saturating_sub(head_before)).unwrap_or(0);
+            let grows = (more as f64 / looked.elapsed().as_secs_f64()).ceil();
+            self.grows.store(grows as u64, Ordering::Relaxed);
+            looked = Instant::now();
             let stands_back = head - posted > BEHIND && before < posted;
             (before, head_before) = (posted, head);
             if self.stands_back.swap(stands_back, Ordering::Relaxed) != stands_back {
@@ -364,8 +367,8 @@ impl Builder {
             at = batch.end;
             self.report(phase);
             if let Some(gentle) = &mut gentle {
-                let others_append = self.others_append.load(Ordering::Relaxed);
-                tokio::time::sleep(gentle.rest(count, began.elapsed(), others_append)).await;
+                let grows = self.grows.load(Ordering::Relaxed) as f64;
+                tokio::time::sleep(gentle.rest(count, began.elapsed(), grows)).await;
             }
         }
         Ok(())
