@@ -1,6 +1,7 @@
 //! Who may do what, asked of the real program: every route by everybody, and what is another's.
 
 mod door;
+pub(crate) mod others;
 
 use crate::shop::{eventually, order, sell};
 use crate::support::{Daybook, LIMIT, World, binary, free_port, http};
