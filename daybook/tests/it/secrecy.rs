@@ -47,6 +47,11 @@ async fn postgres_is_spoken_to_over_tls_or_not_at_all() {
     .await;
     clear.connect("tests").await.expect_err("it is not spoken to in clear");
     trusting(&other).connect("tests").await.expect_err("its certificate is of another authority");
+    // The same server, called by a name that its certificate has not.
+    let by_name = postgres.url().replace("@127.0.0.1:", "@localhost:") + "?hostaddr=127.0.0.1";
+    let by_name = Database { tls: trusting(&ours).tls, ..Database::parse(&by_name).unwrap() };
+    let refused = by_name.connect("tests").await.expect_err("its certificate is of another host");
+    assert!(format!("{refused:?}").contains("NotValidForName"), "{refused:?}");
 
     let mut world = World::new().await;
     world.database_url = postgres.url();
