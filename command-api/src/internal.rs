@@ -1,7 +1,7 @@
 //! What other services ask: the owner's own commands, as their deciders know them.
 
 use crate::{CommandApi, answer, api::served, refusal};
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use chrono::{DateTime, SubsecRound, Utc};
 use decider::Decider;
 use domain::{
@@ -11,9 +11,10 @@ use domain::{
     orders::order::{self, Order},
     payments::payment::{self, Payment},
 };
-use edge::{Deadline, FieldError, Fields, JsonBody, Problem, RequestContext};
+use edge::{Deadline, FieldError, Fields, Identity, JsonBody, Problem, RequestContext};
 use event_store::{Envelope, Metadata, Transactor};
 use serde_json::Value;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A command, and what comes with it.
@@ -55,14 +56,19 @@ pub(crate) fn body(fields: &mut Fields<'_>) -> Option<()> {
 }
 
 /// `POST /internal/commands {"stream": "stock-85123A", "command_id": "…", "command": {"reserve": {…}}, …}`. The
-/// decider's own rejection is 409, and nothing else is: whoever asks must tell it from *not now*.
+/// decider's own rejection is 409, and nothing else is: whoever asks must tell it from *not now*. He is believed who has
+/// acted, if his token says so too.
 pub(crate) async fn decide(
     State(api): State<CommandApi>,
+    identity: Option<Extension<Arc<Identity>>>,
     context: RequestContext,
     deadline: Deadline,
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let asked = body.read(|fields| Asked::read(fields, &context))?;
+    if let Some(Extension(identity)) = identity {
+        identity.vouches_for(&asked.envelope.metadata.actor)?;
+    }
     deadline.check()?;
     let stream = asked.stream.as_str();
     if product::id_of(stream).is_some() {

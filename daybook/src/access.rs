@@ -21,6 +21,7 @@ impl Settings {
             issuers_file: file(&self.auth_issuers_file, "issuers.toml"),
             issuer: self.auth_issuer.clone(),
             audience: self.auth_audience.clone(),
+            services: self.part().services.iter().map(|it| (*it).to_owned()).collect(),
             proxies: self.proxies(),
             limits: self.limits.access(),
         }

@@ -71,7 +71,7 @@ struct Inner {
     /// Tokens that were believed, by their hash: a signature is checked once.
     known: Cache<[u8; 32], Arc<Known>>,
     throttle: Throttle,
-    /// By this process itself, one for each service that it is.
+    /// By this process itself to services that it asks.
     shown: Mutex<Vec<service::Shown>>,
 }
 

@@ -74,8 +74,8 @@ impl Default for PeerLimits {
     }
 }
 
-/// Gives the token that is shown just now, if any is.
-pub type Shown = Arc<dyn Fn() -> Option<Arc<str>> + Send + Sync>;
+/// Gives the token that is shown just now, if any is: to which service, and for whom we act, if not for ourselves.
+pub type Shown = Arc<dyn Fn(&str, Option<&str>) -> Option<Arc<str>> + Send + Sync>;
 
 /// How long retries count in the budget.
 const BUDGET_TTL: Duration = Duration::from_secs(10);
@@ -207,7 +207,7 @@ impl Peer {
     ) -> Result<T, Unanswered> {
         let url = format!("{}{path}", self.0.base);
         let request = || self.client().get(&url).query(query).headers(headers.clone());
-        match self.ask(request).await? {
+        match self.ask(None, request).await? {
             Answered::Done(body) => serde_json::from_slice(&body).map_err(|error| {
                 Unanswered::NotUnderstood(self.0.service.clone(), error.to_string())
             }),
@@ -217,21 +217,27 @@ impl Peer {
         }
     }
 
-    /// Sends a document that may come twice.
+    /// Sends a document that may come twice, for somebody.
     ///
     /// # Errors
     /// See [`Unanswered`].
     pub async fn post(
         &self,
         path: &str,
+        actor: &str,
         headers: &HeaderMap,
         body: &serde_json::Value,
     ) -> Result<Answered, Unanswered> {
         let url = format!("{}{path}", self.0.base);
-        self.ask(|| self.client().post(&url).headers(headers.clone()).json(body)).await
+        let request = || self.client().post(&url).headers(headers.clone()).json(body);
+        self.ask(Some(actor), request).await
     }
 
-    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answered, Unanswered> {
+    async fn ask(
+        &self,
+        actor: Option<&str>,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answered, Unanswered> {
         let Inner { service, limits, budget, .. } = &*self.0;
         let deadline = Instant::now() + limits.deadline;
         let pauses = ExponentialBuilder::default()
@@ -243,7 +249,7 @@ impl Peer {
         budget.deposit();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let failed = match self.try_once(request(), left.min(limits.answer)).await {
+            let failed = match self.try_once(actor, request(), left.min(limits.answer)).await {
                 Ok(answered) => return Ok(answered),
                 Err(left_alone @ Unanswered::LeftAlone(_)) => return Err(left_alone),
                 Err(failed) => failed,
@@ -258,13 +264,14 @@ impl Peer {
 
     async fn try_once(
         &self,
+        actor: Option<&str>,
         request: RequestBuilder,
         time: Duration,
     ) -> Result<Answered, Unanswered> {
         let Inner { service, breaker, .. } = &*self.0;
         let permit = breaker.permit().ok_or_else(|| Unanswered::LeftAlone(service.clone()))?;
         let began = Instant::now();
-        let request = match self.0.shown.as_ref().and_then(|shown| shown()) {
+        let request = match self.0.shown.as_ref().and_then(|shown| shown(service, actor)) {
             Some(token) => request.bearer_auth(token),
             None => request,
         };

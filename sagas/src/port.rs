@@ -84,7 +84,7 @@ async fn ask_elsewhere<D: Decider, R: Sync>(
     if let Some(traceparent) = &envelope.metadata.traceparent {
         say(HeaderName::from_static("traceparent"), traceparent);
     }
-    match owner.post("/internal/commands", &headers, &body).await {
+    match owner.post("/internal/commands", &envelope.metadata.actor, &headers, &body).await {
         Ok(answered) => heard(owner.service(), answered),
         Err(unanswered) => Err(Refusal::Later(unanswered.to_string())),
     }

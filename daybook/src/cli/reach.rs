@@ -162,7 +162,7 @@ impl Reached {
         Ok(Asking {
             lines: self.settings.lines()?,
             limits: self.settings.limits.peer(),
-            shown: Arc::new(move || token.clone()),
+            shown: Arc::new(move |_, _| token.clone()),
             partitions: self.settings.partitions,
         })
     }

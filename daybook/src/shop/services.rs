@@ -31,7 +31,7 @@ fn asking(settings: &ShopSettings) -> Asking {
     Asking {
         lines: settings.lines.clone(),
         limits: settings.limits.peer(),
-        shown: Arc::new(move || access.service_token(service)),
+        shown: Arc::new(move |to, actor| access.service_token(service, to, actor)),
         partitions: settings.partitions,
     }
 }

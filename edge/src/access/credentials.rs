@@ -23,9 +23,24 @@ pub struct AccessSettings {
     pub issuers_file: PathBuf,
     pub issuer: String,
     pub audience: String,
+    /// Which services this process is: a token that is for one of them is for no other.
+    pub services: Vec<String>,
     /// Who is believed about who guesses.
     pub proxies: Proxies,
     pub limits: AccessLimits,
+}
+
+impl AccessSettings {
+    /// For whom a token is that is good at one service alone.
+    pub(super) fn audience_of(&self, service: &str) -> String {
+        format!("{}/{service}", self.audience)
+    }
+
+    /// For whom a token of our own must be.
+    fn audiences(&self) -> Vec<String> {
+        let services = self.services.iter().map(|service| self.audience_of(service));
+        services.chain([self.audience.clone()]).collect()
+    }
 }
 
 /// Why it cannot be trusted as it stands in the files.
@@ -66,7 +81,7 @@ impl Credentials {
         let trust = Trust {
             name: String::new(),
             issuer: settings.issuer.clone(),
-            audience: settings.audience.clone(),
+            audiences: settings.audiences(),
             roles_claim: "roles".to_owned(),
             customer_claim: "customer".to_owned(),
             grants_scopes: true,

@@ -143,7 +143,7 @@ fn throttled(waits: Duration) -> Problem {
 }
 
 /// 403: it is known who asks, and he may not.
-fn forbidden() -> Problem {
+pub(super) fn forbidden() -> Problem {
     Why::Forbidden.count();
     let challenge = "Bearer realm=\"daybook\", error=\"insufficient_scope\"";
     Problem::new(StatusCode::FORBIDDEN, "forbidden")

@@ -1,4 +1,5 @@
-use super::{Role, Scope};
+use super::{Role, Scope, guard::forbidden};
+use crate::Problem;
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 /// Who a caller has shown himself to be. It stands in a request's extensions as an `Arc`.
@@ -27,6 +28,17 @@ impl Identity {
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// Whether his word counts that this one has acted: he himself, or whom he acts for.
+    ///
+    /// # Errors
+    /// 403, if it is anybody else.
+    pub fn vouches_for(&self, actor: &str) -> Result<(), Problem> {
+        if *self.subject == *actor {
+            return Ok(());
+        }
+        Err(forbidden().detail("This is somebody else than the one for whom you act."))
     }
 
     /// Who is told of as having acted, in the metadata of events, and who is part of the ids of commands: the same in

@@ -108,7 +108,7 @@ impl Issuer {
         let trust = Trust {
             name: settings.name.clone(),
             issuer: settings.issuer.clone(),
-            audience: settings.audience.clone(),
+            audiences: vec![settings.audience.clone()],
             roles_claim: settings.roles_claim.clone(),
             customer_claim: settings.customer_claim.clone(),
             grants_scopes: false,

@@ -28,7 +28,8 @@ pub(super) struct Trust {
     /// Before each subject, so that nobody is taken for another issuer's; empty for the issuer inside.
     pub(super) name: String,
     pub(super) issuer: String,
-    pub(super) audience: String,
+    /// One of them is enough.
+    pub(super) audiences: Vec<String>,
     /// Where the roles and the customer's reference stand, as names with dots between them.
     pub(super) roles_claim: String,
     pub(super) customer_claim: String,
@@ -106,7 +107,7 @@ pub(super) fn believe(token: &str, key: &Key, trust: &Trust, skew_s: u64) -> Res
     validation.leeway = skew_s;
     validation.validate_nbf = true;
     validation.set_issuer(&[&trust.issuer]);
-    validation.set_audience(&[&trust.audience]);
+    validation.set_audience(&trust.audiences);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let told = decode::<Told>(token, &key.decoding, &validation).map_err(why)?.claims;
     let until = (told.exp as i64).saturating_add_unsigned(skew_s);

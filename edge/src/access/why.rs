@@ -65,18 +65,18 @@ impl Why {
         }
     }
 
-    /// A credential that is wrong, and may have been guessed.
+    /// A credential that is wrong, and may have been guessed. One that is for another service is signed well.
     pub(super) fn is_a_guess(self) -> bool {
         match self {
             Why::Malformed
             | Why::WrongAlgorithm
             | Why::WrongIssuer
-            | Why::WrongAudience
             | Why::UnknownKey
             | Why::BadSignature
             | Why::BadClaims
             | Why::UnknownApiKey => true,
             Why::NoToken
+            | Why::WrongAudience
             | Why::Expired
             | Why::NotYetValid
             | Why::IssuerAway

@@ -66,6 +66,7 @@ impl Service {
             issuers_file: folder.path().join("issuers.toml"),
             issuer: "daybook".to_owned(),
             audience: "shop".to_owned(),
+            services: vec!["orders".to_owned(), "catalogue".to_owned()],
             proxies: "192.0.2.7".parse().unwrap(),
             limits,
         };

@@ -31,7 +31,7 @@ async fn peer(limits: PeerLimits, how: fn(usize) -> Response) -> (Peer, Arc<Answ
 }
 
 async fn ask(peer: &Peer) -> Result<Answered, Unanswered> {
-    peer.post("/it", &HeaderMap::new(), &json!({})).await
+    peer.post("/it", "saga", &HeaderMap::new(), &json!({})).await
 }
 
 fn quick() -> PeerLimits {

@@ -55,6 +55,9 @@ async fn who_acted_and_for_whom_is_told(world: &World, shop: &Daybook) {
     ] {
         assert_eq!(actors[event], actor, "{event}: {actors:#?}");
     }
+    for event in ["stock.reserved", "payment.authorised", "order.confirmed"] {
+        its_causes_lead_to_the_caller(world, event, "shopfront for ann").await;
+    }
     let path = format!("/v1/orders/{placed}/history");
     let told = |page: &Value| page["items"][0]["actor"] == "shopfront for ann";
     let history = shop.until("its history says so too", &path, told).await;
@@ -89,13 +92,36 @@ async fn a_new_key_stops_nobody(world: &World, shop: &Daybook) {
     }
 }
 
+/// What made another service do something leads back to the caller who placed the order.
+async fn its_causes_lead_to_the_caller(world: &World, event: &str, caller: &str) {
+    let logs =
+        SERVICES.map(|service| format!("select event_id, type, metadata from {service}.event"));
+    let sql = format!(
+        "with recursive event as ({}), cause (event_id, metadata) as ( \
+           select event_id, metadata from event \
+            where type = $1 and metadata ->> 'correlation' = 'for-ann' \
+           union all \
+           select event.event_id, event.metadata from event \
+             join cause on event.event_id = (cause.metadata ->> 'causation')::uuid) \
+         select array_agg(distinct metadata ->> 'actor') from cause \
+          where metadata ->> 'causation' is null",
+        logs.join(" union all ")
+    );
+    let row = world.sql().await.query_one(&sql, &[&event]).await.unwrap();
+    assert_eq!(row.get::<_, Vec<String>>(0), [caller], "{event}");
+}
+
 /// With a certificate, but without a token that is signed with the key that the services share; and without one.
 async fn strangers_are_refused(world: &World) {
     let street = world.street.as_ref().unwrap();
     let guard = street.guard();
-    let service = wanted("checkout", &[Role::Service], None);
+    let service = |to: &str, subject: &str| Wanted {
+        audience: format!("daybook/{to}"),
+        ..wanted(subject, &[Role::Service], None)
+    };
     let others = SigningKeys::ensure(&world.folder.path().join("others"), clock::now()).unwrap();
-    let forged = guard.shows(&others.token(&service, clock::now()).unwrap());
+    let forged =
+        guard.shows(&others.token(&service("inventory", "checkout-saga"), clock::now()).unwrap());
     let customer = guard.caller(&wanted("ann", &[Role::Customer], Some("17850")));
     let command = json!({
         "stream": "stock-TOLD",
@@ -114,6 +140,12 @@ async fn strangers_are_refused(world: &World) {
         assert_eq!(ask(&guard.nobody()).await, [401, 401], "{name}");
         assert_eq!(ask(&forged).await, [401, 401], "{name}");
         assert_eq!(ask(&customer).await, [403, 403], "{name}");
+        for other in SERVICES.into_iter().filter(|other| *other != name) {
+            let others = guard.caller(&service(other, "checkout-saga"));
+            assert_eq!(ask(&others).await, [401, 401], "what {other} is shown, at {name}");
+        }
+        let forger = guard.caller(&service(name, "checkout"));
+        assert_eq!(ask(&forger).await, [403, 200], "{name}: it was not he who acted");
         let live = format!("{address}/health/live");
         assert!(guard.stranger().get(&live).send().await.is_err(), "{name}: without a certificate");
         let clear = live.replace("https", "http");
@@ -125,7 +157,9 @@ async fn strangers_are_refused(world: &World) {
     let count = async || sql.query_one(done, &[&id]).await.unwrap().get::<_, i64>(0);
     assert_eq!(count().await, 0);
     // The same, of a service: nothing else was wrong with it.
-    let asking = guard.caller(&service).post(street.address_of("inventory") + "/internal/commands");
+    let asking = guard
+        .caller(&service("inventory", "checkout-saga"))
+        .post(street.address_of("inventory") + "/internal/commands");
     assert_eq!(asking.json(&command).send().await.unwrap().status(), 200);
     assert_eq!(count().await, 1);
 }

@@ -99,15 +99,47 @@ async fn no_token_lives_longer_than_a_day() {
 #[tokio::test]
 async fn a_process_shows_others_which_service_it_is() {
     let service = Service::new();
-    let token = service.access.service_token("checkout").unwrap();
-    assert_eq!(service.access.service_token("checkout").unwrap(), token, "it is used again");
-    assert_ne!(service.access.service_token("payments").unwrap(), token);
+    let shows = |who, to, actor| service.access.service_token(who, to, actor).unwrap();
+    let token = shows("checkout", "orders", None);
+    assert_eq!(shows("checkout", "orders", None), token, "it is used again");
     let claims = forge::claims(&token);
-    assert_eq!(claims["sub"], "checkout");
+    assert_eq!((&claims["sub"], &claims["aud"]), (&json!("checkout"), &json!("shop/orders")));
+    let saga = shows("checkout", "orders", Some("checkout-saga"));
+    assert_eq!(shows("checkout", "orders", Some("checkout-saga")), saga);
+    let of_saga = forge::claims(&saga);
+    let says = (&of_saga["sub"], &of_saga["act"]["sub"]);
+    assert_eq!(says, (&json!("checkout-saga"), &json!("checkout")));
+    for other in [
+        shows("payments", "orders", None),
+        shows("checkout", "catalogue", None),
+        shows("checkout", "orders", Some("another-saga")),
+    ] {
+        assert!(other != token && other != saga);
+        assert_eq!(service.get("/log/orders/0", Some(&other)).await.0, StatusCode::OK);
+    }
+    let elsewhere = shows("checkout", "payments", None);
+    let why = service.why("/log/orders/0", &elsewhere).await;
+    assert_eq!(
+        why.as_deref(),
+        Some("wrong-audience"),
+        "nobody else can use what payments is shown"
+    );
     assert!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap() <= 300);
     assert_eq!(service.get("/log/orders/0", Some(&token)).await.0, StatusCode::OK);
     assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::FORBIDDEN);
-    assert!(edge::Access::off().service_token("checkout").is_none());
+    assert!(edge::Access::off().service_token("checkout", "orders", None).is_none());
+}
+
+#[tokio::test]
+async fn tokens_for_ever_others_are_made_and_few_are_kept() {
+    let service = Service::new();
+    let shows = |actor: &str| service.access.service_token("checkout", "orders", Some(actor));
+    let first = shows("saga-0").unwrap();
+    for other in 1..1_000 {
+        shows(&format!("saga-{other}")).unwrap();
+    }
+    assert_ne!(shows("saga-0").unwrap(), first, "it was let go for others");
+    assert_eq!(shows("saga-999"), shows("saga-999"));
 }
 
 #[tokio::test]
