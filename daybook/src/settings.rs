@@ -95,6 +95,7 @@ pub struct Settings {
     pub accept_history: bool,
     pub provider_url: Option<String>,
     pub provider_key: Option<Secret>,
+    pub provider_key_file: Option<PathBuf>,
     pub cors_origins: Option<String>,
     pub compress_from_bytes: u64,
     pub trusted_proxies: Option<String>,
@@ -145,6 +146,16 @@ impl Settings {
             database_url: self.yours().map(str::to_owned),
             kafka,
         }
+    }
+
+    /// What the payment provider knows us by, if that is said.
+    ///
+    /// # Errors
+    /// If it stands in a file that cannot be read, or in which there is nothing.
+    pub fn provider_key(&self) -> anyhow::Result<Option<String>> {
+        let file = self.provider_key_file.as_deref();
+        let in_file = file.map(|file| secret::secret_in("provider_key_file", file)).transpose()?;
+        Ok(in_file.or_else(|| self.provider_key.as_ref().map(|key| key.expose().to_owned())))
     }
 
     /// Whose pages may call.
@@ -264,6 +275,8 @@ impl Loaded {
         self.must("tls_key", cert == key, "set if, and only if, tls_cert is")?;
         let callers = settings.tls_client_ca.is_some();
         self.must("tls_client_ca", cert || !callers, "unset without tls_cert")?;
+        let is_one = settings.provider_key.is_none() || settings.provider_key_file.is_none();
+        self.must("provider_key", is_one, "unset where provider_key_file is set")?;
         self.check_kafka()?;
         let roles = settings.roles().is_some_and(|roles| !roles.is_empty());
         self.must("role", roles, "some of commands, relay, sagas, queries, with commas between")?;

@@ -182,12 +182,12 @@ struct Provider {
 
 impl Provider {
     async fn of(settings: &Settings) -> Result<Self> {
-        let key = settings.provider_key.as_ref().map(|key| key.expose().to_owned());
-        let key = key.unwrap_or_else(|| "sk_test_daybook".to_owned());
         if !settings.part().runs(Role::Sagas, "payments") {
             let line = "Payments  none are made by this process".to_owned();
-            return Ok(Provider { url: "http://127.0.0.1".to_owned(), key, line, sandbox: None });
+            let (url, key) = ("http://127.0.0.1".to_owned(), String::new());
+            return Ok(Provider { url, key, line, sandbox: None });
         }
+        let key = settings.provider_key()?.unwrap_or_else(|| "sk_test_daybook".to_owned());
         if let Some(url) = settings.provider_url.clone() {
             let line = format!("Payments  {url}");
             return Ok(Provider { url, key, line, sandbox: None });

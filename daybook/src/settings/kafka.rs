@@ -1,7 +1,8 @@
 //! How a Kafka of yours is spoken to. The one that is embedded listens on loopback alone, and is spoken to in clear.
 
+use super::secret::secret_in;
 use super::{Loaded, Secret, Settings, SettingsError};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use event_store::kafka::{Brokers, BrokersTls, Login, Mechanism};
 use std::fs;
 use std::net::IpAddr;
@@ -42,7 +43,7 @@ impl Settings {
         let Some(user) = self.kafka_user.clone() else { return Ok(None) };
         let said = self.kafka_password.as_ref().map(|password| password.expose().to_owned());
         let password = match &self.kafka_password_file {
-            Some(file) => password_in(file)?,
+            Some(file) => secret_in("kafka_password_file", file)?,
             None => said.unwrap_or_default(),
         };
         Ok(Some(Login { user, password, mechanism: self.kafka_mechanism }))
@@ -93,18 +94,6 @@ fn is_loopback(addresses: &str) -> bool {
 
 fn text(key: &str, path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("{key}: cannot read {}", path.display()))
-}
-
-fn password_in(path: &Path) -> Result<String> {
-    let text = text("kafka_password_file", path)?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    ensure!(
-        !password.is_empty(),
-        "kafka_password_file: there is no password in {}",
-        path.display()
-    );
-    Ok(password.to_owned())
 }
 
 #[cfg(test)]
@@ -195,7 +184,7 @@ mod tests {
             (&[BROKERS, ("KAFKA_CA", &*empty)], "cannot be used: failed to read certificate"),
             (
                 &[BROKERS, USER, ("KAFKA_PASSWORD_FILE", &*empty)],
-                "kafka_password_file: there is no password in ",
+                "kafka_password_file: there is nothing in ",
             ),
         ] {
             let refused = loaded(told).unwrap().brokers().unwrap_err();

@@ -1,7 +1,9 @@
 //! Text that is not to be seen in a log, an error or a table.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs};
 
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::keys::Secrecy;
@@ -23,6 +25,16 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
     }
+}
+
+/// The one line in a file that a key names.
+pub(super) fn secret_in(key: &str, path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("{key}: cannot read {}", path.display()))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    ensure!(!line.is_empty(), "{key}: there is nothing in {}", path.display());
+    Ok(line.to_owned())
 }
 
 /// What may be shown of a value.
@@ -67,6 +79,37 @@ fn without_parameter(parameters: &str, separator: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{Loaded, ReachFlags};
+    use std::ffi::OsString;
+
+    #[test]
+    fn the_key_of_the_provider_is_said_or_stands_in_a_file_and_not_both() {
+        let key = |told: &[(&str, &str)]| {
+            let variable = |name: &str| OsString::from(format!("DAYBOOK_PROVIDER_{name}"));
+            let told = told.iter().map(|(name, value)| (variable(name), value.into()));
+            let loaded = Loaded::from(None, told, &ReachFlags::default());
+            let settings = loaded.map_err(|error| error.to_string())?.settings;
+            settings.provider_key().map_err(|error| format!("{error:#}"))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (full, empty) = (folder.path().join("full"), folder.path().join("empty"));
+        fs::write(&full, "sk_test_1\n").unwrap();
+        fs::write(&empty, "\n").unwrap();
+        let [full, empty] = [full, empty].map(|path| path.display().to_string());
+        assert_eq!(key(&[]), Ok(None));
+        for told in [("KEY", "sk_test_1"), ("KEY_FILE", &*full)] {
+            assert_eq!(key(&[told]), Ok(Some("sk_test_1".to_owned())));
+        }
+        for (told, complaint) in [
+            (&[("KEY_FILE", &*empty)][..], "provider_key_file: there is nothing in "),
+            (&[("KEY_FILE", "/no/such")], "provider_key_file: cannot read /no/such: No such file"),
+            (&[("KEY", "sk_test_1"), ("KEY_FILE", &*full)], "unset where provider_key_file is set"),
+        ] {
+            let refused = key(told).unwrap_err();
+            assert!(refused.contains(complaint), "{refused}");
+            assert!(!refused.contains("sk_test_1"), "{refused}");
+        }
+    }
 
     #[test]
     fn a_password_is_not_shown_in_any_form() {

@@ -79,6 +79,7 @@ pub(super) const KEYS: &[Key] = &[
     )
     .unset(),
     key("provider_key", "", "KEY", "What the provider knows us by").unset().secret(Secrecy::Whole),
+    key("provider_key_file", "", "FILE", "Or by what stands in this file at the start").unset(),
     key(
         "cors_origins",
         "",
