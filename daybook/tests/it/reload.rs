@@ -1,5 +1,6 @@
 //! What changes without a restart, in the real program: by a changed file or by SIGHUP, all of it or nothing.
 
+mod peers;
 mod refused;
 
 use crate::authority::{Authority, files};
@@ -210,64 +211,4 @@ async fn a_mounted_certificate_is_taken_when_it_is_renewed_and_open_connections_
     // The one that it has was not dropped: it could not make another.
     assert!(daybook.http.get(&live).send().await.unwrap().status().is_success());
     daybook.stop().await;
-}
-
-#[tokio::test]
-async fn other_authorities_of_services_are_trusted_without_a_restart_and_breakers_take_other_numbers()
- {
-    let world = World::new().await.without_kafka();
-    let folder = world.folder.path();
-    let (ours, other) = (Authority::new(folder, "ours"), Authority::new(folder, "other"));
-    let mut payments = OnFile::of(&world, "payments");
-    let served = files(folder, "payments", None);
-    ours.writes(&served);
-    payments.tls(&served);
-    payments.set("auth", "on");
-    payments.set("role", "commands");
-    payments.set("service", "payments");
-    let mut orders = OnFile::of(&world, "orders");
-    orders.set("auth", "on");
-    for file in [&mut payments, &mut orders] {
-        file.set("auth_keys_file", &folder.join("keys.json").display().to_string());
-    }
-    orders.set("role", "queries");
-    orders.set("service", "orders");
-    orders.set("payments_url", &format!("https://127.0.0.1:{}", payments.port));
-    orders.set("peers_ca", &other.file.display().to_string());
-    orders.set("peer_failures", "1000000");
-    let mut payments_process = payments.serve();
-    payments_process.http = Client::builder()
-        .tls_backend_preconfigured(client(&ours.file, None).unwrap())
-        .build()
-        .unwrap();
-    payments_process.is_ready().await;
-    let mut process = orders.serve();
-    process.is_ready().await;
-    let token = orders.says("token --role operator").await;
-    let shown = format!("Bearer {}", token.trim()).parse().unwrap();
-    let headers = [(reqwest::header::AUTHORIZATION, shown)];
-    process.http =
-        Client::builder().default_headers(headers.into_iter().collect()).build().unwrap();
-
-    let (unanswered, done) = (
-        "daybook_peer_calls_total{target=\"payments\",outcome=\"unanswered\"}",
-        "daybook_peer_calls_total{target=\"payments\",outcome=\"done\"}",
-    );
-    counts_on(&process, unanswered, 0.0).await;
-    assert_eq!(process.metric(done).await, None, "it is of an authority that is not trusted");
-    let open = "daybook_breaker_open{target=\"payments\"}";
-    assert_eq!(process.metric(open).await, Some(0.0));
-    orders.set("peer_failures", "1");
-    orders.write();
-    counts_on(&process, open, 0.5).await;
-    orders.set("peers_ca", &ours.file.display().to_string());
-    orders.write();
-    counts_on(&process, done, 0.0).await;
-
-    // A command asks the owner of a log elsewhere in the same way, and is not stopped by one call that fails.
-    orders.set("peer_failures", "5");
-    orders.write();
-    orders.says("rebuild orders").await;
-    process.stop().await;
-    payments_process.stop().await;
 }
