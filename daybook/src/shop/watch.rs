@@ -55,29 +55,41 @@ pub(super) fn watch(watched: Watched) -> impl Future<Output = ()> {
     let followers = watched.health.component("followers");
     let dues = watched.health.component("dues");
     let read_models = watched.health.component("read-models");
-    let components = Components { postgres, prices, followers, dues, read_models };
-    keep_true(watched, components)
+    let components = Components { prices, followers, dues, read_models };
+    let feeling = feel(
+        watched.databases.clone(),
+        watched.answer,
+        (watched.gate.clone(), postgres),
+        watched.stop.clone(),
+    );
+    async move {
+        tokio::join!(feeling, keep_true(watched, components));
+    }
 }
 
 /// What must be ready. It is there before anybody can ask: who has no component yet would seem to be ready.
 struct Components {
-    postgres: Component,
     prices: Option<Component>,
     followers: Component,
     dues: Component,
     read_models: Component,
 }
 
-async fn keep_true(mut watched: Watched, components: Components) {
-    let Components { postgres, prices, followers, dues, read_models } = components;
-    let mut pulses: Vec<_> = watched.databases.iter().map(|_| Pulse::default()).collect();
-    let mut of_dues = Vec::new();
-    for look in 0.. {
+/// Whether Postgres is there is asked by itself: whatever else is looked at hangs with a Postgres that stands still, and
+/// callers are to be told in time.
+async fn feel(
+    databases: Vec<Database>,
+    answer: Duration,
+    (gate, postgres): (Gate, Component),
+    stop: CancellationToken,
+) {
+    let mut pulses: Vec<_> = databases.iter().map(|_| Pulse::default()).collect();
+    loop {
         let began = Instant::now();
-        let feeling = pulses.iter_mut().zip(&watched.databases);
-        let feeling = feeling.map(|(pulse, database)| pulse.feel(database, watched.answer));
+        let feeling = pulses.iter_mut().zip(&databases);
+        let feeling = feeling.map(|(pulse, database)| pulse.feel(database, answer));
         let felt = join_all(feeling).await.into_iter().collect::<Result<Vec<()>, _>>();
-        watched.gate.set(felt.as_ref().is_err_and(is_away));
+        gate.set(felt.as_ref().is_err_and(is_away));
         match felt {
             Ok(_) => postgres.ready(),
             Err(StoreError::Silent) => postgres.missing("it takes the question and says nothing"),
@@ -86,6 +98,19 @@ async fn keep_true(mut watched: Watched, components: Components) {
                 postgres.missing("it is out of reach");
             }
         }
+        metrics::histogram!("daybook_watch_seconds", "of" => "postgres").record(began.elapsed());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn keep_true(mut watched: Watched, components: Components) {
+    let Components { prices, followers, dues, read_models } = components;
+    let mut of_dues = Vec::new();
+    for look in 0.. {
+        let began = Instant::now();
         if let Some((prices, component)) = watched.prices.as_ref().zip(prices.as_ref()) {
             look_at_prices(prices, component, watched.answer).await;
         }
@@ -113,7 +138,7 @@ async fn keep_true(mut watched: Watched, components: Components) {
         });
         watched.health.report("progress", progress);
         watched.gauges.iter().for_each(|gauge| gauge());
-        metrics::histogram!("daybook_watch_seconds").record(began.elapsed());
+        metrics::histogram!("daybook_watch_seconds", "of" => "work").record(began.elapsed());
         tokio::select! {
             () = watched.stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
