@@ -3,6 +3,7 @@
 
 mod behind;
 mod composed;
+mod databases;
 mod flows;
 mod front;
 mod frozen;
@@ -11,7 +12,7 @@ mod guarded;
 mod killed;
 mod load;
 mod matrix;
-mod names;
+pub(crate) mod names;
 mod owned;
 mod rights;
 mod shape;
@@ -21,7 +22,7 @@ pub(crate) use shape::Shape;
 pub(crate) use street::Street;
 
 use crate::support::{World, binary};
-use crate::{flash_sale, provider_faults};
+use crate::{flash_sale, kafka_copy, provider_faults};
 use std::process::Stdio;
 
 #[tokio::test]
@@ -29,6 +30,13 @@ async fn apart_with_every_process_twice_a_flash_sale_sells_what_is_there_and_no_
     let world = World::apart().await;
     let daybooks = [world.start().await, world.start().await];
     flash_sale::sale(&world, &daybooks).await;
+}
+
+#[tokio::test]
+async fn with_a_process_for_each_role_a_flash_sale_sells_what_is_there_and_no_more() {
+    let world = World::shaped(Shape::EachRole).await;
+    flash_sale::sale(&world, &[world.start().await]).await;
+    kafka_copy::equals_the_logs(&world).await;
 }
 
 #[tokio::test]

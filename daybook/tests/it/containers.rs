@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -154,18 +155,67 @@ fn every_service_of_the_split_has_a_database_of_its_own_and_knows_the_others() {
     assert_eq!(compose["services"]["daybook"]["profiles"], Value::Null);
 }
 
+/// Each believes its own gateway, which nobody else's address can become, and nobody besides.
+#[test]
+fn what_the_gateway_says_of_a_caller_is_believed() {
+    let compose = compose();
+    let network = &compose["networks"]["default"]["ipam"]["config"][0];
+    let within = |address: Ipv4Addr, net: &str| {
+        let (first, bits) = network[net].as_str().unwrap().split_once('/').unwrap();
+        let (first, rest) = (first.parse::<Ipv4Addr>().unwrap(), 32 - bits.parse::<u32>().unwrap());
+        u32::from(address) >> rest == u32::from(first) >> rest
+    };
+    let split = crate::shop::SERVICES.map(|service| ("split-gateway", service));
+    for (gateway, service) in split.into_iter().chain([("gateway", "daybook")]) {
+        let address = address_of(gateway);
+        let told = ("DAYBOOK_TRUSTED_PROXIES".to_owned(), address.clone());
+        assert!(environment_of(service).contains(&told), "{service}");
+        let address = address.parse().unwrap();
+        assert!(within(address, "subnet") && !within(address, "ip_range"), "{gateway}");
+    }
+    assert_ne!(address_of("gateway"), address_of("split-gateway"));
+}
+
 /// What the program says that it was told, in the container of a service.
 fn settings_of(service: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
-    command.arg("config").current_dir("/").env_clear();
-    for pair in words_of(last_stage(&dockerfile()), "ENV").concat() {
-        let (name, value) = pair.split_once('=').expect("NAME=value");
-        command.env(name, value);
-    }
-    command.envs(environment_of(service));
+    command.arg("config").current_dir("/").env_clear().envs(started(service).1);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// How a container of our image is started: what the program is told behind its name, and all of its environment.
+pub(crate) fn started(service: &str) -> (Vec<String>, Vec<(String, String)>) {
+    let dockerfile = dockerfile();
+    let image = last_stage(&dockerfile);
+    let mut told = command_of(service);
+    if told.is_empty() {
+        told = serde_json::from_str(&words_of(image, "CMD").concat().join(" ")).expect("a list");
+    }
+    let pair = |pair: String| {
+        let (name, value) = pair.split_once('=').expect("NAME=value");
+        (name.to_owned(), value.to_owned())
+    };
+    let environment = words_of(image, "ENV").concat().into_iter().map(pair);
+    (told, environment.chain(environment_of(service)).collect())
+}
+
+/// What a service of the compose file is started with instead of what its image says, if that is so.
+pub(crate) fn command_of(service: &str) -> Vec<String> {
+    texts(&compose()["services"][service]["command"])
+}
+
+/// What is run again and again to see whether a service of the compose file is well.
+pub(crate) fn healthcheck_of(service: &str) -> Vec<String> {
+    let mut test = texts(&compose()["services"][service]["healthcheck"]["test"]);
+    assert_eq!(test.remove(0), "CMD", "{service}");
+    test
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    let texts = list.as_sequence().into_iter().flatten();
+    texts.map(|text| text.as_str().expect("a text").to_owned()).collect()
 }
 
 /// What a service of the compose file is told.
@@ -175,10 +225,16 @@ pub(crate) fn environment_of(service: &str) -> Vec<(String, String)> {
     let pair = |(name, value): (&Value, &Value)| {
         (name.as_str().unwrap().to_owned(), value.as_str().unwrap().to_owned())
     };
-    environment.expect("an environment").iter().map(pair).collect()
+    environment.into_iter().flatten().map(pair).collect()
 }
 
-fn root() -> PathBuf {
+/// Where a service of the compose file is, if that is laid down.
+pub(crate) fn address_of(service: &str) -> String {
+    let network = &compose()["services"][service]["networks"]["default"];
+    network["ipv4_address"].as_str().expect("an address").to_owned()
+}
+
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace above us").to_owned()
 }
 

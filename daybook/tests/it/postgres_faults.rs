@@ -3,7 +3,7 @@
 
 #[path = "../../../event-store/tests/it/server.rs"]
 #[expect(dead_code, reason = "replicas and restores are for the tests of the log")]
-mod server;
+pub(crate) mod server;
 
 mod disk;
 pub(crate) mod frost;

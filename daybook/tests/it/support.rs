@@ -109,7 +109,14 @@ impl World {
 
     pub(crate) async fn shaped(shape: Shape) -> Self {
         let mut world = Self::new().await;
-        world.street = Some(Street::lay(&world, shape).await);
+        world.street = Some(Street::lay(&world, shape, &[]).await);
+        world
+    }
+
+    /// Apart, some services each on a Postgres of its own.
+    pub(crate) async fn apart_on(servers: &[(&str, String)]) -> Self {
+        let mut world = Self::new().await;
+        world.street = Some(Street::lay(&world, Shape::Apart, servers).await);
         world
     }
 
@@ -414,7 +421,13 @@ impl Provider {
     pub(crate) async fn start(book: &Path, port: u16) -> Self {
         let mut command = binary();
         command.args(["sandbox-provider", "--listen", &format!("127.0.0.1:{port}"), "--book"]);
-        let child = command.arg(book).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        command.arg(book);
+        Self::told(command, port).await
+    }
+
+    /// The same, told in another way.
+    pub(crate) async fn told(mut command: Command, port: u16) -> Self {
+        let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let provider = Provider { child, url: format!("http://127.0.0.1:{port}"), port };
         let answering = async {
             while http().get(format!("{}/sandbox/book", provider.url)).send().await.is_err() {

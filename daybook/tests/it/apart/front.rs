@@ -87,7 +87,9 @@ async fn pass(State(front): State<Front>, request: Request) -> Response {
         let sending = front.http.request(parts.method.clone(), to).headers(headers);
         match sending.body(body.clone()).send().await {
             Ok(answer) => {
-                let (status, headers) = (answer.status(), answer.headers().clone());
+                let (status, mut headers) = (answer.status(), answer.headers().clone());
+                // It goes on as a whole.
+                headers.remove(header::TRANSFER_ENCODING);
                 let Ok(body) = answer.bytes().await else { break };
                 let mut response = (status, Body::from(body)).into_response();
                 *response.headers_mut() = headers;

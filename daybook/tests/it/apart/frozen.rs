@@ -1,6 +1,8 @@
 //! Processes that stand still: their connections are taken, and nothing comes of them. What they hold is lent.
 
-use super::load::{Load, asked_of, is_left_alone, listed_as_due};
+use super::load::{
+    Load, asked_of, hold_payments, is_left_alone, let_payments_go, listed_as_due, payments_are_held,
+};
 use super::street::PARTS;
 use crate::kafka_copy;
 use crate::postgres_faults::frost::Frost;
@@ -42,7 +44,10 @@ async fn each_service_is_frozen_and_restarted_in_turn_under_load_and_no_order_is
         for service in SERVICES {
             let of_it = PARTS.iter().enumerate().filter(|(_, part)| part.0 == service);
             let of_it: Vec<usize> = of_it.map(|(at, _)| at).collect();
+            hold_payments(&world).await;
+            payments_are_held(&world).await;
             let frost = Frost::on(of_it.iter().map(|at| parts[at].pid()).collect());
+            let_payments_go(&world).await;
             let thaws = Instant::now() + STANDS;
             // Nobody's answer waits for the one that stands: it would come after the thaw.
             others_answer(&whole, service, &first).await;
@@ -70,15 +75,20 @@ async fn each_service_is_frozen_and_restarted_in_turn_under_load_and_no_order_is
     kafka_copy::equals_the_logs(&world).await;
 }
 
-/// Each other service answers what it is asked, one question after the other.
-async fn others_answer(whole: &Daybook, but: &str, order: &str) {
-    let asked = [
+/// A question to each service.
+pub(super) fn questions(order: &str) -> [(&'static str, String); SERVICES.len()] {
+    [
         ("catalogue", "/v1/products/A".to_owned()),
         ("orders", format!("/v1/orders/{order}")),
         ("inventory", "/v1/stock/A".to_owned()),
         ("payments", format!("/v1/payments/{order}")),
         ("checkout", format!("/v1/checkouts/{order}")),
-    ];
+    ]
+}
+
+/// Each other service answers what it is asked, one question after the other.
+pub(super) async fn others_answer(whole: &Daybook, but: &str, order: &str) {
+    let asked = questions(order);
     let asking =
         asked.iter().filter(|(service, _)| *service != but).map(async |(service, path)| {
             for _ in 0..QUESTIONS {

@@ -1,7 +1,9 @@
 //! One service after the other is pulled the plug, under load.
 
-use super::load::{Load, is_left_alone, listed_as_due};
-use super::street::PARTS;
+use super::load::{
+    Load, asked_of, hold_payments, is_left_alone, let_payments_go, listed_as_due, payments_are_held,
+};
+use super::street::{PARTS, takes_commands};
 use crate::shop::{audit, outcomes, sell, settled};
 use crate::support::{Daybook, World, free_port};
 use serde_json::Value;
@@ -18,12 +20,15 @@ async fn each_service_is_killed_in_turn_under_load_and_no_order_is_lost_or_doubl
     let load = Load::new();
     let killing = async {
         for (at, part) in PARTS.iter().enumerate() {
+            hold_payments(&world).await;
+            payments_are_held(&world).await;
             parts.remove(at).kill().await;
+            let_payments_go(&world).await;
             // What does not need it goes on: orders are placed, unless it is theirs that is away.
             if *part != PARTS[1] {
                 load.goes_on_without(part.0).await;
             }
-            if part.0 == "inventory" {
+            if takes_commands(part) && asked_of(part.0).is_some() {
                 listed_as_due(&world, part.0).await;
                 is_left_alone(parts.last().expect("the checkouts")).await;
             }

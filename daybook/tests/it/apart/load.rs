@@ -3,7 +3,7 @@
 use crate::shop::{eventually, order, post};
 use crate::support::{Daybook, World, http};
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -67,18 +67,44 @@ impl Load {
     }
 }
 
-/// What the checkouts ask a service for; of the others nothing is asked that a new order needs.
+/// Orders whose payment is held back at once: more than a breaker takes.
+pub(super) const HELD: usize = 12;
+
+/// From here on the provider answers for no payment. The checkouts ask the orders for nothing but to confirm what is
+/// paid: some must be about to be paid when the orders go away.
+pub(super) async fn hold_payments(world: &World) {
+    world.provider.behave(&json!({"mode": "error"})).await;
+}
+
+/// Waits until enough are held back.
+pub(super) async fn payments_are_held(world: &World) {
+    let sql = "select count(*) from payments.event e where type = 'payment.authorisation_requested' \
+         and not exists (select from payments.event l where l.stream = e.stream and l.version > e.version)";
+    let postgres = world.sql().await;
+    eventually("payments are held back", async || {
+        let held: i64 = postgres.query_one(sql, &[]).await.unwrap().get(0);
+        (usize::try_from(held).unwrap() >= HELD).then_some(()).ok_or(format!("{held}"))
+    })
+    .await;
+}
+
+pub(super) async fn let_payments_go(world: &World) {
+    world.provider.behave(&json!({"mode": "up"})).await;
+}
+
+/// What the checkouts ask a service for that is on an order's way to its confirmation.
 pub(super) fn asked_of(service: &str) -> Option<&'static str> {
     match service {
         "inventory" => Some("reserve:"),
         "payments" => Some("authorise"),
+        "orders" => Some("confirm"),
         _ => None,
     }
 }
 
 /// What waits for a service is listed as due, with the reason.
 pub(super) async fn listed_as_due(world: &World, service: &str) {
-    let Some(asked) = asked_of(service) else { return };
+    let asked = asked_of(service).expect("a service that is asked");
     let street = world.street.as_ref().unwrap();
     eventually("what the checkouts ask of it is due, and why is known", async || {
         let listed = street.command(world, "dues list", "checkout").arg("--json").output().await;

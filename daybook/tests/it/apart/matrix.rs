@@ -1,15 +1,20 @@
 //! What may befall the lines between processes, one fault after the other on one line after the other: those from the
-//! checkouts to whoever they ask and follow, and that of callers to the commands. There is no Kafka, so that logs come
-//! over the same lines. `--nocapture` shows how long everything took.
+//! checkouts to whoever they ask and follow, those to whoever is followed or asked for something to show, and that of
+//! callers to the commands. There is no Kafka, so that logs come over the same lines. `--nocapture` shows how long
+//! everything took.
 
 #[path = "../../../../event-store/tests/it/proxy.rs"]
 #[expect(dead_code, reason = "Postgres' own lines are for the tests of the log")]
 mod proxy;
 
 mod callers;
+mod followers;
 mod lines;
+mod owners;
 
-use lines::Lines;
+use followers::{PAID, PRICES};
+use lines::{CHECKOUTS, Lines};
+use owners::Asked;
 use proxy::{Mode, Toward};
 use std::fmt;
 use std::time::Duration;
@@ -77,8 +82,9 @@ impl fmt::Display for Told {
 
 #[tokio::test]
 async fn whatever_befalls_the_lines_to_stock_and_payments_no_order_is_lost_or_doubled() {
-    let mut lines = Lines::lay(&["inventory", "payments"]).await;
-    for service in ["inventory", "payments"] {
+    let services = ["inventory", "payments"];
+    let mut lines = Lines::lay(&services.map(|service| (CHECKOUTS, service))).await;
+    for service in services {
         for fault in FAULTS {
             lines.befall(service, fault).await;
         }
@@ -88,7 +94,7 @@ async fn whatever_befalls_the_lines_to_stock_and_payments_no_order_is_lost_or_do
 
 #[tokio::test]
 async fn whatever_befalls_the_lines_to_the_orders_no_order_is_lost_or_doubled() {
-    let mut lines = Lines::lay(&["orders"]).await;
+    let mut lines = Lines::lay(&[(CHECKOUTS, "orders")]).await;
     for fault in FAULTS {
         lines.befall("orders", fault).await;
     }
@@ -96,4 +102,24 @@ async fn whatever_befalls_the_lines_to_the_orders_no_order_is_lost_or_doubled() 
         lines.befall_callers(fault).await;
     }
     lines.are_right().await;
+}
+
+#[tokio::test]
+async fn whatever_befalls_the_lines_to_those_it_follows_an_order_is_placed_and_shown() {
+    let mut lines = Lines::lay(&[PRICES, PAID]).await;
+    for (fault, price) in FAULTS.into_iter().zip(250..) {
+        lines.befall_prices(fault, (price, price + 1)).await;
+    }
+    for fault in FAULTS {
+        lines.befall_payments_of_views(fault).await;
+    }
+    lines.are_right().await;
+}
+
+#[tokio::test]
+async fn whatever_befalls_the_line_to_who_knows_whose_an_order_is_it_is_shown_to_nobody_else() {
+    let asked = Asked::open().await;
+    for (fault, nth) in FAULTS.into_iter().zip(0..) {
+        asked.befall(fault, nth).await;
+    }
 }

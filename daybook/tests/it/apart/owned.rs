@@ -1,61 +1,82 @@
 //! Customers of a shop whose services are apart: whose an order is, only the process with the orders' log knows.
 
 use super::Street;
-use super::street::PARTS;
-use crate::access::{shows, wanted};
-use crate::shop::{eventually, order, sell};
+use super::street::{PARTS, Way};
+use crate::access::{others, shows, wanted};
+use crate::shop::{SERVICES, eventually, order, sell};
 use crate::support::{Daybook, World, free_port};
 use edge::access::SigningKeys;
 use edge::{Role, clock};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 /// Who has the log of the orders.
 const OWNER: usize = 1;
 
-struct Guarded {
-    world: World,
+/// A shop apart that asks who its callers are.
+pub(super) struct Guarded {
+    pub(super) world: World,
     keys: SigningKeys,
     ports: Vec<u16>,
     parts: Vec<Daybook>,
+    /// Who sells and helps.
+    pub(super) hand: Client,
 }
 
 impl Guarded {
     async fn start() -> Self {
+        Self::on(PARTS.map(|_| free_port()).into(), &[]).await
+    }
+
+    /// Some parts come to a service by another way than the rest does.
+    pub(super) async fn on(ports: Vec<u16>, ways: &[Way]) -> Self {
         let mut world = World::apart().await.without_kafka();
         let file = world.folder.path().join("keys");
         let keys = SigningKeys::ensure(&file, clock::now()).unwrap();
         let file = file.display().to_string();
         world.flags = ["--auth", "on", "--auth-keys-file", &file].map(str::to_owned).into();
-        let street = street(&world);
-        let ports: Vec<_> = PARTS.iter().map(|_| free_port()).collect();
-        let parts = street.start_on(&world, &ports).await;
-        Guarded { world, keys, ports, parts }
+        let parts = street(&world).start_by_ways(&world, &ports, ways).await;
+        let hands = [Role::Operator, Role::Warehouse, Role::Support];
+        let hand = caller(&keys, "hand", &hands, None);
+        let shop = Guarded { world, keys, ports, parts, hand };
+        sell(&shop.world, &shop.of(shop.hand.clone()), "A1", 250, 100).await;
+        shop
     }
 
-    fn caller(&self, subject: &str, roles: &[Role], customer: Option<&str>) -> Client {
-        shows(&self.keys.token(&wanted(subject, roles, customer), clock::now()).unwrap())
+    pub(super) fn customer(&self, subject: &str, customer: &str) -> Client {
+        caller(&self.keys, subject, &[Role::Customer], Some(customer))
+    }
+
+    /// Orders something; returns the id.
+    pub(super) async fn placed(&self, who: &Client) -> String {
+        let body = order(&["A1"], "pm_card_visa");
+        let placed = self.of(who.clone()).command("/v1/orders", &body).await;
+        placed["stream"].as_str().unwrap().strip_prefix("order-").unwrap().to_owned()
     }
 
     /// The shop as somebody sees it through its one address.
-    fn of(&self, who: Client) -> Daybook {
+    pub(super) fn of(&self, who: Client) -> Daybook {
         let mut shop = Daybook::in_parts(Vec::new(), &street(&self.world).front.url);
         shop.http = who;
         shop
     }
 
-    async fn status(&self, who: &Client, path: &str) -> StatusCode {
+    pub(super) async fn status(&self, who: &Client, path: &str) -> StatusCode {
         let url = format!("{}{path}", street(&self.world).front.url);
         who.get(url).send().await.unwrap().status()
     }
 
-    async fn until(&self, who: &Client, path: &str, status: StatusCode) {
+    pub(super) async fn until(&self, who: &Client, path: &str, status: StatusCode) {
         eventually(&format!("{path} is {status}"), async || {
             let answer = self.status(who, path).await;
             if answer == status { Ok(()) } else { Err(answer.to_string()) }
         })
         .await;
     }
+}
+
+fn caller(keys: &SigningKeys, subject: &str, roles: &[Role], customer: Option<&str>) -> Client {
+    shows(&keys.token(&wanted(subject, roles, customer), clock::now()).unwrap())
 }
 
 fn street(world: &World) -> &Street {
@@ -75,19 +96,39 @@ fn is_whole(story: &Value) -> bool {
         .all(|part| types.contains(part))
 }
 
+/// Whatever he tries with another's order, which is at rest, at whichever service.
+async fn changes_nothing(shop: &Guarded, who: &Client, anothers: &str) {
+    let front = shop.of(who.clone());
+    let events = async || {
+        let logs = SERVICES.map(|it| format!("select stream from {it}.event"));
+        let sql = format!(
+            "select count(*) from ({}) event where stream like '%' || $1",
+            logs.join(" union all ")
+        );
+        shop.world.sql().await.query_one(&sql, &[&anothers]).await.unwrap().get::<_, i64>(0)
+    };
+    let before = events().await;
+    for (path, body) in others::COMMANDS {
+        others::is_told_nothing(&front, who, (&Method::POST, path, body), anothers).await;
+    }
+    for path in ["orders/{id}", "orders/{id}/history", "payments/{id}", "checkouts/{id}"] {
+        let path = format!("/v1/{path}?as_of=1");
+        others::is_told_nothing(&front, who, (&Method::GET, &path, ""), anothers).await;
+    }
+    // Lines go where the orders are.
+    let of_orders: Vec<_> =
+        others::COMMANDS.into_iter().filter(|(it, _)| it.starts_with("/v1/orders")).collect();
+    others::lines_tell_him_nothing(&front, who, &of_orders, anothers).await;
+    assert_eq!(events().await, before);
+}
+
 #[tokio::test]
 async fn apart_a_customer_sees_what_is_his_wherever_it_is_and_nothing_of_anothers() {
     let mut shop = Guarded::start().await;
-    let hands = [Role::Operator, Role::Warehouse, Role::Support];
-    let hand = shop.caller("hand", &hands, None);
-    sell(&shop.world, &shop.of(hand.clone()), "A1", 250, 100).await;
-    let ann = shop.caller("ann", &[Role::Customer], Some("17850"));
-    let bob = shop.caller("bob", &[Role::Customer], Some("13047"));
+    let (ann, bob) = (shop.customer("ann", "17850"), shop.customer("bob", "13047"));
     let mut orders = Vec::new();
     for who in [&ann, &bob, &ann] {
-        let placed =
-            shop.of(who.clone()).command("/v1/orders", &order(&["A1"], "pm_card_visa")).await;
-        orders.push(placed["stream"].as_str().unwrap().strip_prefix("order-").unwrap().to_owned());
+        orders.push(shop.placed(who).await);
     }
     let of = |nth: usize| ["payments", "checkouts"].map(|it| format!("/v1/{it}/{}", orders[nth]));
     let guessed = "/v1/payments/0199a000-0000-7000-8000-000000000000";
@@ -99,7 +140,7 @@ async fn apart_a_customer_sees_what_is_his_wherever_it_is_and_nothing_of_another
     let [payment, checkout] = of(1);
     shop.until(&bob, &payment, StatusCode::OK).await;
     for path in of(2) {
-        shop.until(&hand, &path, StatusCode::OK).await;
+        shop.until(&shop.hand, &path, StatusCode::OK).await;
     }
 
     let story = format!("/v1/orders/{}/timeline", orders[0]);
@@ -109,6 +150,10 @@ async fn apart_a_customer_sees_what_is_his_wherever_it_is_and_nothing_of_another
         json!([{"service": "checkout", "what": "due"}, {"service": "payments", "what": "due"}])
     );
     assert_eq!(shop.status(&bob, &story).await, StatusCode::NOT_FOUND);
+    changes_nothing(&shop, &bob, &orders[0]).await;
+    let hers = format!("/v1/orders/{}/cancel", shop.placed(&ann).await);
+    shop.of(ann.clone()).command(&hers, &json!({"reason": "customer-request"})).await;
+
     let inventory = PARTS.iter().position(|(service, _)| *service == "inventory").unwrap();
     shop.parts.remove(inventory).kill().await;
     let (status, told) = shop.of(ann.clone()).get(&story).await;

@@ -8,6 +8,7 @@ use super::shape::Shape;
 use crate::gateway::{EVERYBODY, Gateway};
 use crate::shop::SERVICES;
 use crate::support::{Daybook, World, binary, free_port, http};
+use event_store::Database;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,6 +28,15 @@ pub(crate) const PARTS: [Part; 7] = [
     ("checkout", "commands,relay,sagas,queries"),
 ];
 
+/// Who asks, whom, and where he finds him.
+pub(crate) type Way = (Part, &'static str, String);
+
+/// Where a service takes commands and shows its log, among the ports of [`PARTS`].
+pub(super) fn port_of(service: &str, ports: &[u16]) -> u16 {
+    let is_it = |part: &Part| part.0 == service && takes_commands(part);
+    ports[PARTS.iter().position(is_it).unwrap()]
+}
+
 pub(crate) struct Street {
     shape: Shape,
     /// Of an administrator.
@@ -39,16 +49,19 @@ pub(crate) struct Street {
 }
 
 impl Street {
-    /// Databases in which everything is laid, and nothing runs yet.
-    pub(crate) async fn lay(world: &World, shape: Shape) -> Self {
-        let (server, name) = world.database_url.rsplit_once('/').unwrap();
-        let sql = world.sql().await;
+    /// Databases in which everything is laid, and nothing runs yet. Some services have a server of their own.
+    pub(crate) async fn lay(world: &World, shape: Shape, servers: &[(&str, String)]) -> Self {
+        let (_, name) = world.database_url.rsplit_once('/').unwrap();
         let mut databases = BTreeMap::new();
         for service in SERVICES {
+            let server = servers.iter().find(|(of, _)| *of == service);
+            let server = server.map_or(&world.database_url, |(_, url)| url);
+            let admin = Database::parse(server).unwrap().connect("tests").await.unwrap();
             let own = format!("{name}_{service}");
-            sql.batch_execute(&format!("create database {own}")).await.unwrap();
+            admin.batch_execute(&format!("create database {own}")).await.unwrap();
             let only = format!("revoke connect, temporary on database {own} from public");
-            sql.batch_execute(&only).await.unwrap();
+            admin.batch_execute(&only).await.unwrap();
+            let (server, _) = server.rsplit_once('/').unwrap();
             databases.insert(service, format!("{server}/{own}"));
         }
         let guard = shape.is_guarded().then(|| Guard::new(world.folder.path()));
@@ -66,20 +79,7 @@ impl Street {
         }
         let laid = migrate.output().await.unwrap();
         assert!(laid.status.success(), "{}", String::from_utf8_lossy(&laid.stderr));
-        sql.batch_execute("create extension postgres_fdw").await.unwrap();
-        for (service, url) in &street.databases {
-            let config: tokio_postgres::Config = url.parse().unwrap();
-            let port = config.get_ports()[0];
-            let (database, user) = (config.get_dbname().unwrap(), config.get_user().unwrap());
-            let link = format!(
-                "create server {service} foreign data wrapper postgres_fdw \
-                   options (host '127.0.0.1', port '{port}', dbname '{database}'); \
-                 create user mapping for current_user server {service} options (user '{user}'); \
-                 create schema {service}; create schema {service}_read; \
-                 import foreign schema {service} from server {service} into {service}"
-            );
-            sql.batch_execute(&link).await.unwrap();
-        }
+        show_logs(world, &street.databases).await;
         street
     }
 
@@ -109,46 +109,58 @@ impl Street {
         shop
     }
 
-    /// Where its database is, as a URL says it behind the user.
-    pub(super) fn place_of(&self, service: &str) -> &str {
-        place(&self.databases[service]).1
-    }
-
     /// A process for each part, at each address; returns when all are ready.
     pub(crate) async fn start(&self, world: &World) -> Vec<Daybook> {
-        let ports =
-            if self.shape == Shape::Apart { PARTS.map(|_| free_port()) } else { self.ports };
-        let at = |host: Ipv4Addr| PARTS.into_iter().zip(ports.map(move |port| (host, port)));
-        let all = self.shape.hosts().iter().flat_map(|host| at(*host));
-        let started: Vec<_> =
-            all.map(|(part, at)| self.spawn_at(world, part, at.into(), &[])).collect();
+        // Where nobody is told of it, each that comes later has a place of its own.
+        let parts = self.shape.parts();
+        let ports: Vec<u16> = match self.shape {
+            Shape::Apart | Shape::EachRole => parts.iter().map(|_| free_port()).collect(),
+            Shape::Guarded | Shape::Gateway => self.ports.into(),
+        };
+        let at = |host: &Ipv4Addr| {
+            let of_part = |(part, port): (&Part, &u16)| {
+                self.spawn_at(world, *part, (*host, *port).into(), &[])
+            };
+            parts.iter().zip(&ports).map(of_part).collect::<Vec<_>>()
+        };
+        let started: Vec<_> = self.shape.hosts().iter().flat_map(at).collect();
         join_all(started.iter().map(Daybook::is_ready)).await;
-        self.show_rows(world).await;
+        show_rows(world).await;
         started
     }
 
     /// A process for each part on a port that a later one may have again; returns when all are ready.
     pub(crate) async fn start_on(&self, world: &World, ports: &[u16]) -> Vec<Daybook> {
-        let parts = PARTS.iter().zip(ports);
-        let started =
-            join_all(parts.map(|(part, port)| self.start_part(world, *part, *port))).await;
-        self.show_rows(world).await;
+        self.start_by_ways(world, ports, &[]).await
+    }
+
+    /// The same where some parts come to a service by another way than the rest does.
+    pub(crate) async fn start_by_ways(
+        &self,
+        world: &World,
+        ports: &[u16],
+        ways: &[Way],
+    ) -> Vec<Daybook> {
+        let started = PARTS.iter().zip(ports).map(|(part, port)| {
+            let of_it = ways.iter().filter(|(asks, ..)| asks == part);
+            let elsewhere: Vec<_> = of_it.map(|(_, asked, url)| (*asked, url.clone())).collect();
+            self.spawn_besides(world, *part, *port, &elsewhere)
+        });
+        let started: Vec<_> = started.collect();
+        join_all(started.iter().map(Daybook::is_ready)).await;
+        show_rows(world).await;
         started
     }
 
     /// One process, on a port that an earlier one may have had.
     pub(crate) async fn start_part(&self, world: &World, part: Part, port: u16) -> Daybook {
-        let daybook = self.spawn_part(world, part, port);
+        let daybook = self.spawn_besides(world, part, port, &[]);
         daybook.is_ready().await;
         daybook
     }
 
-    pub(crate) fn spawn_part(&self, world: &World, part: Part, port: u16) -> Daybook {
-        self.spawn_besides(world, part, port, &[])
-    }
-
     /// One process that finds other services elsewhere than the rest does.
-    pub(crate) fn spawn_besides(
+    fn spawn_besides(
         &self,
         world: &World,
         part: Part,
@@ -200,10 +212,9 @@ impl Street {
 
     /// Where other services find one.
     pub(crate) fn address_of(&self, service: &str) -> String {
-        let is_it = |part: &Part| part.0 == service && does(part.1, "commands");
-        let port = self.ports[PARTS.iter().position(is_it).unwrap()];
+        let port = port_of(service, &self.ports);
         match (self.shape, &self.gateway) {
-            (Shape::Apart, _) => self.front.of(service),
+            (Shape::Apart | Shape::EachRole, _) => self.front.of(service),
             (_, Some(gateway)) => format!("{}/at/{service}", gateway.url),
             (_, None) => format!("https://127.0.0.1:{port}"),
         }
@@ -231,23 +242,47 @@ impl Street {
         command.arg("--data-dir").arg(world.folder.path().join("elsewhere"));
         command
     }
+}
 
-    /// Makes what the processes have made of tables visible beside the logs.
-    pub(crate) async fn show_rows(&self, world: &World) {
-        let sql = world.sql().await;
-        for service in SERVICES {
-            let again = format!(
-                "drop schema {service}_read cascade; create schema {service}_read; \
-                 import foreign schema {service}_read from server {service} into {service}_read"
-            );
-            sql.batch_execute(&again).await.unwrap();
-        }
+/// Makes the logs of all services visible in one database, each by an administrator of its own.
+pub(super) async fn show_logs(world: &World, databases: &BTreeMap<&'static str, String>) {
+    let sql = world.sql().await;
+    sql.batch_execute("create extension postgres_fdw").await.unwrap();
+    for (service, url) in databases {
+        let config: tokio_postgres::Config = url.parse().unwrap();
+        let port = config.get_ports()[0];
+        let (database, user) = (config.get_dbname().unwrap(), config.get_user().unwrap());
+        let link = format!(
+            "create server {service} foreign data wrapper postgres_fdw \
+               options (host '127.0.0.1', port '{port}', dbname '{database}'); \
+             create user mapping for current_user server {service} options (user '{user}'); \
+             create schema {service}; create schema {service}_read; \
+             import foreign schema {service} from server {service} into {service}"
+        );
+        sql.batch_execute(&link).await.unwrap();
+    }
+}
+
+/// Makes what the processes have made of tables visible beside the logs.
+pub(super) async fn show_rows(world: &World) {
+    let sql = world.sql().await;
+    for service in SERVICES {
+        let again = format!(
+            "drop schema {service}_read cascade; create schema {service}_read; \
+             import foreign schema {service}_read from server {service} into {service}_read"
+        );
+        sql.batch_execute(&again).await.unwrap();
     }
 }
 
 /// Whether it is one of these roles.
 fn does(roles: &str, role: &str) -> bool {
     roles.split(',').any(|it| it == role)
+}
+
+/// Whether others ask it, and read its log from it.
+pub(super) fn takes_commands((_, roles): &Part) -> bool {
+    does(roles, "commands")
 }
 
 /// The same database for another user.

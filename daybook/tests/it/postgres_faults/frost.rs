@@ -16,7 +16,7 @@ impl Frost {
 
 /// Stops every process of a server where it is: connections are taken by the kernel, and nothing is said on
 /// them.
-pub(super) fn freeze(server: &Server<'_>) -> Frost {
+pub(crate) fn freeze(server: &Server<'_>) -> Frost {
     let postmaster = server.process.id();
     // Who is stopped starts no more of them.
     let mut frost = Frost::on(vec![postmaster]);
