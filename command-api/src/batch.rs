@@ -57,8 +57,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// `commands` is the finished router of the commands, with all that is around it. When the process is `leaving`, no
-    /// more lines are read.
+    /// `commands` is the finished router of callers' commands and of nothing else, with all that is around it. When the
+    /// process is `leaving`, no more lines are read.
     #[must_use]
     pub fn new(commands: Router, limits: BatchLimits, leaving: CancellationToken) -> Self {
         lines::register_metrics();

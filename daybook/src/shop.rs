@@ -39,6 +39,7 @@ pub struct Shop {
     pub health: Health,
     pub called: Called,
     router: Router,
+    commands: Router,
     logs: Vec<Log>,
     runner: Runner,
     /// Who acts and follows; ended before the logs are closed.
@@ -105,7 +106,8 @@ impl Shop {
         }));
         let owners = Owners::new(&services);
         let access = settings.access.clone().owned(Arc::new(owners));
-        let endpoints = endpoints(api, queries, &settings, &access, waiting);
+        let (endpoints, commands) = endpoints(api, queries, &settings, &access, waiting);
+        let commands = access.identified(gate.clone().before(commands));
         let router = gate
             .before(endpoints)
             .merge(edge::health::routes().router(health.clone(), &access))
@@ -114,12 +116,17 @@ impl Shop {
             .merge(contracts::routes(!access.is_off()).router((), &access));
         let router = access.identified(router);
         let logs = services.logs().cloned().collect();
-        Ok(Shop { health, called, router, logs, runner, acting, tasks })
+        Ok(Shop { health, called, router, commands, logs, runner, acting, tasks })
     }
 
     /// Every endpoint, without the limits and the request log around them.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// Of these the commands of callers: what a line of many may ask for, with the same bounds.
+    pub fn commands(&self) -> Router {
+        self.commands.clone()
     }
 
     /// Stops acting and following, appends what is queued, and gives the locks back. What is not done
@@ -187,27 +194,27 @@ fn other_pools(services: &Services, size: usize) -> Result<Vec<ReadSide>> {
     Ok(services.logs().map(open).collect::<Result<_, _>>()?)
 }
 
-/// The endpoints of the roles of this process.
+/// The endpoints of the roles of this process; and of them, once more, the commands of callers.
 fn endpoints(
     api: Option<CommandApi>,
     queries: Queries,
     settings: &ShopSettings,
     access: &Access,
     waiting: Arc<AtomicUsize>,
-) -> Router {
+) -> (Router, Router) {
     let limits = &settings.limits;
     // Services ask for what is owed already: whoever comes with something new does not keep them out.
     let is_internal = |row: &Row| row.path.starts_with("/internal/");
     let is_of_log = |row: &Row| row.path.starts_with("/v1/log/");
     let (takes, shows) = (api.is_some(), settings.part.has(Role::Queries));
-    let mut router = Router::new();
+    let (mut router, mut of_callers) = (Router::new(), Router::new());
     if let Some(api) = api {
         let internal = command_api::routes().keeping(is_internal).router(api.clone(), access);
         let internal = edge::admitted(internal, "services", limits.of_services(), Arc::default());
         let commands = command_api::routes().keeping(|row| !is_internal(row)).router(api, access);
         let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
-        let commands = settings.rates.of_commands(commands);
-        router = commands.merge(internal);
+        of_callers = settings.rates.of_commands(commands);
+        router = of_callers.clone().merge(internal);
     }
     // Whoever writes a log shows it; those who follow it are not counted among the callers.
     let reads = |reading: &dyn Fn(&Row) -> bool| {
@@ -216,7 +223,8 @@ fn endpoints(
     let logs = reads(&|row| takes && is_of_log(row));
     let views = settings.rates.of_queries(reads(&|row| shows && !is_of_log(row)));
     let queries = edge::queried(views.merge(logs), settings.compress_from_bytes);
-    router.merge(edge::admitted(queries, "queries", limits.of_queries(), Arc::default()))
+    let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
+    (router.merge(queries), of_callers)
 }
 
 /// What shows how near each queue and pool is to its bound.

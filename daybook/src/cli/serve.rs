@@ -109,8 +109,9 @@ async fn serve(
         time: settings.request_timeout(),
         ..Limits::default()
     });
-    // A line of many is what the request by itself is.
-    let commands = edge::layered(shop.router(), limits);
+    // A line of many is what the request by itself is. Nothing but callers' commands are found there: whoever guards
+    // the rest by its path, as a gateway does, does not see the lines.
+    let commands = edge::layered(shop.commands(), limits);
     let many = Batch::new(commands, settings.limits.batch(), stop.clone());
     let many = access.identified(command_api::many().router(many, &access));
     let router = shop.router().merge(many);

@@ -2,6 +2,7 @@
 
 use crate::shop::{eventually, pence, post, sell};
 use crate::support::{Daybook, World, binary, free_port};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -96,6 +97,23 @@ async fn each_line_is_answered_as_the_command_by_itself_would_be() {
     assert_eq!(history["items"][0]["correlation"], "import-7");
     let plain = daybook.http.post(format!("{}/v1/commands", daybook.url)).json(&json!({}));
     assert_eq!(plain.send().await.unwrap().status(), 415);
+}
+
+/// What other services ask for has no path that a line may have.
+#[tokio::test]
+async fn a_line_asks_for_commands_of_callers_and_nothing_else() {
+    let world = World::new().await;
+    let daybook = world.start().await;
+    let queries = projections::routes();
+    let of_operators: Vec<_> = queries.rows().filter(|row| row.method == Method::POST).collect();
+    assert!(!of_operators.is_empty());
+    let paths = of_operators.iter().map(|row| row.path).chain(["/internal/commands"]);
+    let lines: Vec<_> = paths.map(|path| json!({"path": path}).to_string()).collect();
+    let answers = few(&daybook, &lines).await;
+    let said: Vec<_> = answers.iter().map(|it| it["status"].as_u64().unwrap()).collect();
+    let mut expected = vec![404; of_operators.len()];
+    expected.push(422);
+    assert_eq!(said, expected, "{answers:#?}");
 }
 
 const LINES: u64 = 10_000;
