@@ -2,6 +2,8 @@
 
 use crate::support::World;
 use daybook::problems::kinds;
+use edge::{PROBLEM_JSON, PROBLEM_URN};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +94,31 @@ fn a_slug_that_is_not_written_where_its_problem_is_made_comes_from_where_it_is_l
                 assert!(arguments.contains('"') || known.contains(&name), "{name}: {arguments}");
             }
         }
+    }
+}
+
+#[test]
+fn what_the_gateway_answers_by_itself_is_what_the_page_of_its_problem_says() {
+    let config = std::fs::read_to_string(root().join("deploy/gateway/haproxy.cfg")).unwrap();
+    let answers: Vec<_> = config.lines().filter(|line| line.contains(PROBLEM_JSON)).collect();
+    assert!(answers.len() >= 9, "{answers:?}");
+    for answer in answers {
+        let (when, rest) = answer.split_once(" string '").expect(answer);
+        let (problem, headers) = rest.split_once('\'').expect(answer);
+        let problem: Value = serde_json::from_str(problem).expect(answer);
+        let slug = problem["type"].as_str().and_then(|it| it.strip_prefix(PROBLEM_URN));
+        let kind = kinds().find(|kind| Some(kind.slug) == slug).expect(answer);
+        assert_eq!(problem["status"], kind.status, "{answer}");
+        // It has these for what broke off or took too long, and they leave as 503.
+        let status = kind.status.to_string();
+        let sent = when.split(' ').filter(|word| [&*status, "502", "504"].contains(word)).count();
+        assert_eq!(sent, 1, "{answer}");
+        let title = kind.slug.replace('-', " ");
+        assert!(problem["title"].as_str().expect(answer).eq_ignore_ascii_case(&title), "{answer}");
+        let link = format!(" hdr Link '</problems/{}>; rel=\"help\"'", kind.slug);
+        assert!(headers.contains(&link), "{answer}");
+        let waits = [429, 503].contains(&kind.status);
+        assert_eq!(headers.contains(" hdr Retry-After "), waits, "{answer}");
     }
 }
 

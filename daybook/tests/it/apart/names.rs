@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::UdpSocket;
 
 /// Answers for as long as the test goes on.
-pub(super) async fn lead_to(hosts: &'static [Ipv4Addr]) -> SocketAddr {
+pub(crate) async fn lead_to(hosts: &'static [Ipv4Addr]) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
