@@ -42,6 +42,8 @@ impl Guard {
     /// What a process of a service is told. The first of them makes the key that all of them sign with.
     pub(super) fn tell(&self, command: &mut Command, service: &str) {
         command.env("DAYBOOK_AUTH", "on");
+        // Where the gateway asks from, if there is one.
+        command.env("DAYBOOK_TRUSTED_PROXIES", "127.0.0.1");
         command.env("DAYBOOK_AUTH_KEYS_FILE", self.keys_file());
         command.env("DAYBOOK_AUTH_API_KEYS_FILE", self.file("api-keys.json"));
         command.env("DAYBOOK_TLS_CERT", self.file(&format!("{service}.cert.pem")));
