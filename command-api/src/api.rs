@@ -23,7 +23,10 @@ pub struct CommandApi {
 /// What is served here; else the caller is told to go elsewhere.
 pub(crate) fn served<T>(here: &Option<T>) -> Result<&T, Problem> {
     here.as_ref().ok_or_else(|| {
-        Problem::unavailable("not-served", 5).detail("This process does not take such commands.")
+        Problem::unavailable("not-served", 5).detail(
+            "This process does not take such commands. A gateway leads POST /v1/commands to the \
+             service that ?service= names, and each line is for it.",
+        )
     })
 }
 

@@ -4,7 +4,7 @@ use super::street::PARTS;
 use super::{Shape, flows};
 use crate::shop::{another_flow, audit, eventually, order, post, sell, settled};
 use crate::support::{Daybook, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn behind_the_gateway_the_flows_of_the_shop_pass_and_of_two_processes_one_is_enough() {
@@ -12,7 +12,28 @@ async fn behind_the_gateway_the_flows_of_the_shop_pass_and_of_two_processes_one_
     let mut shop = vec![world.start().await];
     flows::pass(&world, &mut shop).await;
     another_flow(&world).await;
+    lines_are_for_the_service_that_is_named(&shop[0]).await;
     one_is_enough(&world, &mut shop[0]).await;
+}
+
+/// All lines of a request go to one service, the orders if nobody else is named.
+async fn lines_are_for_the_service_that_is_named(shop: &Daybook) {
+    let line = json!({"path": "/v1/stock/LINE/receive", "idempotency_key": "line", "body": {"quantity": 1}});
+    let answered = async |to: &str| {
+        let request = shop.http.post(format!("{}/v1/commands{to}", shop.url));
+        let request = request.header("content-type", "application/x-ndjson");
+        let answer = request.body(line.to_string()).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{to}");
+        answer.json::<Value>().await.unwrap()
+    };
+    for orders in ["", "?service=orders", "?service=nobody"] {
+        let lost = answered(orders).await;
+        assert_eq!((&lost["status"], &lost["headers"]["retry-after"]), (&json!(503), &json!("5")));
+        assert_eq!(lost["body"]["type"], "urn:daybook:problem:not-served", "{lost}");
+        assert!(lost["body"]["detail"].as_str().unwrap().contains("?service="), "{lost}");
+    }
+    let taken = answered("?service=inventory").await;
+    assert_eq!(taken["status"], 200, "{taken}");
 }
 
 /// At the second address one process after the other is killed. Whoever has no answer asks again, and is answered.
