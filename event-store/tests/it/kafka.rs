@@ -1,7 +1,7 @@
 //! What the tests do to Kafka, and read from it.
 
 use crate::support::{id, variable};
-use event_store::kafka::{Brokers, RelaySettings, recorded};
+use event_store::kafka::{Brokers, RelaySettings, headers, recorded};
 use event_store::{Log, Recorded};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
@@ -9,6 +9,7 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -63,6 +64,16 @@ pub(crate) async fn set_topic(topic: &str, key: &str, value: &str) {
 pub(crate) async fn delete_topic(topic: &str) {
     let options = AdminOptions::new().operation_timeout(Some(ANSWER));
     admin().delete_topics(&[topic], &options).await.unwrap().remove(0).unwrap();
+}
+
+/// Sends events as a relay would, whatever they are.
+pub(crate) async fn produce(topic: &str, events: &[Recorded]) {
+    let producer: FutureProducer = config(&brokers()).create().unwrap();
+    for event in events {
+        let record = FutureRecord::to(topic).partition(event.partition).key(&event.stream);
+        let record = record.payload(&event.payload).headers(headers(event));
+        producer.send(record, ANSWER).await.unwrap();
+    }
 }
 
 /// Everything in a topic, by partition; none while it is not there.

@@ -4,6 +4,7 @@
 
 mod ambiguity;
 mod append;
+mod check;
 mod dues;
 mod example;
 mod failover;
