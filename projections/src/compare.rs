@@ -150,20 +150,29 @@ impl Snapshot {
         Ok(rows.iter().map(part).collect())
     }
 
-    /// Compares the rows of two generations that have posted the same.
+    /// Compares the rows of two generations that have posted the same. `tell` is told how many pages were looked at, of
+    /// how many.
     pub(crate) async fn compare(
         &self,
         layout: &Layout,
-        live: &Place,
-        replayed: &Place,
+        (live, replayed): (&Place, &Place),
+        tell: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Compared, StoreError> {
         let generations = vec![live.generation, replayed.generation];
         let sql = live.sql(include_str!("compare/parked.sql"));
         let rows = self.session.query(&sql, &[&layout.name, &generations]).await?;
         let parked: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let mut pages = Pages { done: 0, total: 0, tell };
+        for &table in layout.tables {
+            for place in [live, replayed] {
+                pages.total += self.pages(&name_of(table, place)).await?;
+            }
+        }
+        pages.looked_at(0);
         let mut tables = Vec::new();
         for &table in layout.tables {
-            tables.push(self.table(layout, table, (live, replayed), &parked).await?);
+            let compared = self.table(layout, table, (live, replayed), &parked, &mut pages);
+            tables.push(compared.await?);
         }
         Ok(Compared { tables, parked })
     }
@@ -174,9 +183,9 @@ impl Snapshot {
         table: &'static str,
         (live, replayed): (&Place, &Place),
         parked: &[String],
+        pages: &mut Pages<'_>,
     ) -> Result<ComparedTable, StoreError> {
-        let name = |place: &Place| place.sql("{schema}.{table}_{g}").replace("{table}", table);
-        let (mine, other) = (name(live), name(replayed));
+        let (mine, other) = (name_of(table, live), name_of(table, replayed));
         let (left, right) = (self.columns(&mine).await?, self.columns(&other).await?);
         let both: Vec<_> = left.iter().filter(|column| right.contains(column)).collect();
         let only = |here: &[Column], there: &[Column]| {
@@ -217,9 +226,9 @@ impl Snapshot {
                 .replace("{kept}", &kept)
         };
         let digest = fill(include_str!("compare/digest.sql"));
-        let sum = self.digest(&digest, &mine, &ids).await?;
+        let sum = self.digest(&digest, &mine, &ids, pages).await?;
         compared.rows = sum.rows;
-        if sum == self.digest(&digest, &other, &ids).await? {
+        if sum == self.digest(&digest, &other, &ids, pages).await? {
             return Ok(compared);
         }
         let sql = fill(include_str!("compare/differing.sql"));
@@ -238,26 +247,54 @@ impl Snapshot {
         Ok(rows.iter().map(|row| Column { name: row.get(0), is_key: row.get(1) }).collect())
     }
 
+    /// How many pages a table has; none if it is not there.
+    async fn pages(&self, table: &str) -> Result<i64, StoreError> {
+        let row = self.session.query_one(include_str!("compare/pages.sql"), &[&table]).await?;
+        Ok(row.get::<_, Option<i64>>(0).unwrap_or(0))
+    }
+
     async fn digest(
         &self,
         sql: &str,
         table: &str,
         left_out: &Option<Vec<String>>,
+        looked: &mut Pages<'_>,
     ) -> Result<Sum, StoreError> {
         let sql = sql.replace("{table}", table);
-        let mut sum = Sum::default();
+        let (mut sum, pages) = (Sum::default(), self.pages(table).await?);
         if !self.gentle {
             sum.add(&self.session.query_one(&sql.replace("{part}", "true"), &[left_out]).await?)?;
+            looked.looked_at(pages);
             return Ok(sum);
         }
-        let pages = self.session.query_one(include_str!("compare/pages.sql"), &[&table]).await?;
-        for from in (0..pages.get(0)).step_by(usize::try_from(PAGES).unwrap_or(usize::MAX)) {
+        for from in (0..pages).step_by(usize::try_from(PAGES).unwrap_or(usize::MAX)) {
             let part = format!("ctid >= '({from},0)' and ctid < '({},0)'", from + PAGES);
             let began = Instant::now();
             sum.add(&self.session.query_one(&sql.replace("{part}", &part), &[left_out]).await?)?;
+            looked.looked_at(PAGES.min(pages - from));
             tokio::time::sleep((began.elapsed() * REST).min(LONGEST_REST)).await;
         }
         Ok(sum)
+    }
+}
+
+fn name_of(table: &str, place: &Place) -> String {
+    place.sql("{schema}.{table}_{g}").replace("{table}", table)
+}
+
+/// How far a comparison is, and who is told.
+struct Pages<'a> {
+    done: i64,
+    total: i64,
+    tell: &'a (dyn Fn(u64, u64) + Send + Sync),
+}
+
+impl Pages<'_> {
+    fn looked_at(&mut self, more: i64) {
+        self.done += more;
+        // The live table may have grown since its pages were counted.
+        let total = self.total.max(self.done);
+        (self.tell)(self.done.unsigned_abs(), total.unsigned_abs());
     }
 }
 

@@ -42,7 +42,7 @@ pub use operations::operations;
 pub use projection::{Layout, Place, Posting, Projection};
 pub use query::{Amount, Queries, ROOM, Teller};
 pub use rebuild::{
-    Check, Phase, Progress, RebuildError, Rebuilt, Tell, Verified, Work, drop_one, rebuild,
+    Check, Phase, Progress, RebuildError, Rebuilt, Tell, Unit, Verified, Work, drop_one, rebuild,
     roll_back, verify,
 };
 pub use router::routes;

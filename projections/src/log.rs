@@ -157,7 +157,7 @@ pub(crate) async fn ends(
     params.read(|_| Some(()))?;
     let unknown = || Problem::not_found(format!("There is no log {service} here."));
     let log = asker.log(&service).ok_or_else(unknown)?;
-    asker.has_lost_nothing_of(&service).await?;
+    asker.has_lost_nothing_of(&[&*service]).await?;
     let ends = log.ends().await.map_err(failed)?;
     let partitions = ends.iter().zip(0..).map(|(end, partition)| EndOf {
         partition,
@@ -208,6 +208,7 @@ pub(crate) async fn list(
     let log = asker.log(&service).ok_or_else(unknown)?;
     let number = partition.parse().ok().filter(|number| (0..log.partitions()).contains(number));
     let partition = number.ok_or_else(unknown)?;
+    asker.has_lost_nothing_of(&[&*service]).await?;
     if let Some(last) = asker.events() {
         let after = last.or(cursor.filter(|_| direction == Direction::Forward));
         let next = after.map_or(0, |after| after.saturating_add(1));

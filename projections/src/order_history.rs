@@ -230,6 +230,7 @@ pub(crate) async fn list(
 async fn live(asker: &Asker, order: OrderId, after: i64) -> Result<Response, Problem> {
     let stream = order::stream(order);
     let log = asker.log("orders").ok_or_else(|| asker.not_served(LAYOUT.name))?;
+    asker.has_lost_nothing_of(LAYOUT.logs).await?;
     if log.read_stream(&stream, 0, 1).await.map_err(failed)?.is_empty() {
         return Err(Problem::not_found(format!("There is no order {order}.")));
     }

@@ -43,13 +43,45 @@ pub enum Phase {
 pub struct Progress {
     pub projection: &'static str,
     pub phase: Phase,
-    /// Events posted, of those that the logs held at the start; more when more came meanwhile.
+    /// Of events those posted, of those that the logs held at the start, and more when more came meanwhile; of pages
+    /// those of both generations whose rows were looked at.
     pub done: u64,
     pub total: u64,
-    /// Events a second since the start.
+    pub of: Unit,
+    /// So many a second: events since the start, pages since their comparison began.
     pub rate: f64,
+    /// Seconds until this phase has done all, at that rate; none while nobody knows.
+    pub left_s: Option<f64>,
     /// Whether it stands back for the live followers.
     pub stands_back: bool,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    Events,
+    Pages,
+}
+
+/// So much of so much of something, since then.
+struct Done {
+    done: u64,
+    total: u64,
+    of: Unit,
+    began: Instant,
+}
+
+impl Progress {
+    fn of(projection: &'static str, phase: Phase, stands_back: bool, done: &Done) -> Self {
+        let Done { done, total, of, began } = *done;
+        let total = total.max(done);
+        let rate = done as f64 / began.elapsed().as_secs_f64().max(1e-9);
+        // While indexes are made nothing is counted.
+        let is_known = done > 0 && phase != Phase::Indexing;
+        let left_s = is_known.then(|| (total - done) as f64 / rate);
+        Progress { projection, phase, done, total, of, rate, left_s, stands_back }
+    }
 }
 
 /// Who is told how far it is.

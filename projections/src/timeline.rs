@@ -8,7 +8,7 @@ use domain::checkout::checkout::{self, Checkout, Request};
 use domain::ids::{OrderId, OrderNumber};
 use domain::inventory::stock;
 use domain::orders::order;
-use domain::payments::payment;
+use domain::payments::payment::{self, Payment};
 use edge::{Params, Problem, Target};
 use event_store::dues::{Late, owed, request_id};
 use event_store::follow::ReadSide;
@@ -211,7 +211,14 @@ pub(crate) async fn find(
     if !tellers.contains_key("orders") {
         return Err(asker.not_served("the story of an order"));
     }
-    let reads = asker.reads().map(|read| (&*read.service, read)).collect();
+    asker.has_lost_nothing_of(&told_by).await?;
+    let reads: HashMap<_, _> = asker.reads().map(|read| (&*read.service, read)).collect();
+    if let Some(read) = reads.get("checkout") {
+        asker.dues::<Checkout>(read).await?;
+    }
+    if let Some(read) = reads.get("payments") {
+        asker.dues::<Payment>(read).await?;
+    }
     let timeline = timeline(&tellers, &reads, order).await.map_err(failed)?;
     let none = || Problem::not_found(format!("There is no order {order}."));
     timeline.map(Json).ok_or_else(none)

@@ -13,7 +13,7 @@ use domain::inventory::stock::Stock;
 use domain::orders::order::Order;
 use domain::payments::payment::Payment;
 use edge::Breaker;
-use event_store::dues::{DueLimits, DueWatch};
+use event_store::dues::{DueFollower, DueLimits, DueWatch};
 use event_store::follow::{Follower, ReadSide, Runner, Source};
 use event_store::{Pace, Transactor};
 use sagas::provider::Provider;
@@ -161,7 +161,7 @@ pub(super) struct Acting<'a> {
 impl Acting<'_> {
     fn start<D: decider::Owes>(&self, saga: Saga<D>, read: &ReadSide) -> DueWatch {
         for follower in &saga.followers {
-            self.runner.follow(follower, 0, read);
+            self.runner.follow(follower, DueFollower::<D>::GENERATION, read);
         }
         let watch = saga.worker.watch();
         self.tasks.spawn(saga.worker.run(self.stop.clone()));

@@ -8,6 +8,8 @@ mod apart;
 mod arrows;
 #[path = "../../../edge/tests/it/authority.rs"]
 mod authority;
+#[path = "../../../projections/tests/it/independent.rs"]
+mod independent;
 mod batch;
 mod callers;
 mod consumers;
@@ -27,6 +29,7 @@ mod flash_sale;
 mod kafka_copy;
 mod kafka_secrecy;
 mod limits;
+mod listening;
 mod without_kafka;
 mod schemathesis;
 mod shutdown;

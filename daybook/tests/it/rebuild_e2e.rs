@@ -8,20 +8,9 @@ use tokio_postgres::Client;
 
 use self::flow::Flow;
 use crate::books;
+use crate::independent::{DIFFER, READ_MODELS};
 use crate::shop::{self, eventually};
 use crate::support::World;
-
-/// A projection, the read schema it lives in, and what its rows must be: `derived` from the table of events
-/// by SQL that shares nothing with the fold, beside what is `posted`.
-const READ_MODELS: [(&str, &str, &str); 7] = [
-    ("products", "catalogue_read", include_str!("rebuild_e2e/products.sql")),
-    ("stock", "inventory_read", include_str!("rebuild_e2e/stock.sql")),
-    ("orders", "orders_read", include_str!("rebuild_e2e/orders.sql")),
-    ("order-history", "orders_read", include_str!("rebuild_e2e/order-history.sql")),
-    ("payments", "payments_read", include_str!("rebuild_e2e/payments.sql")),
-    ("checkouts", "checkout_read", include_str!("rebuild_e2e/checkouts.sql")),
-    ("sales", "orders_read", include_str!("rebuild_e2e/sales.sql")),
-];
 
 #[tokio::test]
 async fn every_read_model_is_rebuilt_while_orders_flow_and_queries_are_answered() {
@@ -115,7 +104,7 @@ async fn rebuilt(world: &World, projections: &[&str], generation: i32) {
     }
 }
 
-async fn live(sql: &Client, projection: &str, read: &str) -> i32 {
+pub(crate) async fn live(sql: &Client, projection: &str, read: &str) -> i32 {
     let live = format!(
         "select generation from {read}.generation where projection = $1 and state = 'live'"
     );
@@ -123,7 +112,7 @@ async fn live(sql: &Client, projection: &str, read: &str) -> i32 {
 }
 
 /// Waits until a rebuild has filled its generation and waits for the checkpoints of the live one.
-async fn is_nearly_live(sql: &Client, projection: &str, read: &str) {
+pub(crate) async fn is_nearly_live(sql: &Client, projection: &str, read: &str) {
     let waits = "select count(*) from pg_stat_activity \
          where datname = current_database() and wait_event_type = 'Lock' and query like '%' || $1 || '.checkpoint%for update%'";
     eventually(&format!("the rebuild of {projection} comes to its last step"), async || {
@@ -149,12 +138,7 @@ pub(crate) async fn rows_are_what_the_events_say(world: &World) {
             derived > 0 && derived == posted,
             "{projection}: {derived} derived, {posted} posted"
         );
-        let differ = format!(
-            "{ours} \
-             select 'only derived: ' || t::text from (select * from derived except all select * from posted) t \
-             union all \
-             select 'only posted: ' || t::text from (select * from posted except all select * from derived) t"
-        );
+        let differ = format!("{ours}\n{DIFFER}");
         books::finds_nothing(&sql, projection, &differ).await;
     }
 }

@@ -56,6 +56,19 @@ pub(crate) async fn post(http: &Client, url: &str, key: Option<&str>, body: &Val
     Answer::of(request.send().await.unwrap()).await.unwrap()
 }
 
+/// Sends commands as lines of one request; each must be accepted.
+pub(crate) async fn batch(daybook: &Daybook, commands: impl Iterator<Item = (String, Value)>) {
+    let line = |(path, body)| format!("{}\n", json!({"path": path, "body": body}));
+    let lines: String = commands.map(line).collect();
+    let sent = daybook.http.post(format!("{}/v1/commands", daybook.url));
+    let sent = sent.header("content-type", "application/x-ndjson").body(lines).send();
+    let answers = sent.await.unwrap().text().await.unwrap();
+    for answer in answers.lines() {
+        let answer: Value = serde_json::from_str(answer).unwrap();
+        assert!(answer["status"].as_u64().is_some_and(|status| status < 300), "{answer}");
+    }
+}
+
 pub(crate) fn pence(amount: i64) -> Value {
     json!({"amount": amount, "currency": "GBP"})
 }

@@ -42,6 +42,15 @@ enum Change {
 type Changes = BTreeMap<(String, String), Change>;
 
 impl<D: Owes> DueFollower<D> {
+    /// There is only ever one: what is due is not posted a second time beside what is due already.
+    pub const GENERATION: i32 = 0;
+
+    /// Its name among those who follow.
+    #[must_use]
+    pub fn called() -> String {
+        format!("{}-dues", D::CATEGORY)
+    }
+
     #[must_use]
     pub fn new(log: Log, read: ReadSide) -> Self {
         Self::limited(log, read, &DueLimits::default())
@@ -50,7 +59,7 @@ impl<D: Owes> DueFollower<D> {
     /// The same with other bounds.
     #[must_use]
     pub fn limited(log: Log, read: ReadSide, limits: &DueLimits) -> Self {
-        let name = format!("{}-dues", D::CATEGORY);
+        let name = Self::called();
         let states = Cache::new(limits.states);
         DueFollower {
             name,

@@ -75,6 +75,7 @@ pub(crate) async fn list(
         || Problem::not_found(format!("There is no {stream} in {service}, or was none yet."));
     // Postgres keeps no NUL character in a text.
     let log = asker.log(&service).filter(|_| !stream.contains('\0')).ok_or_else(none)?;
+    asker.has_lost_nothing_of(&[&*service]).await?;
     let shown = if stored { LoggedEvent::stored } else { LoggedEvent::of };
     if let Some(Commands(commands)) = commands {
         let streams = vec![stream; commands.len()];

@@ -1,6 +1,6 @@
 //! A thing as it was: its events up to then, posted by the same fold into tables that nobody else sees.
 
-use super::{Filters, Instant, MOST, Queries, Teller, away, failed};
+use super::{Asker, Filters, Instant, MOST, Queries, Teller, away, failed};
 use crate::log::page_of;
 use crate::{Place, Projection};
 use axum::response::Response;
@@ -97,7 +97,7 @@ pub(crate) fn told(at: DateTime<Utc>, mut response: Response) -> Response {
 /// Events that are read and posted at once.
 const PAGE: i64 = 1_000;
 
-impl Queries {
+impl Asker {
     /// The rows that a query finds of one thing as it was, told by streams of one service or more: the first is the
     /// thing's own.
     pub(crate) async fn then(
@@ -111,6 +111,8 @@ impl Queries {
         let Some(read) = self.read_side(layout.service) else {
             return Err(self.not_served(layout.name));
         };
+        let services: Vec<&str> = streams.iter().map(|(service, _)| *service).collect();
+        self.has_lost_nothing_of(&services).await?;
         let _place = self.asks_of_the_past().await?;
         let at = self.closed(layout.name, streams, as_of).await?;
         let mut client = read.pool.get().await.map_err(failed)?;
@@ -140,7 +142,9 @@ impl Queries {
         tx.rollback().await.map_err(failed)?;
         Ok(Then { rows, at })
     }
+}
 
+impl Queries {
     /// A place for a question about the past. A long stream is read for long, and an append that hangs is waited for:
     /// others have the rest of the connections meanwhile.
     pub(crate) async fn asks_of_the_past(&self) -> Result<SemaphorePermit<'_>, Problem> {

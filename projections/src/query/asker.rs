@@ -1,13 +1,15 @@
 use super::{AsOf, Filters, Queries, View, away, failed};
 use crate::log::has_lost;
-use crate::{Layout, Projection};
+use crate::{Layout, Place, Projection};
 use axum::extract::FromRequestParts;
 use axum::response::Response;
 use deadpool_postgres::Object;
+use decider::Owes;
 use edge::Problem;
 use edge::access::Stay;
 use edge::conditional::{MIN_POSITION, min_positions};
 use event_store::Position;
+use event_store::dues::DueFollower;
 use event_store::follow::{ReadSide, Runner, standing};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -127,7 +129,23 @@ impl Asker {
 
     /// The live rows of a projection, once they hold what the caller has written.
     pub(crate) async fn view(&self, layout: &Layout) -> Result<View, Problem> {
-        let followed = |min: &&Position| layout.logs.contains(&&*min.service);
+        self.posted((layout.name, layout.logs), || self.queries.place(layout)).await
+    }
+
+    /// The dues of a service, once they are those after what the caller has written.
+    pub(crate) async fn dues<D: Owes>(&self, read: &ReadSide) -> Result<(), Problem> {
+        let place = Place::new(read, DueFollower::<D>::GENERATION);
+        let (name, logs) = (DueFollower::<D>::called(), [&*read.service]);
+        self.posted((&name, &logs), || Ok((read, place.clone()))).await.map(drop)
+    }
+
+    /// Where a follower of some logs keeps its rows, once it has posted what the caller has written there.
+    async fn posted<'a>(
+        &self,
+        (name, logs): (&str, &[&str]),
+        place: impl Fn() -> Result<(&'a ReadSide, Place), Problem>,
+    ) -> Result<View, Problem> {
+        let followed = |min: &&Position| logs.contains(&&*min.service);
         let min: Vec<&Position> = self.min.iter().filter(followed).collect();
         for min in &min {
             if !self.log(&min.service).is_none_or(|log| log.is_of_newest_epoch(min)) {
@@ -138,8 +156,8 @@ impl Asker {
         let runner = self.queries.0.runner.as_ref();
         let mut moved = runner.map(Runner::moved);
         loop {
-            let (read, place) = self.queries.place(layout)?;
-            let of_it = (layout.name, place.generation);
+            let (read, place) = place()?;
+            let of_it = (name, place.generation);
             let here = |min: &Position| runner.and_then(|it| it.has_posted(of_it.0, of_it.1, min));
             // What the followers of this process say wakes, and decides nothing: a database that has ended since may
             // have lost what they posted.
@@ -158,7 +176,7 @@ impl Asker {
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(behind) = behind.filter(|_| left.is_zero()) {
                 let is_lost = self.is_lost_elsewhere(behind).await;
-                return Err(if is_lost { lost(behind) } else { late(layout, behind) });
+                return Err(if is_lost { lost(behind) } else { late(name, behind) });
             }
             // Here it is told; elsewhere it is looked for, and a follower may come here meanwhile.
             let is_here = behind.is_some_and(|min| here(min) == Some(false));
@@ -199,10 +217,15 @@ impl Asker {
         Ok(None)
     }
 
-    /// Whether a log still has everything that the caller has seen of it.
-    pub(crate) async fn has_lost_nothing_of(&self, service: &str) -> Result<(), Problem> {
-        for min in self.min.iter().filter(|min| *min.service == *service) {
-            self.is_not_lost(min).await?;
+    /// Whether logs that are read as they are still have everything that the caller has seen of them. An owner
+    /// elsewhere who gives no answer has lost nothing, as far as anybody knows.
+    pub(crate) async fn has_lost_nothing_of(&self, services: &[&str]) -> Result<(), Problem> {
+        for min in self.min.iter().filter(|min| services.contains(&&*min.service)) {
+            if self.log(&min.service).is_some() {
+                self.is_not_lost(min).await?;
+            } else if self.is_lost_elsewhere(min).await {
+                return Err(lost(min));
+            }
         }
         Ok(())
     }
@@ -232,8 +255,8 @@ fn lost(min: &Position) -> Problem {
     Problem::new(StatusCode::GONE, "lost-position").detail(detail)
 }
 
-fn late(layout: &Layout, min: &Position) -> Problem {
-    let detail = format!("{} has not posted {min} yet.", layout.name);
+fn late(follower: &str, min: &Position) -> Problem {
+    let detail = format!("{follower} has not posted {min} yet.");
     let min = HeaderValue::try_from(min.to_string());
     let problem = Problem::unavailable("behind", 1).detail(detail);
     match min {

@@ -1,5 +1,5 @@
 use super::gentle::Gentle;
-use super::{Phase, Progress, RebuildError, Tell};
+use super::{Done, Phase, Progress, RebuildError, Tell, Unit};
 use crate::{Layout, Place, Posting, Projection};
 use event_store::follow::{
     ApplyError, Batch, Checkpoint, Posted, ReadSide, Source, discarded, is_worked, post,
@@ -125,11 +125,21 @@ impl Builder {
     }
 
     pub(super) fn report(&self, phase: Phase) {
-        let done = self.done();
-        let rate = done as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
-        let total = self.total.load(Ordering::Relaxed).max(done);
-        let (projection, stands_back) = (self.layout().name, self.stands_back());
-        (self.tell)(Progress { projection, phase, done, total, rate, stands_back });
+        let (done, total) = (self.done(), self.total.load(Ordering::Relaxed));
+        self.report_done(phase, &Done { done, total, of: Unit::Events, began: self.began });
+    }
+
+    fn report_done(&self, phase: Phase, done: &Done) {
+        (self.tell)(Progress::of(self.layout().name, phase, self.stands_back(), done));
+    }
+
+    /// To be told how many pages were compared, of how many.
+    pub(super) fn comparing(&self) -> impl Fn(u64, u64) + Send + Sync {
+        let began = Instant::now();
+        move |done, total| {
+            let done = Done { done, total, of: Unit::Pages, began };
+            self.report_done(Phase::Verifying, &done);
+        }
     }
 
     fn stands_back(&self) -> bool {
@@ -172,6 +182,8 @@ impl Builder {
                 to - here.get(part).map_or(0, |checkpoint| checkpoint.next_offset)
             };
             let left: i64 = targets.iter().map(left).filter(|left| *left > 0).sum();
+            let total = self.done() + u64::try_from(left).unwrap_or(0);
+            self.total.store(total, Ordering::Relaxed);
             self.advance(targets, Phase::CatchingUp).await?;
             let near = if self.is_served().await? { NEAR_WHO_SERVES } else { NEAR };
             if left <= near {

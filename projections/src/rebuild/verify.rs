@@ -20,7 +20,6 @@ pub(super) async fn verify(
     builder: &Arc<Builder>,
 ) -> Result<Verdict, RebuildError> {
     let met = cutover::meet(builder).await?;
-    builder.report(Phase::Verifying);
     let layout = builder.layout();
     let live = builder
         .live()
@@ -29,7 +28,7 @@ pub(super) async fn verify(
     if let Some((live, version)) = &live
         && met.vector(layout, live).await? == met.vector(layout, &builder.place).await?
     {
-        let compared = met.compare(layout, live, &builder.place).await;
+        let compared = met.compare(layout, (live, &builder.place), &builder.comparing()).await;
         if *version == layout.version {
             let compared = compared?;
             return Ok(if compared.differing() == 0 {
@@ -58,7 +57,7 @@ async fn replay(work: &Work<'_>, first: &Arc<Builder>) -> Result<Compared, Rebui
         second.advance(targets.collect::<Targets>(), Phase::Replaying).await?;
         let layout = first.layout();
         let both = Snapshot::open(&first.read, first.is_served().await?).await?;
-        Ok(both.compare(layout, &first.place, &place).await?)
+        Ok(both.compare(layout, (&first.place, &place), &first.comparing()).await?)
     };
     let compared: Result<Compared, RebuildError> = compared.await;
     work.drop(&place).await?;
@@ -77,9 +76,8 @@ pub(super) async fn against_live(builder: &Arc<Builder>) -> Result<Compared, Reb
     let live = builder.live().filter(|(_, version)| *version == layout.version);
     let live = Place::new(&builder.read, live.ok_or(not_live)?.0);
     let met = cutover::meet(builder).await?;
-    builder.report(Phase::Verifying);
     if met.vector(layout, &live).await? != met.vector(layout, &builder.place).await? {
         return Err(RebuildError::NowhereNear(layout.name));
     }
-    Ok(met.compare(layout, &live, &builder.place).await?)
+    Ok(met.compare(layout, (&live, &builder.place), &builder.comparing()).await?)
 }

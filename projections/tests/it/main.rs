@@ -12,5 +12,7 @@ mod pages;
 mod shuffle;
 mod elsewhere;
 mod reading;
+mod own_writes;
 mod rebuild;
 mod generations;
+mod independent;

@@ -1,11 +1,14 @@
 //! The past, one's own writes, and what comes as it happens.
 
-use crate::stories::{Shop, authorise, cancel, declined, order_id, pieces, place, succeeded};
+use crate::stories::{
+    Shop, authorise, cancel, declined, order_id, pieces, place, sku, start, succeeded,
+};
 use crate::support::{Process, eventually, fresh_database, get, got};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use deadpool_postgres::Transaction;
+use domain::checkout::checkout;
 use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command};
 use domain::payments::payment::Operation;
@@ -32,7 +35,7 @@ pub(crate) async fn answer(
     router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
-async fn told(response: http::Response<Body>) -> (StatusCode, HeaderMap, Value) {
+pub(crate) async fn told(response: http::Response<Body>) -> (StatusCode, HeaderMap, Value) {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or(Value::Null))
@@ -56,6 +59,7 @@ async fn the_past_is_what_the_view_showed_then() {
         format!("/v1/orders/{order}"),
         format!("/v1/orders/{order}/history"),
         format!("/v1/payments/{order}"),
+        format!("/v1/checkouts/{order}"),
         "/v1/stock/A1".to_owned(),
         "/v1/products/A1".to_owned(),
     ];
@@ -64,18 +68,33 @@ async fn the_past_is_what_the_view_showed_then() {
     shop.stock("A1", vec![stock::Command::Receive { quantity: pieces(5) }]).await;
     shop.placed(1, 0, vec![]).await;
     shop.payment(1, vec![authorise(700)]).await;
+    shop.checkout(1, vec![start(1)]).await;
     let mut then = Vec::new();
     for step in 0..5 {
-        match step {
-            0 => shop.payment(1, vec![succeeded(Operation::Authorisation)]).await,
-            1 => shop.order(1, 0, vec![Command::Confirm {}]).await,
-            2 => {
+        let heard = match step {
+            0 => {
+                shop.payment(1, vec![succeeded(Operation::Authorisation)]).await;
+                checkout::Command::PaymentAuthorised {}
+            }
+            1 => {
                 let reserve = stock::Command::Reserve { order, quantity: pieces(2) };
                 shop.stock("A1", vec![reserve]).await;
+                checkout::Command::StockReserved { sku: sku("A1") }
             }
-            3 => shop.order(1, 0, vec![Command::Ship {}]).await,
-            _ => shop.stock("A1", vec![stock::Command::Ship { order }]).await,
-        }
+            2 => {
+                shop.order(1, 0, vec![Command::Confirm {}]).await;
+                checkout::Command::OrderConfirmed {}
+            }
+            3 => {
+                shop.order(1, 0, vec![Command::Ship {}]).await;
+                checkout::Command::OrderShipped {}
+            }
+            _ => {
+                shop.stock("A1", vec![stock::Command::Ship { order }]).await;
+                checkout::Command::StockShipped { sku: sku("A1") }
+            }
+        };
+        shop.checkout(1, vec![heard]).await;
         process.posted().await;
         let mut shown = Vec::new();
         for path in &paths {

@@ -7,7 +7,7 @@ use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command};
 use domain::payments::payment::Operation;
 use event_store::follow::{Feed, FollowLimits, Lock, LogWorker};
-use projections::{Phase, Place, Posting, Progress, Projection, RebuildError, all};
+use projections::{Phase, Place, Posting, Progress, Projection, RebuildError, Unit, all};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
@@ -292,6 +292,51 @@ async fn what_a_killed_rebuild_and_replaced_generations_leave_behind_is_dropped(
     let checkpoints =
         "select count(distinct generation) from orders_read.checkpoint where follower = 'orders'";
     assert_eq!(process.number(checkpoints).await, 3);
+}
+
+/// What was told of a phase.
+fn told_of(seen: &[Progress], phase: Phase) -> Vec<Progress> {
+    seen.iter().filter(|it| it.phase == phase).cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_tells_how_far_it_is_and_how_long_it_will_take_also_while_it_compares() {
+    let database = fresh_database().await;
+    let process = Process::start(&database).await;
+    // More rows than are compared at once while somebody serves.
+    let many = "insert into orders.event \
+         select 0, i, 'order-' || lpad(i::text, 8, '0') || '-0000-4000-8000-000000000000', 1, gen_random_uuid(), \
+                gen_random_uuid(), 0, 'order.closed', 1, '{}', '{\"correlation\": \"test\", \"actor\": \"tests\"}', \
+                now(), now() \
+           from generate_series(0, 9999) i";
+    process.admin.batch_execute(many).await.unwrap();
+    let history = named("order-history");
+    rebuild(&history, process.read("orders"), &process.logs, quiet()).await.unwrap();
+    let worked = process.read("orders").locks.try_lock("order-history/orders/0#1").await.unwrap();
+    assert!(worked.is_some());
+    let told = Told::new();
+    told.go_on();
+    let other = Process::start(&database).await;
+    rebuild(&history, other.read("orders"), &other.logs, told.tell()).await.unwrap();
+    let seen = told.seen.lock().unwrap();
+    let filling = told_of(&seen, Phase::Filling);
+    assert_eq!((filling[0].done, filling[0].total, filling[0].left_s), (0, 10_000, None));
+    for it in filling.iter().filter(|it| it.done > 0) {
+        let left_s = (it.total - it.done) as f64 / it.rate;
+        assert!(it.of == Unit::Events && it.left_s == Some(left_s), "{it:?}");
+    }
+    let indexing = told_of(&seen, Phase::Indexing);
+    assert!(indexing.iter().all(|it| it.left_s.is_none()), "{indexing:?}");
+    let comparing = told_of(&seen, Phase::Verifying);
+    assert!(comparing.iter().all(|it| it.of == Unit::Pages), "{comparing:?}");
+    assert!(comparing.is_sorted_by_key(|it| it.done), "{comparing:?}");
+    let (first, last) = (&comparing[0], &comparing[comparing.len() - 1]);
+    assert_eq!((first.done, first.left_s), (0, None));
+    assert_eq!((last.done, last.left_s), (last.total, Some(0.0)));
+    let steps = last.total.div_ceil(64);
+    assert!(steps > 4 && comparing.len() as u64 > steps, "{} of {steps}", comparing.len());
+    let last = seen.last().unwrap();
+    assert_eq!((last.phase, last.done, last.left_s), (Phase::Live, 10_000, Some(0.0)));
 }
 
 /// The follower of the live generation, step by step.

@@ -2,6 +2,7 @@
 
 use crate::support::{Process, tell};
 use domain::catalogue::product::{self, Product};
+use domain::checkout::checkout::{self, Checkout, Patience, Reservation};
 use domain::ids::OrderId;
 use domain::inventory::stock::{self, Stock};
 use domain::orders::order::{self, CancelReason, Order};
@@ -59,6 +60,7 @@ pub(crate) struct Shop {
     pub(crate) payments: Transactor<Payment>,
     pub(crate) stock: Transactor<Stock>,
     pub(crate) products: Transactor<Product>,
+    pub(crate) checkouts: Transactor<Checkout>,
 }
 
 impl Shop {
@@ -68,6 +70,7 @@ impl Shop {
             payments: process.transactor("payments"),
             stock: process.transactor("inventory"),
             products: process.transactor("catalogue"),
+            checkouts: process.transactor("checkout"),
         }
     }
 
@@ -104,6 +107,13 @@ impl Shop {
         }
     }
 
+    pub(crate) async fn checkout(&self, number: u128, commands: Vec<checkout::Command>) {
+        let stream = checkout::stream(order_id(number));
+        for command in commands {
+            tell(&self.checkouts, &stream, command, 0).await;
+        }
+    }
+
     pub(crate) async fn listed(&self, text: &str, name: &str, price: i64) {
         let (sku, name) = (sku(text), name.parse().unwrap());
         self.product(text, vec![product::Command::List { sku, name, price: gbp(price) }]).await;
@@ -112,6 +122,16 @@ impl Shop {
 
 pub(crate) fn cancel(reason: CancelReason) -> order::Command {
     order::Command::Cancel { reason }
+}
+
+pub(crate) fn start(number: u128) -> checkout::Command {
+    checkout::Command::Start {
+        order: order_id(number),
+        reservations: vec![Reservation { sku: sku("A1"), quantity: pieces(1) }],
+        total: gbp(500),
+        payment_method: "pm_card_visa".parse().unwrap(),
+        patience: Patience { settle_s: 60, finish_s: 60 },
+    }
 }
 
 pub(crate) fn authorise(amount: i64) -> payment::Command {

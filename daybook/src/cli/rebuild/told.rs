@@ -1,7 +1,7 @@
 //! What a person, or another program, is told while a read model is posted again.
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use projections::{Compared, Phase, Progress, RebuildError, Tell};
+use projections::{Compared, Phase, Progress, RebuildError, Tell, Unit};
 use serde_json::json;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ impl Telling {
         let is_terminal = io::stderr().is_terminal() && !json;
         let target =
             if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style());
+        let bar = ProgressBar::with_draw_target(Some(0), target);
         bar.set_prefix(name);
         let told = Mutex::new((Instant::now(), None));
         Telling { bar, lines: (!is_terminal).then(|| Arc::new(Lines { json, told })) }
@@ -37,7 +37,10 @@ impl Telling {
     pub(in crate::cli) fn tell(&self) -> Tell {
         let (bar, lines) = (self.bar.clone(), self.lines.clone());
         Arc::new(move |at: Progress| {
-            bar.set_length(at.total.max(at.done));
+            if bar.message() != what(&at) {
+                bar.set_style(style(at.of));
+            }
+            bar.set_length(at.total);
             bar.set_position(at.done);
             bar.set_message(what(&at));
             if let Some(lines) = &lines {
@@ -61,10 +64,18 @@ impl Telling {
     }
 }
 
-fn style() -> ProgressStyle {
+fn style(of: Unit) -> ProgressStyle {
     let template =
-        "{prefix:14} {msg:12} [{bar:40}] {human_pos}/{human_len} events, {per_sec}, {eta} left";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+        "{prefix:14} {msg:12} [{bar:40}] {human_pos}/{human_len} {of}, {per_sec}, {eta} left";
+    let template = template.replace("{of}", plural(of));
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn plural(of: Unit) -> &'static str {
+    match of {
+        Unit::Events => "events",
+        Unit::Pages => "pages",
+    }
 }
 
 fn what(at: &Progress) -> &'static str {
@@ -93,13 +104,10 @@ impl Lines {
             return;
         }
         let (done, total) = (HumanCount(at.done), HumanCount(at.total));
-        let so_far = format!("{}: {}, {done} of {total} events", at.projection, what(at));
-        // At the beginning there is no rate that could tell how long the rest will take.
-        if at.rate < 1.0 {
-            return eprintln!("{so_far}");
-        }
-        let left_s = at.total.saturating_sub(at.done) as f64 / at.rate;
-        let left = HumanDuration(Duration::from_secs_f64(left_s));
+        let of = plural(at.of);
+        let so_far = format!("{}: {}, {done} of {total} {of}", at.projection, what(at));
+        let Some(left_s) = at.left_s else { return eprintln!("{so_far}") };
+        let left = HumanDuration(Duration::try_from_secs_f64(left_s).unwrap_or(Duration::MAX));
         eprintln!("{so_far}, {}/s, {left} left", HumanCount(at.rate as u64));
     }
 }

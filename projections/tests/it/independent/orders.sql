@@ -34,6 +34,9 @@ with stream as (
          (payload -> 'total' ->> 'amount')::bigint, (payload -> 'lines')::jsonb, coalesce(shipments, ''),
          p.units::bigint, coalesce(shipped.units, 0)::bigint, p.occurred_at, s.version
     from placed p join stream s using (id) left join shipped using (id) left join paid using (id)
+  union all  -- what payments know of an order that has not been placed as far as orders go
+  select id, null, status, 'unfulfilled', null, null, null, null, null, null, null, null, '', null, 0, null, null
+    from paid where id not in (select id from stream)
 ), posted as (
   select order_id, status, payment_status, fulfilment_status, cancel_reason, customer, country, currency,
          shipping, discount, total, lines::jsonb, shipments, units, shipped_units, placed_at, version
