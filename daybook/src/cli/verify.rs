@@ -46,8 +46,8 @@ Examples:
 
 Exit codes:
   0  the rows are what the log says; the log, or its copy, is in order
-  4  rows differ, or could not be compared: another process rebuilds the read model, or nothing is live; the log, or
-     its copy, is not in order
+  4  rows differ, or could not be compared: another process rebuilds the read model, nothing is live, or parked events
+     kept a table from it; the log, or its copy, is not in order
   1  failed";
 
 impl Verify {
@@ -87,13 +87,17 @@ impl Verify {
 
     fn tell(&self, name: &str, compared: &Compared) -> u8 {
         let differing = compared.differing();
+        let same = differing == 0 && compared.is_whole();
         if self.json {
-            let same = differing == 0;
             println!("{}", json!({"projection": name, "same": same, "compared": compared}));
         } else {
             let (rows, named) = (compared.rows(), differences(compared));
-            if differing == 0 {
-                println!("{name}: its {rows} rows are what the log says{named}");
+            if same {
+                println!("{name}: its {rows} rows are what the log says");
+            } else if differing == 0 {
+                println!(
+                    "{name}: of its rows {rows} are what the log says, and not all were compared{named}"
+                );
             } else {
                 println!("{name}: {differing} of {rows} rows are not what the log says{named}");
             }
@@ -101,7 +105,7 @@ impl Verify {
                 println!("{name}: {stream} has parked events, and was not compared");
             }
         }
-        if differing == 0 { 0 } else { REFUSED }
+        if same { 0 } else { REFUSED }
     }
 
     async fn logs(&self, reached: &Reached) -> Result<ExitCode> {

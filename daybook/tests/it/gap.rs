@@ -31,15 +31,16 @@ async fn receive(daybook: &Daybook, sku: &str) {
 }
 
 /// Calls the append function in a transaction that goes on; returns the place that was taken.
-async fn take_a_place(transaction: &Transaction<'_>) -> i64 {
+async fn take_a_place(transaction: &Transaction<'_>, version: i64) -> i64 {
     let (stream, command) = (format!("stock-{HELD}"), Uuid::from_u128(1));
     let (event, at) = (event_id(&stream, command, 0), partition(HELD));
     let metadata = serde_json::to_string(&Metadata::default()).unwrap();
     let append = format!(
         "select bases[1] from inventory.append(array[{at}], array[1], array['{stream}'], \
-         array[1::bigint], array['{command}'::uuid], array[1], null, null, null, null, null, null, \
+         array[{}::bigint], array['{command}'::uuid], array[1], null, null, null, null, null, null, \
          array[0::bigint], array['{event}'::uuid], array['stock.received'], array[1], \
-         array['{{\"quantity\": 1}}'::json], array['{metadata}'::json], array[clock_timestamp()])"
+         array['{{\"quantity\": 1}}'::json], array['{metadata}'::json], array[clock_timestamp()])",
+        version - 1
     );
     transaction.query_one(&append, &[]).await.unwrap().get(0)
 }
@@ -122,6 +123,83 @@ impl<'a> Readers<'a> {
     }
 }
 
+/// The database's clock, by which everything is recorded.
+async fn now(sql: &Client) -> String {
+    let now =
+        "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    sql.query_one(now, &[]).await.unwrap().get(0)
+}
+
+/// Who waits in the database, by a part of his question.
+async fn wait_for_the_partition(sql: &Client, question: &str, so_many: i64) {
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() \
+         and wait_event_type = 'Lock' and query like '%' || $1 || '%'";
+    eventually("they wait for the append", async || {
+        let waiting: i64 = sql.query_one(waits, &[&question]).await.unwrap().get(0);
+        if waiting == so_many { Ok(()) } else { Err(waiting.to_string()) }
+    })
+    .await;
+}
+
+/// What was asked of an instant while an append was held open is answered the same ever after, also where the append
+/// read its clock before that instant.
+async fn an_answer_about_the_past_stays_what_it_is(committed: bool) {
+    let mut world = World::new().await.without_kafka();
+    world.flags = vec!["--lanes".into(), PARTITIONS.to_string()];
+    let daybook = world.start().await;
+    let (mut holder, sql) = (world.sql().await, world.sql().await);
+    let (beside, behind) = (skus(false).next().unwrap(), skus(true).next().unwrap());
+    for sku in [HELD, &beside, &behind] {
+        receive(&daybook, sku).await;
+    }
+    let before = now(&sql).await;
+    receive(&daybook, HELD).await;
+    let transaction = holder.transaction().await.unwrap();
+    take_a_place(&transaction, 3).await;
+    receive(&daybook, &beside).await;
+    let meanwhile = now(&sql).await;
+    receive(&daybook, &beside).await;
+    let ask = async |sku: &str, at: &str| {
+        let (status, level) = daybook.get(&format!("/v1/stock/{sku}?as_of={at}")).await;
+        assert_eq!(status, 200, "{sku} at {at}: {level}");
+        level
+    };
+    // Nobody waits for what lies elsewhere, or is closed already.
+    let passed = (ask(&beside, &meanwhile).await, ask(HELD, &before).await);
+    assert_eq!((&passed.0["on_hand"], &passed.1["on_hand"]), (&json!(2), &json!(1)));
+    let waits = async { tokio::join!(ask(HELD, &meanwhile), ask(&behind, &meanwhile)) };
+    let goes_on = async {
+        wait_for_the_partition(&sql, "turn", 2).await;
+        if committed {
+            transaction.commit().await.unwrap();
+        } else {
+            transaction.rollback().await.unwrap();
+        }
+    };
+    let (held, ()) = tokio::join!(waits, goes_on);
+    let on_hand = if committed { 3 } else { 2 };
+    assert_eq!((&held.0["on_hand"], &held.1["on_hand"]), (&json!(on_hand), &json!(1)));
+    for sku in [HELD, &beside, &behind] {
+        receive(&daybook, sku).await;
+    }
+    let path = format!("/v1/stock/{HELD}");
+    daybook.until("it is posted", &path, |stock| stock["on_hand"] == on_hand + 1).await;
+    let again = (ask(&beside, &meanwhile).await, ask(HELD, &before).await);
+    assert_eq!(again, passed);
+    assert_eq!((ask(HELD, &meanwhile).await, ask(&behind, &meanwhile).await), held);
+    daybook.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_about_the_past_stays_what_it_is_when_an_append_commits_later() {
+    an_answer_about_the_past_stays_what_it_is(true).await;
+}
+
+#[tokio::test]
+async fn an_answer_about_the_past_stays_what_it_is_when_an_append_is_rolled_back_later() {
+    an_answer_about_the_past_stays_what_it_is(false).await;
+}
+
 async fn whoever_asks_is_shown_nothing_behind_it_until_it_is(committed: bool) {
     let mut world = World::new().await.without_kafka();
     // So that one that waits holds up no other partition.
@@ -133,7 +211,7 @@ async fn whoever_asks_is_shown_nothing_behind_it_until_it_is(committed: bool) {
 
     let mut holder = world.sql().await;
     let transaction = holder.transaction().await.unwrap();
-    let place = take_a_place(&transaction).await;
+    let place = take_a_place(&transaction, 2).await;
     assert_eq!(place, 1);
     let behind: Vec<String> = skus(true).take(4).collect();
     let behind = futures_util::future::join_all(behind.iter().map(|sku| receive(&daybook, sku)));

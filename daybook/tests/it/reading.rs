@@ -2,21 +2,24 @@
 //! of an order.
 
 use crate::kafka_copy::equals_the_logs;
+use crate::rebuild_e2e::is_nearly_live;
 use crate::shop::{eventually, order, post, sell, settled};
-use crate::support::{Daybook, World};
+use crate::support::{Daybook, LIMIT, World};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::process::Command;
 
 /// How a command ended, and what it said.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-async fn said(world: &World, command: &str, arguments: &[&str]) -> Said {
+pub(crate) async fn said(world: &World, command: &str, arguments: &[&str]) -> Said {
     let output = world.command(command).args(arguments).output().await.unwrap();
     let Output { status, stdout, stderr } = output;
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -25,12 +28,16 @@ async fn said(world: &World, command: &str, arguments: &[&str]) -> Said {
 
 impl Said {
     /// The JSON lines that are no progress.
-    fn json(&self) -> Vec<Value> {
-        let lines = self.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.filter(|line| line.get("progress").is_none()).collect()
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.lines().filter(|line| line.get("progress").is_none()).collect()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap())
     }
 }
 
+const SIGINT: i32 = 2;
 const CLIENTS: usize = 100;
 /// Of each client at least; they go on until nothing disturbs them any more.
 const ROUNDS: usize = 4;
@@ -148,6 +155,85 @@ async fn rows_that_were_changed_are_named_and_a_rebuild_asks_before_it_replaces_
     daybook.until("the old one answers", "/v1/stock/71053", available).await;
     let none = said(&world, "rebuild", &["nothing"]).await;
     assert_eq!(none.code, 2, "{}", none.err);
+    daybook.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_tells_how_far_it_is_in_words_and_as_json() {
+    let world = World::new().await.without_kafka();
+    let daybook = world.start().await;
+    for sku in ["85123A", "71053", "84406B"] {
+        sell(&world, &daybook, sku, 255, 100).await;
+        let posted = |level: &Value| level["available"] == 100;
+        daybook.until("it is posted", &format!("/v1/stock/{sku}"), posted).await;
+    }
+    let told = said(&world, "rebuild", &["stock", "--json"]).await;
+    assert_eq!(told.code, 0, "{}", told.err);
+    let told: Vec<Value> = told.lines().filter_map(|line| line.get("progress").cloned()).collect();
+    assert!(told.iter().all(|it| it["projection"] == "stock" && it["stands_back"] == false));
+    let of = |phase: &str| {
+        let found = told.iter().find(|it| it["phase"] == phase);
+        found.unwrap_or_else(|| panic!("{phase}? {told:?}"))
+    };
+    let shown = |phase: &str| {
+        let it = of(phase);
+        [&it["done"], &it["total"], &it["of"], &it["left_s"]].map(Value::clone)
+    };
+    assert_eq!(shown("filling"), [json!(0), json!(3), json!("events"), Value::Null]);
+    assert_eq!(of("indexing")["left_s"], Value::Null);
+    let [done, total, of_what, left] = shown("verifying");
+    assert_eq!((done, of_what, left), (json!(0), json!("pages"), Value::Null));
+    assert!(total.as_u64() > Some(0), "{told:?}");
+    assert_eq!(shown("live"), [json!(3), json!(3), json!("events"), json!(0.0)]);
+    assert!(of("live")["rate"].as_f64() > Some(0.0), "{told:?}");
+
+    let told = said(&world, "rebuild", &["stock"]).await;
+    assert_eq!(told.code, 0, "{}", told.err);
+    let line = |phase: &str| {
+        let found = told.err.lines().find_map(|it| it.strip_prefix(&format!("stock: {phase}, ")));
+        found.unwrap_or_else(|| panic!("{phase}? {}", told.err))
+    };
+    assert_eq!(line("filling"), "0 of 3 events");
+    assert!(line("verifying").starts_with("0 of ") && line("verifying").ends_with(" pages"));
+    assert!(line("live").starts_with("3 of 3 events, ") && line("live").ends_with(" left"));
+    daybook.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_interrupted_leaves_what_generations_list_shows_and_the_next_one_clears()
+{
+    let world = World::new().await.without_kafka();
+    let daybook = world.start().await;
+    sell(&world, &daybook, "85123A", 255, 100).await;
+    let available = |level: &Value| level["available"] == 100;
+    daybook.until("it is posted", "/v1/stock/85123A", available).await;
+    let (mut holder, watcher) = (world.sql().await, world.sql().await);
+    let held = holder.transaction().await.unwrap();
+    held.execute("select from inventory_read.checkpoint for update", &[]).await.unwrap();
+    let mut rebuilding = world.command("rebuild").arg("stock").spawn().unwrap();
+    is_nearly_live(&watcher, "stock", "inventory_read").await;
+    let interrupt = format!("-{SIGINT}");
+    let pid = rebuilding.id().expect("it waits").to_string();
+    assert!(Command::new("kill").args([interrupt, pid]).status().await.unwrap().success());
+    let ended = tokio::time::timeout(LIMIT, rebuilding.wait()).await.expect("it ends").unwrap();
+    assert_eq!(ended.signal(), Some(SIGINT), "{ended}");
+    held.rollback().await.unwrap();
+    let states = async || {
+        let listed = said(&world, "generations list", &["stock", "--json"]).await.json();
+        let state = |it: &Value| (it["generation"].as_i64().unwrap(), it["state"].clone());
+        listed.iter().map(state).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [(1, json!("live")), (2, json!("building"))]);
+    let listed = said(&world, "generations list", &["stock"]).await;
+    assert!(listed.out.lines().any(|line| line.contains(" 2 building ")), "{}", listed.out);
+    daybook.until("the live one answers", "/v1/stock/85123A", available).await;
+    let again = eventually("what was interrupted has let go", async || {
+        let again = said(&world, "rebuild", &["stock"]).await;
+        if again.code == 0 { Ok(again) } else { Err(again.err) }
+    });
+    let again = again.await;
+    assert!(again.out.contains("generation 2 is live"), "{}", again.out);
+    assert_eq!(states().await, [(1, json!("old")), (2, json!("live"))]);
     daybook.stop().await;
 }
 

@@ -4,15 +4,17 @@
 
 #![expect(clippy::print_stdout, reason = "the seed, for whoever runs it for long")]
 
+mod lists;
 mod servers;
 mod table;
 
 use crate::customers::{Customers, Dice, SKUS};
-use crate::rebuild_e2e::rows_are_what_the_events_say;
+use crate::rebuild_e2e::{is_nearly_live, live, rows_are_what_the_events_say};
 use crate::shop::{eventually, sell};
 use crate::support::{Daybook, World, binary, free_port, variable_or};
 use crate::{books, kafka_copy};
 use event_store::failpoint::FAILPOINTS;
+use lists::{Asking, LISTS, List};
 use servers::{Server, Servers};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -120,6 +122,11 @@ impl Torture {
         customers.were_told_the_truth(&daybook).await;
         rows_are_what_the_events_say(&world).await;
         kafka_copy::equals_the_logs(&world).await;
+        let mut verify = world.command("verify");
+        verify.args(["--log", "--kafka", "--topic-prefix", &world.topic_prefix]);
+        verify.args(["--kafka-brokers", world.brokers.as_ref().expect("a world with Kafka")]);
+        let verified = verify.output().await.unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
         println!("{:40} {:>6}", "violations", 0);
         daybook.stop().await;
     }
@@ -152,57 +159,118 @@ async fn whichever_server_is_killed_every_promise_holds() {
     torture.ends().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_that_ends_at_any_step_leaves_a_generation_that_answers() {
     let world = World::new().await.without_kafka();
     let daybook = world.start().await;
-    sell(&world, &daybook, "85123A", 255, 100).await;
-    let places = FAILPOINTS.iter().filter(|name| name.starts_with("rebuild-"));
-    for name in places {
+    lists::fill(&world, &daybook).await;
+    let (asking, sql) = (Asking::begin(&daybook), world.sql().await);
+    for list in LISTS {
+        list.mark(&world).await;
+        for name in FAILPOINTS.iter().filter(|name| name.starts_with("rebuild-")) {
+            let mut command = world.command("rebuild");
+            let rebuild = command.args([list.projection, "--accept-differences"]);
+            let ended = rebuild.env("FAILPOINT", name).status().await.unwrap();
+            assert!(was_aborted(ended), "{name}: {ended}");
+            let has_changed_over = *name == "rebuild-after-cutover";
+            let live = live(&sql, list.projection, list.read).await;
+            assert_eq!(live, if has_changed_over { 2 } else { 1 }, "{}, {name}", list.projection);
+            list.shows(&daybook, !has_changed_over).await;
+        }
         let mut command = world.command("rebuild");
-        let rebuild = command.arg("stock").env("FAILPOINT", name);
-        assert!(was_aborted(rebuild.status().await.unwrap()), "{name}");
-        let answers = |stock: &serde_json::Value| stock["available"] == 100;
-        daybook.until("it answers", "/v1/stock/85123A", answers).await;
+        assert!(command.arg(list.projection).status().await.unwrap().success());
+        list.shows(&daybook, false).await;
     }
-    assert!(world.command("rebuild").arg("stock").status().await.unwrap().success());
+    let (answered, refused) = asking.end().await;
+    assert!(answered > 0 && refused == 0, "{answered} were answered, {refused} were not");
     daybook.stop().await;
+}
+
+/// A shop with Postgres of its own, which is killed while somebody asks for lists.
+struct Switch {
+    world: World,
+    servers: Servers,
+    daybook: Daybook,
+    asking: Asking,
+}
+
+impl Switch {
+    async fn begin() -> Self {
+        let mut world = World::with_own_servers().await;
+        world.flags.extend(["--kafka".to_owned(), "off".to_owned()]);
+        let servers = Servers::of(&world);
+        let daybook = world.start().await;
+        world.finds_its_postgres().await;
+        lists::fill(&world, &daybook).await;
+        let asking = Asking::begin(&daybook);
+        Switch { world, servers, daybook, asking }
+    }
+
+    fn rebuild(&self, list: &List) -> Command {
+        let mut command = self.world.command("rebuild");
+        command.args([list.projection, "--accept-differences"]);
+        command
+    }
+
+    /// Every generation of it.
+    async fn generations(&self, list: &List) -> String {
+        let states = format!(
+            "select string_agg(generation || ' ' || state, ', ' order by generation) \
+               from {}.generation where projection = $1",
+            list.read
+        );
+        self.world.sql().await.query_one(&states, &[&list.projection]).await.unwrap().get(0)
+    }
+
+    async fn ends(self) {
+        let (answered, refused) = self.asking.end().await;
+        assert!(answered > 0 && refused > 0, "{answered} were answered, {refused} were not");
+        self.daybook.stop().await;
+    }
 }
 
 /// The new generation is whole and waits for the live one to stand still, when Postgres is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_ends_during_the_switch_leaves_one_whole_generation() {
-    let mut world = World::with_own_servers().await;
-    world.flags.extend(["--kafka".to_owned(), "off".to_owned()]);
-    let servers = Servers::of(&world);
-    let daybook = world.start().await;
-    world.finds_its_postgres().await;
-    sell(&world, &daybook, "85123A", 255, 100).await;
-    let answers = |stock: &serde_json::Value| stock["available"] == 100;
-    daybook.until("it is posted", "/v1/stock/85123A", answers).await;
-    let (mut holder, watcher) = (world.sql().await, world.sql().await);
-    let held = holder.transaction().await.unwrap();
-    held.execute("select from inventory_read.checkpoint for update", &[]).await.unwrap();
-    let mut rebuild = world.command("rebuild").args(["stock", "--no-verify"]).spawn().unwrap();
-    eventually("the rebuild comes to the switch", async || {
-        let sql = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%for update%'";
-        let waiting: i64 = watcher.query_one(sql, &[]).await.unwrap().get(0);
-        (waiting > 0).then_some(()).ok_or_else(|| "it is not there".to_owned())
-    })
-    .await;
-    // That it began was written without waiting for the disk.
-    watcher.batch_execute("checkpoint").await.unwrap();
-    servers.kill(Server::Postgres).await;
-    assert_eq!(rebuild.wait().await.unwrap().code(), Some(1), "it says that it failed");
-    servers.is_back(&world, Server::Postgres).await;
-    daybook.until("it answers", "/v1/stock/85123A", answers).await;
-    let states = "select string_agg(generation || ' ' || state, ', ' order by generation) \
-                  from inventory_read.generation";
-    let states: String = world.sql().await.query_one(states, &[]).await.unwrap().get(0);
-    assert_eq!(states, "1 live, 2 building");
-    assert!(world.command("rebuild").arg("stock").status().await.unwrap().success());
-    daybook.until("it answers", "/v1/stock/85123A", answers).await;
-    daybook.stop().await;
+    let switch = Switch::begin().await;
+    for list in LISTS {
+        list.mark(&switch.world).await;
+        let (mut holder, watcher) = (switch.world.sql().await, switch.world.sql().await);
+        let held = holder.transaction().await.unwrap();
+        let hold = format!("select from {}.checkpoint where follower = $1 for update", list.read);
+        held.execute(&hold, &[&list.projection]).await.unwrap();
+        let mut rebuild = switch.world.command("rebuild");
+        let mut rebuild = rebuild.args([list.projection, "--no-verify"]).spawn().unwrap();
+        is_nearly_live(&watcher, list.projection, list.read).await;
+        // That it began was written without waiting for the disk.
+        watcher.batch_execute("checkpoint").await.unwrap();
+        switch.servers.kill(Server::Postgres).await;
+        assert_eq!(rebuild.wait().await.unwrap().code(), Some(1), "it says that it failed");
+        switch.servers.is_back(&switch.world, Server::Postgres).await;
+        list.shows(&switch.daybook, true).await;
+        assert_eq!(switch.generations(&list).await, "1 live, 2 building");
+        assert_eq!(switch.rebuild(&list).status().await.unwrap().code(), Some(3));
+        list.shows(&switch.daybook, false).await;
+    }
+    switch.ends().await;
+}
+
+/// The new generation has just become the live one, when the rebuild is killed and Postgres with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_ends_right_after_the_switch_has_all_of_the_new_generation() {
+    let switch = Switch::begin().await;
+    for list in LISTS {
+        list.mark(&switch.world).await;
+        let ended = switch.rebuild(&list).env("FAILPOINT", "rebuild-after-cutover").status().await;
+        switch.servers.kill(Server::Postgres).await;
+        assert!(was_aborted(ended.unwrap()), "it came as far as that");
+        switch.servers.is_back(&switch.world, Server::Postgres).await;
+        list.shows(&switch.daybook, false).await;
+        assert_eq!(switch.generations(&list).await, "1 old, 2 live");
+        let mut verify = switch.world.command("verify");
+        assert!(verify.arg(list.projection).status().await.unwrap().success());
+    }
+    switch.ends().await;
 }
 
 #[tokio::test]
