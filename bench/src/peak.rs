@@ -59,7 +59,6 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let name = format!("orders accepted, {callers} callers / pgbench's inserts, {clients} clients");
     bench.section.add(Figure::ratio(name, &rates, &theirs[&clients]).at_least(0.5));
     let sent = at_seven_tenths(&daybook, median(&rates) * 0.7, bench).await?;
-    drained(&daybook.door()).await?;
     let turns = ours.values().map(Vec::len).sum::<usize>();
     verify_placed(&shop::database(&data)?, (turns * orders) as u64 + sent).await?;
     daybook.stop().await
@@ -146,25 +145,25 @@ async fn closed_loop(daybook: &Daybook, callers: usize, orders: usize) -> Result
 
 /// How many were accepted.
 async fn at_seven_tenths(daybook: &Daybook, rate: f64, bench: &mut Bench<'_>) -> Result<u64> {
-    let mut free = Vec::new();
-    for _ in 0..FREE_CALLERS {
-        free.push(Mutex::new(Caller::connect(&daybook.url).await?));
-    }
-    let (free, refused) = (Arc::new(free), Arc::new(AtomicUsize::new(0)));
-    let counted = refused.clone();
-    let one = move |caller: usize, i: u64| {
-        let (free, refused) = (free.clone(), counted.clone());
-        async move {
-            let order = shop::order(usize::try_from(i)?, LINES);
-            if !free[caller].lock().await.place(order).await? {
-                refused.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        }
-    };
+    let refused = Arc::new(AtomicUsize::new(0));
     let (mut rounds, mut in_time, mut sent) = (Rounds::default(), true, 0);
     for _ in 0..bench.pace.pick(bench.pace.rounds, 1) {
-        let one = one.clone();
+        // Connections that nobody used since the last round are closed.
+        let mut free = Vec::new();
+        for _ in 0..FREE_CALLERS {
+            free.push(Mutex::new(Caller::connect(&daybook.url).await?));
+        }
+        let (free, counted) = (Arc::new(free), refused.clone());
+        let one = move |caller: usize, i: u64| {
+            let (free, refused) = (free.clone(), counted.clone());
+            async move {
+                let order = shop::order(usize::try_from(i)?, LINES);
+                if !free[caller].lock().await.place(order).await? {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            }
+        };
         let (round, kept_up) = load::open_loop(FREE_CALLERS, rate, bench.pace.round(), one).await?;
         drained(&daybook.door()).await?;
         in_time &= kept_up;

@@ -39,7 +39,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
         placed += settle(bench, (&daybook, &data), (per_second, &way), placed).await?;
     }
     let afterwards = vec![daybook.memory_mib()?];
-    bench.section.add(Figure::new("memory, afterwards", Unit::Mib, afterwards).at_most(MEMORY));
+    bench.section.add(Figure::new("memory, afterwards", Unit::Mib, afterwards));
     daybook.stop().await?;
     let mut again = Vec::new();
     for _ in 0..bench.pace.rounds {
