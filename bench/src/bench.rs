@@ -15,7 +15,7 @@ use std::time::Duration;
 pub enum Name {
     /// Single-event appends on fresh streams, beside the peers and the limits
     Append,
-    /// Where the appends of 256 callers spend their time
+    /// Where appends spend their time, of 1 to 256 callers
     Waits,
     /// One hot stream: stock reservations, decided by one process and by two, beside optimistic retry
     Hot,

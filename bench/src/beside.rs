@@ -4,25 +4,27 @@
 use crate::bench::Bench;
 use crate::load::{Latencies, open_loop};
 use crate::process::Daybook;
-use crate::report::{Figure, Unit};
+use crate::report::{Figure, Unit, median};
 use crate::shop::{SKUS, order, prepare};
 use anyhow::{Context, Result, ensure};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::Command;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 const ORDERS: f64 = 100.0;
 const QUESTIONS: f64 = 50.0;
 const MOST: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let data = bench.servers.folder("beside");
     let (daybook, _) = Daybook::start(&data, &[]).await?;
     prepare(&daybook.door()).await?;
-    let time = bench.pace.pick(Duration::from_secs(30), Duration::from_secs(3));
+    let time = bench.pace.pick(Duration::from_secs(20), Duration::from_secs(3));
     // So that there is something to rebuild, and nobody pays for cold caches.
     for _ in 0..2 {
         loaded(&daybook, time).await?;
@@ -31,8 +33,10 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     for _ in 0..bench.pace.rounds {
         without.push(loaded(&daybook, time).await?);
         // Broken off when its time is over: the next one clears away what it leaves.
-        let _rebuilding = all(&data).spawn()?;
+        let mut rebuilding = all(&data).spawn()?;
         with.push(loaded(&daybook, time).await?);
+        let ended = rebuilding.try_wait()?;
+        ensure!(ended.is_none_or(|ended| ended.success()), "nothing was rebuilt meanwhile");
     }
     let whole = whole(&daybook, &data, time).await?;
     let section = &mut bench.section;
@@ -46,12 +50,28 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     section.add(ms("one's own order is shown, p99, without", lags(&without)));
     section
         .add(ms("one's own order is shown, p99, beside a rebuild", lags(&with)).at_most(2_000.0));
+    let still = |rounds: &[Noticed]| rounds.iter().map(|it| it.still).collect::<Vec<_>>();
+    let behind = |rounds: &[Noticed]| rounds.iter().map(|it| it.behind).collect::<Vec<_>>();
+    let (events, since) =
+        ("the worst follower, p99: events behind", "the same, seconds since it posted one");
+    let named = |what: &str, when: &str| format!("{what}, {when}");
+    section.add(Figure::new(named(events, "without"), Unit::Count, behind(&without)));
+    section.add(Figure::new(named(events, "beside a rebuild"), Unit::Count, behind(&with)));
+    section.add(Figure::new(named(since, "without"), Unit::Seconds, still(&without)));
+    let since_beside = Figure::new(named(since, "beside a rebuild"), Unit::Seconds, still(&with));
+    section.add(since_beside.at_most(2.0));
     let took = whole.len() as f64 * time.as_secs_f64();
-    let name = "everything rebuilt beside the load, to the next half minute";
+    let name = "everything rebuilt beside the load, to the next twenty seconds";
     section.add(Figure::new(name, Unit::Seconds, vec![took]));
-    section.add(ms("until it was: queries, p99 of each half minute", queries(&whole)));
-    let name = "until it was: one's own order is shown, p99 of each half minute";
+    section.add(ms("until it was: queries, p99 of each twenty seconds", queries(&whole)));
+    let calm = vec![median(&queries(&without)); whole.len()];
+    let name = "until it was: queries, p99 of each twenty seconds / without";
+    section.add(Figure::ratio(name, &queries(&whole), &calm).at_most(1.5));
+    let name = "until it was: one's own order is shown, p99 of each twenty seconds";
     section.add(ms(name, lags(&whole)).at_most(2_000.0));
+    section.add(Figure::new(named("until it was", events), Unit::Count, behind(&whole)));
+    let since = Figure::new(named("until it was", since), Unit::Seconds, still(&whole));
+    section.add(since.at_most(2.0));
     daybook.stop().await
 }
 
@@ -60,6 +80,9 @@ struct Noticed {
     query: f64,
     /// The same of the time from an order's answer until a query shows it.
     lag: f64,
+    /// The same of what the follower that was worst was behind at a look: events, and seconds since it posted one.
+    behind: f64,
+    still: f64,
 }
 
 /// One rebuild of everything, to its end.
@@ -105,11 +128,48 @@ async fn loaded(daybook: &Daybook, time: Duration) -> Result<Noticed> {
         };
         open_loop(16, QUESTIONS, time, one)
     };
-    let (placed, asked) = tokio::join!(placing, asking);
+    let mut followers = Followers::default();
+    let load = async { tokio::join!(placing, asking) };
+    let (placed, asked) = tokio::select! {
+        load = load => load,
+        never = followers.watch(daybook) => match never? {},
+    };
     let ((_, placed_all), (asked, _)) = (placed?, asked?);
     ensure!(placed_all, "the orders were not kept up with");
     let lag = lags.lock().unwrap_or_else(PoisonError::into_inner).quantile_ms(0.99);
-    Ok(Noticed { query: asked.p99, lag })
+    let (behind, still) = (quantile(&followers.behind), quantile(&followers.still));
+    Ok(Noticed { query: asked.p99, lag, behind, still })
+}
+
+/// At each look, of the follower that was worst: events behind its log, and seconds that it posted none of them.
+#[derive(Default)]
+struct Followers {
+    behind: Vec<f64>,
+    still: Vec<f64>,
+}
+
+impl Followers {
+    async fn watch(&mut self, daybook: &Daybook) -> Result<Infallible> {
+        loop {
+            let metrics = daybook.http.get(format!("{}/metrics", daybook.url)).send().await?;
+            let metrics = metrics.error_for_status()?.text().await?;
+            let worst = |name: &str| {
+                let of = metrics.lines().filter(|line| line.starts_with(name));
+                let values = of.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+                values.fold(0.0, f64::max)
+            };
+            self.behind.push(worst("daybook_behind{"));
+            self.still.push(worst("daybook_still_seconds{"));
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// The 99th percentile.
+fn quantile(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() * 99 / 100).copied().unwrap_or_default()
 }
 
 /// Places an order and asks for it; how long it took from the answer until it was shown.

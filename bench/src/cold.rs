@@ -45,7 +45,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let slowest = Figure::new(format!("{name}, from a snapshot, the slowest"), Unit::Ms, slowest);
     bench.section.add(slowest.at_most(20.0));
     let first = Figure::new(format!("{name}, from a snapshot, a process's first"), Unit::Ms, first);
-    bench.section.add(first);
+    bench.section.add(first.at_most(20.0));
     bench.section.add(Figure::new(format!("{name}, from the first on"), Unit::Ms, without));
     bench
         .section

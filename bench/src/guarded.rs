@@ -5,11 +5,13 @@ use crate::bench::Bench;
 use crate::caller::Caller;
 use crate::door::Door;
 use crate::load::{self, Round, Rounds};
+use crate::peak;
 use crate::process::{Daybook, free_port, program};
 use crate::report::{Figure, Unit};
 use crate::servers::{Login, Servers};
 use crate::shop;
 use anyhow::{Context, Result, ensure};
+use event_store::Database;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use rustls::ClientConfig;
 use std::path::{Path, PathBuf};
@@ -73,11 +75,11 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
 /// A database, and what is needed to be let in.
 struct House {
     guard: Guard,
-    database_url: String,
+    database: Database,
     data: PathBuf,
     token: Option<String>,
     tls: Option<Arc<ClientConfig>>,
-    prepared: bool,
+    placed: u64,
 }
 
 impl House {
@@ -88,8 +90,7 @@ impl House {
         std::fs::create_dir_all(&data)?;
         let token = if guard.tokens { Some(token(&data).await?) } else { None };
         let tls = if guard.tls { Some(Arc::new(certificate(&data).await?)) } else { None };
-        let database_url = Login::to(&database)?.url();
-        Ok(House { guard, database_url, data, token, tls, prepared: false })
+        Ok(House { guard, database, data, token, tls, placed: 0 })
     }
 
     /// A process of its own for each turn.
@@ -105,9 +106,8 @@ impl House {
             ensure!(began.elapsed() < PATIENCE, "{} nobody is let in: {error:#}", self.guard.name);
             sleep(Duration::from_millis(20)).await;
         }
-        if !self.prepared {
+        if self.placed == 0 {
             shop::prepare(&door).await?;
-            self.prepared = true;
         }
         let mut callers = Vec::new();
         for _ in 0..CALLERS {
@@ -128,13 +128,15 @@ impl House {
         };
         let round = load::closed_loop(CALLERS, time, one).await?;
         daybook.stop().await?;
+        self.placed += round.all;
+        peak::verify_placed(&self.database, self.placed).await?;
         Ok(round)
     }
 
     fn serve(&self) -> Result<Command> {
         let mut command = program()?;
         command.args(["serve", "--role", "commands", "--kafka", "off"]);
-        command.args(["--database-url", &self.database_url]);
+        command.args(["--database-url", &Login::to(&self.database)?.url()]);
         command.env("DAYBOOK_AUTH", if self.guard.tokens { "on" } else { "off" });
         if self.guard.rates {
             // Counted, and never too many.

@@ -117,6 +117,7 @@ async fn main() -> Result<()> {
     if broken_off {
         bail!("broken off; nothing was written");
     }
+    println!("\nall of it: {:.0} s", report.sections.iter().map(|it| it.took_s).sum::<f64>());
     report.write(&root.join(&args.results))?;
     if args.docs || !(args.quick || args.no_docs) {
         docs::write(&root.join("docs"), &report)?;

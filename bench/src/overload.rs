@@ -2,6 +2,7 @@
 
 use crate::bench::Bench;
 use crate::caller::Caller;
+use crate::peak::verify_placed;
 use crate::process::Daybook;
 use crate::report::{Figure, Section, Unit};
 use crate::shop;
@@ -18,15 +19,18 @@ const LOOK_AT_MEMORY: Duration = Duration::from_secs(5);
 
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let minutes = std::env::var("MINUTES").map_or(Ok(1.0), |minutes| minutes.parse())?;
-    let (daybook, _) = Daybook::start(&bench.servers.folder("overload"), &[]).await?;
+    let data = bench.servers.folder("overload");
+    let (daybook, _) = Daybook::start(&data, &[]).await?;
     shop::prepare(&daybook.door()).await?;
     let callers = Callers { url: daybook.url.clone(), free: Arc::default() };
     let Bench { pace, section, .. } = bench;
     let calm = Duration::from_secs(pace.pick(15, 2));
-    let peak = peak(&callers, calm).await?;
+    let at_peak = peak(&callers, calm).await?;
+    let peak = f64::from(at_peak) / calm.as_secs_f64();
     let name = format!("orders accepted, {CALLERS} callers");
     section.add(Figure::new(name, Unit::PerSecond, vec![peak]));
-    open_loop(&daybook, &callers, peak * 0.5, calm).await?.show("half of it", section);
+    let half = open_loop(&daybook, &callers, peak * 0.5, calm).await?;
+    half.show("half of it", section);
     let long = pace.pick(Duration::from_secs_f64(minutes * 60.0), calm);
     let over = open_loop(&daybook, &callers, peak * 2.0, long).await?;
     over.show("twice as much", section);
@@ -35,6 +39,8 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     section.add(Figure::new("twice as much: memory, the most", Unit::Mib, vec![most]));
     let after = open_loop(&daybook, &callers, peak * 0.25, calm).await?;
     after.show("a quarter, afterwards", section);
+    let accepted = [half, over, after].map(|load| load.accepted.len()).iter().sum::<u64>();
+    verify_placed(&shop::database(&data)?, u64::from(at_peak) + accepted).await?;
     daybook.stop().await
 }
 
@@ -63,7 +69,8 @@ impl Callers {
     }
 }
 
-async fn peak(callers: &Callers, time: Duration) -> Result<f64> {
+/// How many were accepted.
+async fn peak(callers: &Callers, time: Duration) -> Result<u32> {
     let until = Instant::now() + time;
     let mut loops = JoinSet::new();
     for caller in 0..CALLERS {
@@ -85,7 +92,7 @@ async fn peak(callers: &Callers, time: Duration) -> Result<f64> {
     while let Some(ended) = loops.join_next().await {
         accepted += ended??;
     }
-    Ok(f64::from(accepted) / time.as_secs_f64())
+    Ok(accepted)
 }
 
 struct Load {

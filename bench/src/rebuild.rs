@@ -47,7 +47,7 @@ async fn rates(
     orders: &Orders,
     events: i64,
 ) -> Result<()> {
-    fill_stock(database, events / 2).await?;
+    fill_stock(database, events).await?;
     let mut copied = Vec::new();
     for name in ["orders", "order-history", "sales", "stock"] {
         let projection = projection(name)?;

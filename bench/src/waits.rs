@@ -1,11 +1,11 @@
-//! Where an append of a crowd spends its time: what the lanes' sessions are seen doing in Postgres, what a commit takes,
+//! Where an append spends its time, of few callers and of a crowd: what the lanes' sessions are seen doing in Postgres, what a commit takes,
 //! and whose the processor is.
 
 use crate::bench::Bench;
 use crate::cpu::Cpu;
 use crate::load::{closed_loop, whole};
 use crate::peers::{Contestant, Kind};
-use crate::report::{Better, Figure, Unit, median};
+use crate::report::{Better, Figure, Section, Unit, median};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::thread::available_parallelism;
@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-const CALLERS: usize = 256;
+const CALLERS: [usize; 4] = [1, 16, 64, 256];
 /// What is seen less often, in hundredths, is left out.
 const RARE: f64 = 0.5;
 const LOOK: Duration = Duration::from_millis(5);
@@ -24,40 +24,54 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mut ours = Contestant::open(bench.servers, "waits", Kind::Daybook, rows).await?;
     let client = ours.database.connect("bench").await?;
     timed(&client, "on").await?;
-    let mut rounds = Vec::new();
+    let mut rounds = CALLERS.map(|_| Vec::new());
     for _ in 0..bench.pace.rounds {
-        rounds.push(round(bench, &mut ours).await?);
+        for (callers, rounds) in CALLERS.into_iter().zip(&mut rounds) {
+            rounds.push(round(bench, &mut ours, callers).await?);
+        }
     }
     timed(&client, "off").await?;
     drop(client);
     ours.close(bench.servers).await?;
+    for (callers, rounds) in CALLERS.into_iter().zip(&rounds) {
+        show(&mut bench.section, callers, rounds);
+    }
+    Ok(())
+}
+
+fn show(section: &mut Section, callers: usize, rounds: &[Seen]) {
     let mut named: Vec<&String> = rounds.iter().flat_map(|it| it.shares.keys()).collect();
     named.sort();
     named.dedup();
-    let section = &mut bench.section;
     let of = |what: fn(&Seen) -> f64| rounds.iter().map(what).collect::<Vec<_>>();
     let less = |figure: Figure| Figure { better: Better::Less, ..figure };
-    section.add(Figure::new("appends, 256 callers", Unit::PerSecond, of(|it| it.rate)));
-    section.add(Figure::new("appends, 256 callers, p50", Unit::Ms, of(|it| it.p50)));
-    section.add(Figure::new("appends, 256 callers, p99", Unit::Ms, of(|it| it.p99)));
-    section.add(Figure::new("commits", Unit::PerSecond, of(|it| it.commits)));
-    section.add(less(Figure::new("appends in a commit", Unit::Count, of(|it| it.batch))));
-    let name = "a flush of the WAL, on average";
-    section.add(less(Figure::new(name, Unit::Ms, of(|it| it.flush))));
-    for at in 0..rounds[0].cpu.len() {
-        let name = format!("of both cores, {}", rounds[0].cpu[at].0);
-        let shares = rounds.iter().map(|it| it.cpu[at].1).collect();
-        section.add(less(Figure::new(name, Unit::Percent, shares)));
+    let who = if callers == 1 { "1 caller".to_owned() } else { format!("{callers} callers") };
+    section.add(Figure::new(format!("appends, {who}"), Unit::PerSecond, of(|it| it.rate)));
+    section.add(Figure::new(format!("appends, {who}, p50"), Unit::Ms, of(|it| it.p50)));
+    section.add(Figure::new(format!("appends, {who}, p99"), Unit::Ms, of(|it| it.p99)));
+    let name = |what: &str| format!("{who}: {what}");
+    section.add(Figure::new(name("commits"), Unit::PerSecond, of(|it| it.commits)));
+    section.add(less(Figure::new(name("appends in a commit"), Unit::Count, of(|it| it.batch))));
+    let flush = name("a flush of the WAL, on average");
+    section.add(less(Figure::new(flush, Unit::Ms, of(|it| it.flush))));
+    for whose in ["postgres", "bench"] {
+        let share = |it: &Seen| it.cpu.iter().find(|it| it.0 == whose).map_or(0.0, |it| it.1);
+        let shares = rounds.iter().map(share).collect();
+        section.add(less(Figure::new(
+            name(&format!("of both cores, {whose}")),
+            Unit::Percent,
+            shares,
+        )));
     }
-    for name in named {
-        let share = |it: &Seen| it.shares.get(name).copied().unwrap_or(0.0);
+    for what in named {
+        let share = |it: &Seen| it.shares.get(what).copied().unwrap_or(0.0);
         let shares: Vec<f64> = rounds.iter().map(share).collect();
         if median(&shares) < RARE {
             continue;
         }
-        section.add(less(Figure::new(format!("a lane's session: {name}"), Unit::Percent, shares)));
+        let name = name(&format!("a lane's session: {what}"));
+        section.add(less(Figure::new(name, Unit::Percent, shares)));
     }
-    Ok(())
 }
 
 struct Seen {
@@ -73,12 +87,12 @@ struct Seen {
     shares: BTreeMap<String, f64>,
 }
 
-async fn round(bench: &Bench<'_>, ours: &mut Contestant) -> Result<Seen> {
+async fn round(bench: &Bench<'_>, ours: &mut Contestant, callers: usize) -> Result<Seen> {
     bench.servers.checkpoint().await?;
     let client = ours.database.connect("bench look").await?;
     let (stop, time) = (
         CancellationToken::new(),
-        bench.pace.pick(Duration::from_secs(20), Duration::from_millis(500)),
+        bench.pace.pick(Duration::from_secs(10), Duration::from_millis(500)),
     );
     let looking = tokio::spawn(look(ours.database.connect("bench look").await?, stop.clone()));
     let peer = ours.peer.clone();
@@ -87,7 +101,7 @@ async fn round(bench: &Bench<'_>, ours: &mut Contestant) -> Result<Seen> {
         async move { peer.append(caller, number).await }
     };
     let (before, cpu) = (flushed(&client).await?, Cpu::now()?);
-    let load = closed_loop(CALLERS, time, one).await?;
+    let load = closed_loop(callers, time, one).await?;
     let (used, after) = (Cpu::now()?, flushed(&client).await?);
     stop.cancel();
     let shares = looking.await??;

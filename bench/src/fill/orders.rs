@@ -35,6 +35,11 @@ impl Lines {
     }
 }
 
+/// The sample has a year and a week of days, and nine of ten orders are from one of its 38 countries.
+const DAYS: i64 = 373;
+const COUNTRY: &str = "case when i % 10 > 0 then 'GB' else \
+    (array['DE', 'FR', 'IE', 'ES', 'NL', 'BE', 'CH', 'PT', 'AU', 'NO', 'IT', 'FI'])[1 + i / 10 % 12] end";
+
 const SERVICES: [&str; 5] = ["catalogue", "orders", "inventory", "payments", "checkout"];
 
 impl Orders {
@@ -91,17 +96,22 @@ pub async fn fill_stock(database: &Database, events: i64) -> Result<()> {
 /// Three events of each order and two of its payment, laid out as appends would have left them.
 async fn fill(database: &Database, orders: i64, lines: Lines) -> Result<()> {
     let client = database.connect("bench fill").await?;
-    let event =
-        |service: &str, position: i64, events: i64, stream: &str, kind: &str, payload: &str| {
-            format!(
-                "insert into {service}.event \
+    let event = |service: &str,
+                 position: i64,
+                 events: i64,
+                 stream: &str,
+                 kind: &str,
+                 payload: &str| {
+        format!(
+            "insert into {service}.event \
              select i % {PARTITIONS}, (i / {PARTITIONS}) * {events} + {position}, '{stream}-' || \
                     ('00000000-0000-5000-8000-' || lpad(to_hex(i), 12, '0')), {position} + 1, \
                     gen_random_uuid(), gen_random_uuid(), 0, '{kind}', 1, ({payload})::json, \
-                    '{{\"correlation\":\"bench\",\"actor\":\"bench\"}}', now(), now() \
-               from generate_series(0, {orders} - 1) i;"
-            )
-        };
+                    '{{\"correlation\":\"bench\",\"actor\":\"bench\"}}', t, t \
+               from generate_series(0, {orders} - 1) i, \
+                    lateral (select now() - interval '{DAYS} days' * (1 - i / {orders}.0)) as at (t);"
+        )
+    };
     let money = |amount: &str| format!("json_build_object('amount', {amount}, 'currency', 'GBP')");
     let order_id = "'00000000-0000-5000-8000-' || lpad(to_hex(i), 12, '0')";
     let of_each = |what: &str| {
@@ -111,23 +121,25 @@ async fn fill(database: &Database, orders: i64, lines: Lines) -> Result<()> {
         "json_build_object('line', n, 'sku', 'SKU' || (i * 7 + n) % 2000, 'quantity', 1 + n % 3, 'unit_price', {}, 'tax_rate', 0)",
         money("250")
     );
+    let pieces = format!("(select sum(1 + n % 3) from generate_series(1, {}) n)", lines.sql());
+    let total = format!("250 * {pieces}");
     let placed = format!(
         "json_build_object('order', {order_id}, 'lines', {}, 'shipping', {}, 'discount', {}, \
-         'total', {}, 'customer', 'c' || i % 1000, 'country', 'GB', 'payment_method', 'pm_card_visa')",
+         'total', {}, 'customer', 'c' || i % 1000, 'country', {COUNTRY}, 'payment_method', 'pm_card_visa')",
         of_each(&line),
         money("0"),
         money("0"),
-        money("750")
+        money(&total)
     );
     let shipped = of_each("json_build_object('line', n, 'quantity', 1 + n % 3)");
     let shipped = format!("json_build_object('lines', {shipped})");
     let requested = format!(
         "json_build_object('attempt', 1, 'amount', {}, 'method', 'pm_card_visa')",
-        money("750")
+        money(&total)
     );
     let authorised = format!(
         "json_build_object('attempt', 1, 'amount', {}, 'reference', 'pi_' || i)",
-        money("750")
+        money(&total)
     );
     let all = [
         event("orders", 0, 3, "order", "order.placed", &placed),

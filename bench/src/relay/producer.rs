@@ -4,6 +4,7 @@
 use crate::peers::daybook::PARTITIONS;
 use crate::servers::Servers;
 use anyhow::{Context, Result, ensure};
+use event_store::kafka::KafkaLimits;
 use std::path::Path;
 use tempfile::NamedTempFile;
 use tokio::process::Command;
@@ -12,8 +13,17 @@ use tokio::process::Command;
 const JARS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/kafka-tools/libs");
 
 /// As the relay's producer has them.
-const SETTINGS: [&str; 4] =
-    ["acks=all", "enable.idempotence=true", "compression.type=lz4", "linger.ms=0"];
+fn settings() -> [String; 6] {
+    let KafkaLimits { batch_bytes, queue_bytes, .. } = KafkaLimits::default();
+    [
+        "acks=all".to_owned(),
+        "enable.idempotence=true".to_owned(),
+        "compression.type=lz4".to_owned(),
+        "linger.ms=0".to_owned(),
+        format!("batch.size={batch_bytes}"),
+        format!("buffer.memory={queue_bytes}"),
+    ]
+}
 
 const RECORDS: &str = "1000";
 
@@ -45,7 +55,7 @@ impl ProducerPerformance {
             .arg("--payload-file")
             .arg(self.0.path())
             .args(["--producer-props", &format!("bootstrap.servers={brokers}")])
-            .args(SETTINGS)
+            .args(settings())
             .output()
             .await?;
         let said = String::from_utf8_lossy(&output.stdout);
