@@ -5,6 +5,7 @@
 mod work;
 mod builder;
 mod gentle;
+mod patience;
 mod cutover;
 mod verify;
 
@@ -50,6 +51,8 @@ pub struct Progress {
     pub rate: f64,
     /// Whether it stands back for the live followers.
     pub stands_back: bool,
+    /// Why the owner of a log elsewhere does not answer, if it waits for him.
+    pub waits: Option<String>,
 }
 
 /// Who is told how far it is.

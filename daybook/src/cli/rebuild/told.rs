@@ -67,8 +67,11 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn what(at: &Progress) -> &'static str {
-    match at.phase {
+fn what(at: &Progress) -> String {
+    if let Some(why) = &at.waits {
+        return format!("waiting: {why}");
+    }
+    let what = match at.phase {
         _ if at.stands_back => "standing back",
         Phase::Filling => "filling",
         Phase::Indexing => "indexing",
@@ -76,7 +79,8 @@ fn what(at: &Progress) -> &'static str {
         Phase::Verifying => "verifying",
         Phase::Replaying => "replaying",
         Phase::Live => "live",
-    }
+    };
+    what.to_owned()
 }
 
 impl Lines {
