@@ -35,6 +35,8 @@ pub struct Breaker {
 struct Inner {
     settings: BreakerSettings,
     state: State,
+    /// Calls that were let out to see. What began before the last of them says nothing of how it is now.
+    trials: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +57,8 @@ enum State {
 /// Leave to make one call. Dropped without a word, it counts as a failure.
 pub struct Permit {
     breaker: Breaker,
+    /// How many had been let out to see when it was given.
+    trials: u64,
     succeeded: bool,
 }
 
@@ -67,14 +71,14 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.breaker.report(self.succeeded);
+        self.breaker.report(self.trials, self.succeeded);
     }
 }
 
 impl Breaker {
     #[must_use]
     pub fn new(target: &str, settings: BreakerSettings) -> Self {
-        let inner = Inner { settings, state: State::Closed { failures: 0 } };
+        let inner = Inner { settings, state: State::Closed { failures: 0 }, trials: 0 };
         let breaker = Self { target: target.into(), inner: Arc::new(Mutex::new(inner)) };
         breaker.show(false);
         breaker
@@ -89,19 +93,23 @@ impl Breaker {
     /// `None` while the target is left alone.
     #[must_use]
     pub fn permit(&self) -> Option<Permit> {
-        let state = &mut self.lock().state;
-        match *state {
+        let mut inner = self.lock();
+        match inner.state {
             State::Closed { .. } => {}
             State::Open { until, pause } if Instant::now() >= until => {
-                *state = State::Trying { pause };
+                inner.state = State::Trying { pause };
+                inner.trials += 1;
             }
             State::Open { .. } | State::Trying { .. } => return None,
         }
-        Some(Permit { breaker: self.clone(), succeeded: false })
+        Some(Permit { breaker: self.clone(), trials: inner.trials, succeeded: false })
     }
 
-    fn report(&self, succeeded: bool) {
+    fn report(&self, trials: u64, succeeded: bool) {
         let mut inner = self.lock();
+        if trials != inner.trials {
+            return;
+        }
         let settings = inner.settings;
         inner.state = match (inner.state, succeeded) {
             (_, true) => State::Closed { failures: 0 },
@@ -164,6 +172,23 @@ mod tests {
         assert!(breaker.permit().is_none(), "one call is enough to see");
         trial.succeeded();
         assert!(breaker.permit().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_call_that_fails_late_is_not_taken_for_the_one_that_was_let_out_to_see() {
+        let breaker = breaker();
+        let older: Vec<_> = (0..3).map(|_| breaker.permit().unwrap()).collect();
+        fail(&breaker);
+        fail(&breaker);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let trial = breaker.permit().unwrap();
+        let mut older = older.into_iter();
+        drop(older.next());
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(breaker.permit().is_none(), "it is still out");
+        trial.succeeded();
+        drop(older);
+        assert!(breaker.permit().is_some(), "it answers now, whatever it did before");
     }
 
     #[tokio::test(start_paused = true)]

@@ -104,6 +104,16 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
+    /// Whether the same may be answered in a while: the reason is neither what was asked nor who asked.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        match self {
+            Unanswered::LeftAlone(_) | Unanswered::TimedOut(_) | Unanswered::Line(..) => true,
+            Unanswered::Status(_, status, _) => !refuses(*status),
+            Unanswered::NotUnderstood(..) => false,
+        }
+    }
+
     /// Who did not answer.
     #[must_use]
     pub fn service(&self) -> &str {
@@ -304,7 +314,7 @@ impl Peer {
             return Ok(Answered::Done(body));
         }
         let slug = slug(&body);
-        if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
+        if refuses(status) {
             return Ok(Answered::Refused(status, slug));
         }
         Err(Unanswered::Status(self.0.service.clone(), status, slug))
@@ -321,6 +331,11 @@ impl Peer {
         }
         Unanswered::Line(service, cause.to_string())
     }
+}
+
+/// Whether it will say the same next time.
+fn refuses(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Whether the service itself is in order: it answered, be it a refusal or *not now*.

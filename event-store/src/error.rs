@@ -28,9 +28,10 @@ pub enum StoreError {
     Undecodable { stream: String, event: uuid::Uuid, source: DecodeError },
     #[error("the log holds metadata that is not JSON of its form")]
     Metadata(#[from] serde_json::Error),
-    /// Another process answers for the log, and did not, or said what cannot be understood.
+    /// Another process answers for the log, and did not, or said what cannot be understood. It `passes` unless that is for
+    /// what was asked, or for who asked.
     #[error("the log of `{service}` cannot be read from its owner: {why}")]
-    Elsewhere { service: String, why: String },
+    Elsewhere { service: String, why: String, passes: bool },
     #[error("`{0}` is being closed")]
     Closed(String),
     #[error("{0}")]

@@ -4,7 +4,7 @@ mod elsewhere;
 pub(crate) mod stream;
 
 pub use elsewhere::{HttpOwner, first_of};
-pub(crate) use elsewhere::{has_lost, page_of};
+pub(crate) use elsewhere::{has_lost, page_of, unanswered};
 
 use crate::query::{Ahead, Asker, Direction, Items, chain, failed, limit, one_way, sent};
 use axum::Json;

@@ -5,6 +5,7 @@
 mod work;
 mod builder;
 mod gentle;
+mod patience;
 mod cutover;
 mod verify;
 
@@ -54,6 +55,8 @@ pub struct Progress {
     pub left_s: Option<f64>,
     /// Whether it stands back for the live followers.
     pub stands_back: bool,
+    /// Why the owner of a log elsewhere does not answer, if it waits for him.
+    pub waits: Option<String>,
 }
 
 /// What is counted.
@@ -73,14 +76,19 @@ struct Done {
 }
 
 impl Progress {
-    fn of(projection: &'static str, phase: Phase, stands_back: bool, done: &Done) -> Self {
+    fn of(
+        projection: &'static str,
+        phase: Phase,
+        (stands_back, waits): (bool, Option<String>),
+        done: &Done,
+    ) -> Self {
         let Done { done, total, of, began } = *done;
         let total = total.max(done);
         let rate = done as f64 / began.elapsed().as_secs_f64().max(1e-9);
         // While indexes are made nothing is counted.
         let is_known = done > 0 && phase != Phase::Indexing;
         let left_s = is_known.then(|| (total - done) as f64 / rate);
-        Progress { projection, phase, done, total, of, rate, left_s, stands_back }
+        Progress { projection, phase, done, total, of, rate, left_s, stands_back, waits }
     }
 }
 

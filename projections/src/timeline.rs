@@ -96,6 +96,7 @@ pub async fn timeline(
     let orders = tellers.get("orders").ok_or_else(|| StoreError::Elsewhere {
         service: "orders".to_owned(),
         why: "nobody knows where".to_owned(),
+        passes: false,
     })?;
     let own = orders.stream(&order::stream(order)).await?;
     if own.is_empty() {

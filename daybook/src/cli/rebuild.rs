@@ -21,8 +21,9 @@ pub(super) use told::{Telling, differences, named};
 /// A new generation of its tables is filled from the log while the live one goes on answering. When it has caught up,
 /// its rows are compared with those of the live one at the same place of the log; if they are the same it becomes
 /// the live one, and running processes take it within a second. The log is only read. The old generation is kept
-/// until the next rebuild, to go back to. While the live one falls behind, the rebuild stands back. Killed at any
-/// moment it leaves the live generation as it was, and the next rebuild clears away what is left.
+/// until the next rebuild, to go back to. While the live one falls behind, the rebuild stands back. While the owner of a
+/// log elsewhere does not answer, it waits for him, ten minutes at most. Killed at any moment it leaves the live
+/// generation as it was, and the next rebuild clears away what is left.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Rebuild {

@@ -1,6 +1,7 @@
 //! What hangs is told of, though it cannot tell of itself.
 
-use crate::shop::{order, sell};
+use crate::on_file::{OnFile, counts_on};
+use crate::shop::{eventually, order, sell};
 use crate::support::World;
 use serde_json::Value;
 
@@ -41,4 +42,35 @@ async fn a_follower_that_hangs_is_named_until_it_goes_on() {
     held.rollback().await.unwrap();
     daybook.until("it goes on", "/health/ready", caught_up).await;
     daybook.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_left_alone_because_it_fails_is_named_until_it_answers() {
+    let world = World::new().await.without_kafka();
+    let mut payments = OnFile::of(&world, "payments");
+    payments.set("role", "commands");
+    payments.set("service", "payments");
+    let mut orders = OnFile::of(&world, "orders");
+    orders.set("role", "queries");
+    orders.set("service", "orders");
+    orders.set("payments_url", &format!("http://127.0.0.1:{}", payments.port));
+    let process = orders.serve();
+    process.is_ready().await;
+    let open = "daybook_breaker_open{target=\"payments\"}";
+    counts_on(&process, open, 0.5).await;
+    let said = "payments has been failing, and is left alone for a moment";
+    let status = orders.says("status").await;
+    assert!(status.contains(said), "{status}");
+
+    let there = payments.serve();
+    there.is_ready().await;
+    eventually("it is asked again", async || {
+        let open = process.metric(open).await;
+        (open == Some(0.0)).then_some(()).ok_or(format!("{open:?}"))
+    })
+    .await;
+    let status = orders.says("status").await;
+    assert!(!status.contains(said), "{status}");
+    process.stop().await;
+    there.stop().await;
 }

@@ -22,13 +22,15 @@ impl HttpOwner {
         HttpOwner { service: service.to_owned(), owner }
     }
 
-    fn unread(&self, why: String) -> StoreError {
-        StoreError::Elsewhere { service: self.service.clone(), why }
+    fn not_understood(&self, why: String) -> StoreError {
+        StoreError::Elsewhere { service: self.service.clone(), why, passes: false }
     }
+}
 
-    fn unanswered(&self, error: &Unanswered) -> StoreError {
-        self.unread(error.to_string())
-    }
+/// A log that is not read because its owner gave no answer.
+pub(crate) fn unanswered(error: Unanswered) -> StoreError {
+    let (why, passes) = (error.to_string(), error.passes());
+    StoreError::Elsewhere { service: error.service().to_owned(), why, passes }
 }
 
 /// Some events of a stream, as its owner tells them.
@@ -86,7 +88,7 @@ pub(crate) async fn has_lost(owner: &Peer, position: &Position) -> Result<bool, 
 impl Owner for HttpOwner {
     async fn ends(&self) -> Result<Vec<End>, StoreError> {
         let path = format!("/v1/log/{}", self.service);
-        let ends: Ends = self.owner.get(&path, &[]).await.map_err(|it| self.unanswered(&it))?;
+        let ends: Ends = self.owner.get(&path, &[]).await.map_err(unanswered)?;
         Ok(ends.partitions.iter().map(|it| End { epoch: it.epoch, next_offset: it.next }).collect())
     }
 
@@ -109,11 +111,12 @@ impl Owner for HttpOwner {
                 query.push(("after", (next - 1).to_string()));
             }
             let page: Items<LoggedEvent> =
-                self.owner.get(&path, &query).await.map_err(|it| self.unanswered(&it))?;
+                self.owner.get(&path, &query).await.map_err(unanswered)?;
             for event in page.items {
-                let event = event.recorded().map_err(|error| self.unread(error.to_string()))?;
+                let event =
+                    event.recorded().map_err(|error| self.not_understood(error.to_string()))?;
                 if *event.service != *self.service || event.partition != partition {
-                    return Err(self.unread(format!("it tells of {}", event.position())));
+                    return Err(self.not_understood(format!("it tells of {}", event.position())));
                 }
                 next = event.offset + 1;
                 events.push(event);

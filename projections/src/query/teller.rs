@@ -1,8 +1,8 @@
 //! Who tells of a stream: its log, or whoever owns the log elsewhere.
 
 use super::Queries;
-use crate::log::page_of;
-use edge::{Peer, Unanswered};
+use crate::log::{page_of, unanswered};
+use edge::Peer;
 use event_store::{Log, Recorded, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ impl Teller<'_> {
                 }
                 Teller::Elsewhere { service, owner } => {
                     let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
-                    let page = page_of(owner, service, name, &query).await.map_err(unread)?;
+                    let page = page_of(owner, service, name, &query).await.map_err(unanswered)?;
                     (page.events, page.is_last)
                 }
             };
@@ -70,14 +70,10 @@ impl Teller<'_> {
         for (stream, commands) in by_stream {
             for commands in commands.chunks(COMMANDS) {
                 let query = [("command", commands.join(","))];
-                events
-                    .extend(page_of(owner, service, stream, &query).await.map_err(unread)?.events);
+                let page = page_of(owner, service, stream, &query).await.map_err(unanswered)?;
+                events.extend(page.events);
             }
         }
         Ok(events)
     }
-}
-
-fn unread(error: Unanswered) -> StoreError {
-    StoreError::Elsewhere { service: error.service().to_owned(), why: error.to_string() }
 }

@@ -1,4 +1,5 @@
 use super::gentle::Gentle;
+use super::patience::{self, Patience};
 use super::{Done, Phase, Progress, RebuildError, Tell, Unit};
 use crate::{Layout, Place, Posting, Projection};
 use event_store::follow::{
@@ -50,6 +51,7 @@ pub(super) struct Builder {
     grows: AtomicU64,
     /// The pace then, held by the one who posts: one partition at a time.
     gentle: Mutex<Gentle>,
+    patience: Patience,
     tell: Tell,
 }
 
@@ -67,7 +69,7 @@ impl Builder {
         let (fills, place_of_it) = (true, place.clone());
         let posting = Posting { projection: projection.clone(), place: place_of_it, fills };
         let (done, total, left_out, stands_back, exactly) = Default::default();
-        let (serves, grows, gentle) = Default::default();
+        let (serves, grows, gentle, patience) = Default::default();
         let layout = projection.layout();
         let client = read.pool.get().await?;
         let sql = place.sql(include_str!("reference.sql"));
@@ -90,6 +92,7 @@ impl Builder {
             serves,
             grows,
             gentle,
+            patience,
             tell,
         })
     }
@@ -130,7 +133,8 @@ impl Builder {
     }
 
     fn report_done(&self, phase: Phase, done: &Done) {
-        (self.tell)(Progress::of(self.layout().name, phase, self.stands_back(), done));
+        let (stands_back, waits) = (self.stands_back(), self.patience.why());
+        (self.tell)(Progress::of(self.layout().name, phase, (stands_back, waits), done));
     }
 
     /// To be told how many pages were compared, of how many.
@@ -148,7 +152,7 @@ impl Builder {
 
     /// Posts what the log holds now.
     pub(super) async fn fill(self: &Arc<Self>) -> Result<(), RebuildError> {
-        let targets = self.targets().await?;
+        let targets = self.targets(Phase::Filling).await?;
         let total = targets.values().sum::<i64>();
         self.total.store(u64::try_from(total).unwrap_or(0), Ordering::Relaxed);
         self.report(Phase::Filling);
@@ -176,7 +180,7 @@ impl Builder {
     /// Posts what came meanwhile, until little is left.
     pub(super) async fn catch_up(self: &Arc<Self>) -> Result<(), RebuildError> {
         for _ in 0..ROUNDS {
-            let targets = self.targets().await?;
+            let targets = self.targets(Phase::CatchingUp).await?;
             let here = self.checkpoints(self.place.generation).await?;
             let left = |(part, to): (&(String, i32), &i64)| {
                 to - here.get(part).map_or(0, |checkpoint| checkpoint.next_offset)
@@ -196,7 +200,7 @@ impl Builder {
     /// Where the live generation is, which the new one never passes: whoever compares the two does so at one
     /// position. Where nobody follows, or the live checkpoint names an event that the log lost, it is the
     /// head.
-    async fn targets(&self) -> Result<Targets, RebuildError> {
+    async fn targets(&self, phase: Phase) -> Result<Targets, RebuildError> {
         let name = self.layout().name;
         let live = self.live.map(|(generation, _)| generation);
         let posted = match live {
@@ -204,8 +208,9 @@ impl Builder {
             None => HashMap::new(),
         };
         let mut targets = Targets::new();
+        let tell = || self.report(phase);
         for log in &self.logs {
-            let heads = log.heads().await?;
+            let heads = self.patience.ask(|| log.heads(), patience::LONG, tell).await?;
             for (partition, head) in (0..log.partitions()).zip(heads) {
                 let part = (log.service().to_string(), partition);
                 let target = match (live, posted.get(&part)) {
@@ -219,7 +224,10 @@ impl Builder {
                                 partition,
                             )
                             .await?)
-                            && checkpoint.is_valid(log, partition).await? =>
+                            && self
+                                .patience
+                                .ask(|| checkpoint.is_valid(log, partition), patience::LONG, tell)
+                                .await? =>
                     {
                         checkpoint.next_offset
                     }
@@ -275,6 +283,7 @@ impl Builder {
             // Before the first step: who serves is seen at once.
             self.serves.store(self.is_served().await?, Ordering::Relaxed);
         }
+        let patience = if gives_way { patience::LONG } else { patience::SHORT };
         let slots = Arc::new(Semaphore::new(WORKERS));
         let mut tasks = JoinSet::new();
         for ((service, partition), target) in targets {
@@ -282,7 +291,7 @@ impl Builder {
             tasks.spawn(async move {
                 // Nobody closes it.
                 let _slot = slots.acquire().await;
-                builder.advance_partition(&service, partition, target, phase).await
+                builder.advance_partition(&service, partition, target, (phase, patience)).await
             });
         }
         let work = async {
@@ -348,7 +357,7 @@ impl Builder {
         service: &str,
         partition: i32,
         target: i64,
-        phase: Phase,
+        (phase, patience): (Phase, Duration),
     ) -> Result<(), RebuildError> {
         let Some(log) = self.logs.iter().find(|log| **log.service() == *service) else {
             return Ok(());
@@ -367,7 +376,8 @@ impl Builder {
             let began = Instant::now();
             let batch = gentle.as_ref().map_or(most, |gentle| gentle.step());
             let limit = batch.min(target - at.next_offset);
-            let page = log.read_partition(partition, at.next_offset, limit).await?;
+            let read = || log.read_partition(partition, at.next_offset, limit);
+            let page = self.patience.ask(read, patience, || self.report(phase)).await?;
             let batch = Batch::new(at.clone(), page.into_iter().map(Arc::new).collect());
             // The live generation has posted what the log lost since; the log is the truth.
             let Some(mut batch) = batch else { break };

@@ -4,27 +4,42 @@ use crate::reading::answer;
 use crate::stories::{Shop, authorise, gbp, order_id, sku, succeeded};
 use crate::support::{PARTITIONS, Process, eventually, fresh_database, got};
 use async_trait::async_trait;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use chrono::SecondsFormat;
 use deadpool_postgres::Transaction;
 use domain::inventory::stock;
 use domain::orders::order::{CancelReason, Command, stream};
 use domain::payments::payment::{self, Operation};
-use edge::{Access, Peer, PeerLimits};
+use edge::{Access, BreakerSettings, Peer, PeerLimits};
 use event_store::follow::{
     ApplyError, Elsewhere, Feed, Follower, Owner, Runner, Source, has_posted,
 };
 use event_store::{Position, Recorded};
 use http::StatusCode;
-use projections::{Generations, HttpOwner, Queries};
+use projections::{
+    Check, Generations, HttpOwner, Progress, Queries, RebuildError, Rebuilt, Work, all,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// Serves the logs of a process.
-async fn served(process: &Process) -> String {
+/// What answers for the logs of a process.
+async fn logs(process: &Process) -> Router {
     let generations = Generations::open(&[]).await.unwrap();
     let queries = Queries::new(Vec::new(), process.logs.clone(), generations);
-    let router = projections::routes().router(queries, &Access::off());
+    projections::routes().router(queries, &Access::off())
+}
+
+/// Serves them.
+async fn served(process: &Process) -> String {
+    serve(logs(process).await).await
+}
+
+async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -199,4 +214,63 @@ async fn an_owner_that_is_away_is_an_error_that_passes() {
     let error = away.ends().await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert!(error.to_string().contains("`orders`"), "{error}");
+}
+
+/// Rebuilds the stock from a log elsewhere, whose owner answers its n-th question, counted from 1, with an error if there is
+/// one, and is left alone after each; what was said meanwhile.
+async fn rebuilt(
+    process: &Process,
+    error: fn(usize) -> Option<StatusCode>,
+) -> (Result<Rebuilt, RebuildError>, Vec<Progress>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let failing = from_fn(move |request: Request, next: Next| {
+        let error = error(asked.fetch_add(1, Ordering::SeqCst) + 1);
+        async move {
+            match error {
+                Some(status) => status.into_response(),
+                None => next.run(request).await,
+            }
+        }
+    });
+    let url = serve(logs(process).await.layer(failing)).await;
+    let pause = Duration::from_millis(500);
+    let breaker = BreakerSettings { failures: 1, first_pause: pause, longest_pause: pause };
+    let limits = PeerLimits { retries: 0, breaker, ..PeerLimits::default() };
+    let owner = HttpOwner::new("inventory", Peer::new("inventory", &url, limits).unwrap());
+    let elsewhere = [Source::Elsewhere(Elsewhere::new("inventory", PARTITIONS, owner))];
+    let stock = all().into_iter().find(|it| it.layout().name == "stock").unwrap();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let hears = said.clone();
+    let work = Work {
+        projection: &stock,
+        read: process.read("inventory"),
+        logs: &elsewhere,
+        tell: Arc::new(move |it| hears.lock().unwrap().push(it)),
+    };
+    let rebuilt = projections::rebuild(&work, Check::Verify).await;
+    (rebuilt, std::mem::take(&mut *said.lock().unwrap()))
+}
+
+#[tokio::test]
+async fn a_rebuild_waits_for_an_owner_who_fails_for_a_while_and_says_so() {
+    let process = Process::start(&fresh_database().await).await;
+    let shop = Shop::of(&process);
+    for number in 0..10 {
+        let receive = stock::Command::Receive { quantity: crate::stories::pieces(7) };
+        shop.stock(&format!("A{number}"), vec![receive]).await;
+    }
+    let away = |nth| (nth <= 2 || nth == 5).then_some(StatusCode::BAD_GATEWAY);
+    let (done, said) = rebuilt(&process, away).await;
+    assert_eq!(done.unwrap().events, 10);
+    assert_eq!(process.rows("inventory_read.stock_1").await.len(), 10);
+    let waits = |of: &str| {
+        let why = said.iter().filter_map(|it| it.waits.as_deref());
+        why.filter(|why| why.contains(of)).count()
+    };
+    assert!(waits("502") > 0 && waits("left alone") > 0, "{said:?}");
+    assert_eq!(said.last().unwrap().waits, None);
+
+    let (refused, said) = rebuilt(&process, |_| Some(StatusCode::FORBIDDEN)).await;
+    assert!(matches!(refused, Err(RebuildError::Store(_))), "{refused:?}");
+    assert!(said.iter().all(|it| it.waits.is_none()), "nobody waits for who refuses");
 }

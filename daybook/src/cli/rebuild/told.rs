@@ -78,8 +78,11 @@ fn plural(of: Unit) -> &'static str {
     }
 }
 
-fn what(at: &Progress) -> &'static str {
-    match at.phase {
+fn what(at: &Progress) -> String {
+    if let Some(why) = &at.waits {
+        return format!("waiting: {why}");
+    }
+    let what = match at.phase {
         _ if at.stands_back => "standing back",
         Phase::Filling => "filling",
         Phase::Indexing => "indexing",
@@ -87,7 +90,8 @@ fn what(at: &Progress) -> &'static str {
         Phase::Verifying => "verifying",
         Phase::Replaying => "replaying",
         Phase::Live => "live",
-    }
+    };
+    what.to_owned()
 }
 
 impl Lines {
