@@ -114,8 +114,8 @@ impl Reloader {
 
 /// Every file that the settings name and that may change.
 fn named(settings: &Settings) -> Vec<PathBuf> {
-    let tls = settings.tls_files().map(ToOwned::to_owned);
-    tls.chain(access::files(settings)).collect()
+    let shown = settings.tls_files().chain(settings.kafka_files()).map(ToOwned::to_owned);
+    shown.chain(access::files(settings)).collect()
 }
 
 async fn look_again(seen: &Seen) -> Seen {

@@ -29,7 +29,6 @@ use serde::Deserialize;
 
 pub use error::SettingsError;
 pub use flags::{Flags, ReachFlags, ServeFlags};
-pub(crate) use kafka::usable;
 pub(crate) use keys::most_alike;
 pub use limits::Limits;
 pub(crate) use said::Differing;

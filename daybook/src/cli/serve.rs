@@ -13,8 +13,10 @@ use edge::telemetry::LogFilter;
 use edge::tls::Tls;
 use edge::{Access, Door, Health, Limits};
 use event_store::Database;
+use event_store::kafka::Brokers;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +86,10 @@ async fn serve(
     let (origins, proxies) = (settings.origins(), settings.proxies());
     let access = access::open(settings, &proxies)?;
     let rates = Rates::of(settings, &proxies);
-    let settings_of_shop = shop_settings(settings, &access, embedded, &provider, &rates, &stop)?;
+    let brokers = brokers::tell(settings, embedded.kafka.clone(), stop.clone())?;
+    let told = brokers.subscribe();
+    let settings_of_shop =
+        shop_settings(settings, &access, embedded, told, &provider, &rates, &stop)?;
     let opening = Shop::open(settings_of_shop);
     let shop = tokio::select! {
         shop = opening => shop?,
@@ -100,9 +105,16 @@ async fn serve(
         say(&format!("  {line}"));
     }
     tokio::spawn(stop.clone().run_until_cancelled_owned(say_when_ready(shop.health.clone())));
-    let (door, called) = (tls.clone(), shop.called.clone());
-    let (origins_of, access_of) = (origins.clone(), access.clone());
-    let parts = Parts { log, door, origins: origins_of, proxies, rates, access: access_of, called };
+    let parts = Parts {
+        log,
+        door: tls.clone(),
+        origins: origins.clone(),
+        proxies,
+        rates,
+        access: access.clone(),
+        called: shop.called.clone(),
+        brokers,
+    };
     tokio::spawn(reloader.run(parts, shop.health.clone(), stop.clone()));
     let limits = settings.limits.request(Limits {
         body_bytes: settings.body_limit_bytes,
@@ -131,6 +143,7 @@ fn shop_settings(
     settings: &Settings,
     access: &Access,
     embedded: &Embedded,
+    brokers: watch::Receiver<Option<Brokers>>,
     provider: &Provider,
     rates: &Rates,
     leaving: &CancellationToken,
@@ -149,7 +162,7 @@ fn shop_settings(
         readers: settings.readers,
         followers: settings.followers,
         topic_prefix: settings.topic_prefix.clone(),
-        brokers: brokers::told(settings, embedded.kafka.clone(), leaving.clone())?,
+        brokers,
         shortcut: settings.shortcut,
         accept_history: settings.accept_history,
         access: access.clone(),

@@ -1,9 +1,13 @@
+use std::mem::replace;
+
 use anyhow::Result;
 use edge::access::NewTrust;
 use edge::telemetry::{self, LogFilter};
 use edge::tls::Tls;
 use edge::{Access, Lines, Origins, Proxies};
+use event_store::kafka::Brokers;
 use rustls::ServerConfig;
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::seen::Seen;
@@ -20,6 +24,7 @@ pub(crate) struct Parts {
     pub(crate) rates: Rates,
     pub(crate) access: Access,
     pub(crate) called: Called,
+    pub(crate) brokers: watch::Sender<Option<Brokers>>,
 }
 
 /// What they are to be told. All of it is good, and nobody knows it yet.
@@ -32,6 +37,8 @@ pub(super) struct News {
     /// The files of which the lines are made.
     lines_of: Seen,
     trust: Option<NewTrust>,
+    /// A Kafka of yours, with what it is to be shown.
+    brokers: Option<Brokers>,
 }
 
 impl Parts {
@@ -48,6 +55,7 @@ impl Parts {
             lines: (now != *lines_of).then_some(lines),
             lines_of: now,
             trust: self.access.read_again()?,
+            brokers: settings.brokers()?,
             loaded,
             differing,
         })
@@ -68,6 +76,10 @@ impl Parts {
         self.called.set(&settings.limits);
         if let Some(lines) = &news.lines {
             self.called.set_lines(lines);
+        }
+        if news.brokers.is_some() {
+            // Its clients are made anew, and not for less.
+            self.brokers.send_if_modified(|now| replace(now, news.brokers.clone()) != news.brokers);
         }
         Told { loaded: news.loaded, differing: news.differing, lines_of: news.lines_of }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use event_store::kafka::{Brokers, BrokersTls, Login, Mechanism};
 use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Settings {
     /// A Kafka that is not embedded, if there is one, with what the files of today hold.
@@ -14,18 +14,16 @@ impl Settings {
     /// # Errors
     /// If a file cannot be read, or what it holds cannot be used.
     pub fn brokers(&self) -> Result<Option<Brokers>> {
-        usable(self.brokers_unchecked()?)
-    }
-
-    /// The same, for whoever looks often, and checks what is new.
-    pub(crate) fn brokers_unchecked(&self) -> Result<Option<Brokers>> {
         let Some(addresses) = self.kafka_brokers.clone() else { return Ok(None) };
-        Ok(Some(Brokers { addresses, tls: self.kafka_tls()?, login: self.kafka_login()? }))
+        let brokers = Brokers { addresses, tls: self.kafka_tls()?, login: self.kafka_login()? };
+        brokers.check().context("kafka_ca, kafka_cert or kafka_key")?;
+        Ok(Some(brokers))
     }
 
-    /// Whether what [`brokers`](Self::brokers) answers may change.
-    pub(crate) fn kafka_has_files(&self) -> bool {
-        self.kafka_ca.is_some() || self.kafka_password_file.is_some()
+    /// Every file from which the above is made.
+    pub(crate) fn kafka_files(&self) -> impl Iterator<Item = &Path> {
+        let files = [&self.kafka_ca, &self.kafka_cert, &self.kafka_key, &self.kafka_password_file];
+        files.into_iter().flatten().map(PathBuf::as_path)
     }
 
     fn kafka_tls(&self) -> Result<Option<BrokersTls>> {
@@ -48,13 +46,6 @@ impl Settings {
         };
         Ok(Some(Login { user, password, mechanism: self.kafka_mechanism }))
     }
-}
-
-/// Whether what was read is what it should be.
-pub(crate) fn usable(brokers: Option<Brokers>) -> Result<Option<Brokers>> {
-    let checked = brokers.as_ref().map_or(Ok(()), Brokers::check);
-    checked.context("kafka_ca, kafka_cert or kafka_key")?;
-    Ok(brokers)
 }
 
 impl Loaded {

@@ -3,12 +3,13 @@
 mod broker;
 
 use crate::authority::{Authority, files};
+use crate::on_file::{REFUSED, counts_on, standing};
 use crate::shop::{SERVICES, eventually, order, sell, settled};
 use crate::support::{Daybook, World, binary, free_port};
 use crate::without_kafka::fed_by_kafka;
 use broker::{Broker, CLEAR, Door, LOGIN, MUTUAL, PASSWORD, STRANGER, USER};
 use edge::tls::TlsFiles;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -169,13 +170,26 @@ async fn a_kafka_that_is_another_or_knows_us_not_is_told_of_once_and_used_when_i
         is_told_of_once(&world, &daybook, &log, case.says).await;
         nothing_secret_in(&world, &daybook, &log).await;
         if let Some((file, holds)) = case.mend {
-            fs::write(file, holds).unwrap();
+            fs::write(&file, holds).unwrap();
             equals_at(&world, &ring, case.door, &case.flags).await;
             let well = |ready: &Value| ready["progress"]["relay_troubles"] == Value::Array(vec![]);
             daybook.until("nothing troubles it", "/health/ready", well).await;
+            goes_on_when_it_is_spoilt(&daybook, &file).await;
         }
         daybook.stop().await;
     }
+}
+
+/// With what the file held before, and says that it is another now.
+async fn goes_on_when_it_is_spoilt(daybook: &Daybook, file: &Path) {
+    fs::write(file, "\n").unwrap();
+    counts_on(daybook, REFUSED, 0.0).await;
+    let why = standing(daybook).await["refused"]["why"].to_string();
+    assert!(why.contains("kafka_"), "{why}");
+    let copied = "daybook_relay_events_total{service=\"inventory\"}";
+    let before = daybook.metric(copied).await.unwrap();
+    daybook.command("/v1/stock/A1/receive", &json!({"quantity": 1})).await;
+    counts_on(daybook, copied, before).await;
 }
 
 /// By those who ask, and in the log, though it is tried again and again.

@@ -81,3 +81,56 @@ async fn a_bad_file_is_refused_as_a_whole_said_once_and_tells_no_secret() {
     assert!(said.contains("is refused: cannot read"), "{said}");
     daybook.stop().await;
 }
+
+#[tokio::test]
+async fn a_bad_file_for_kafka_holds_up_all_else_until_it_is_mended() {
+    let world = World::new().await.without_kafka();
+    let mut file = OnFile::of(&world, "shop");
+    let authority = Authority::new(world.folder.path(), "ours");
+    let (own, password) = (files(world.folder.path(), "kafka", None), file.path("password"));
+    authority.writes(&own);
+    replace(&password, "s3cret");
+    for (key, path) in [
+        ("kafka_ca", &authority.file),
+        ("kafka_cert", &own.certificate),
+        ("kafka_key", &own.key),
+        ("kafka_password_file", &password),
+    ] {
+        file.set(key, &path.display().to_string());
+    }
+    file.set("kafka_user", "shop");
+    // Nobody is there.
+    file.set("kafka_brokers", "127.0.0.1:9");
+    let daybook = file.serve();
+    daybook.is_ready().await;
+
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    let unusable = "kafka_ca, kafka_cert or kafka_key";
+    for (queries, why, path, bad) in [
+        ("101", unusable, &authority.file, "no certificate"),
+        ("102", unusable, &own.key, &*other),
+        ("103", "kafka_password_file: there is no password", &password, "\n"),
+    ] {
+        let (taken, refused) =
+            (daybook.metric(TAKEN).await, daybook.metric(REFUSED).await.unwrap());
+        let good = std::fs::read_to_string(path).unwrap();
+        replace(path, bad);
+        counts_on(&daybook, REFUSED, refused).await;
+        file.set("queries_per_s", queries);
+        file.write();
+        counts_on(&daybook, REFUSED, refused + 1.0).await;
+        let said = standing(&daybook).await["refused"]["why"].to_string();
+        assert!(said.contains(why), "{said}");
+        assert_eq!(daybook.metric(TAKEN).await, taken, "{why}");
+
+        replace(path, &good);
+        counts_on(&daybook, TAKEN, taken.unwrap()).await;
+        let policy = header(&daybook, "ratelimit-policy", "").await;
+        assert!(policy.contains(&format!("q={queries};")), "{policy}");
+    }
+    let log = file.log();
+    for hidden in ["s3cret", other.lines().nth(1).unwrap()] {
+        assert!(!log.contains(hidden), "{log}");
+    }
+    daybook.stop().await;
+}
