@@ -109,7 +109,7 @@ async fn a_bad_file_for_kafka_holds_up_all_else_until_it_is_mended() {
     for (queries, why, path, bad) in [
         ("101", unusable, &authority.file, "no certificate"),
         ("102", unusable, &own.key, &*other),
-        ("103", "kafka_password_file: there is no password", &password, "\n"),
+        ("103", "kafka_password_file: there is nothing in ", &password, "\n"),
     ] {
         let (taken, refused) =
             (daybook.metric(TAKEN).await, daybook.metric(REFUSED).await.unwrap());
