@@ -45,7 +45,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mut rounds = vec![Rounds::default(); sizes.len()];
     let mut written = vec![Written::default(); sizes.len()];
     let mut small = Vec::new();
-    for round in 0..2 * bench.pace.rounds {
+    for round in 0..bench.pace.pick(2 * bench.pace.rounds, 1) {
         // It would grow by more than itself: each round has a new one. The old ones are kept, as Postgres makes a
         // checkpoint when a database is dropped.
         let new = Grown::open(bench, &format!("_{round}"), sizes[0]).await?;
@@ -63,7 +63,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
         let name = format!("append on {} events, just after a checkpoint", thousands(size as f64));
         bench.section.add(Figure::new(name, Unit::PerSecond, vec![round.rate]));
     }
-    for (size, Written { bytes, pages }) in sizes.iter().zip(written) {
+    for (size, Written { bytes, pages, touched, read }) in sizes.iter().zip(written) {
         let name =
             |what: &str| format!("{what} for each append on {} events", thousands(*size as f64));
         bench.section.add(Figure::new(name("bytes of WAL"), Unit::Count, bytes));
@@ -71,6 +71,12 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
             name("hundredths of a page written whole"),
             Unit::Count,
             pages,
+        ));
+        bench.section.add(Figure::new(name("pages of indexes touched"), Unit::Count, touched));
+        bench.section.add(Figure::new(
+            name("hundredths of a page that was not in Postgres' buffers"),
+            Unit::Count,
+            read,
         ));
     }
     Ok(())
@@ -91,12 +97,15 @@ fn report(bench: &mut Bench<'_>, sizes: &[u64], rounds: &[Rounds]) {
     }
 }
 
-/// What Postgres wrote ahead for each append, round by round.
+/// What Postgres wrote ahead for each append, and which pages it needed, round by round.
 #[derive(Clone, Default)]
 struct Written {
     bytes: Vec<f64>,
     /// Pages that were touched for the first time since the last checkpoint, in hundredths.
     pages: Vec<f64>,
+    touched: Vec<f64>,
+    /// In hundredths.
+    read: Vec<f64>,
 }
 
 /// A log of so many streams of one event each.
@@ -121,19 +130,23 @@ impl Grown {
     /// Without a checkpoint before it, for once: see [`WARM_UP`].
     async fn round(&self, bench: &Bench<'_>, written: &mut Written) -> Result<Round> {
         let client = self.database.connect("bench growth").await?;
-        let so_far = async || -> Result<(f64, f64)> {
-            // Backends tell what they wrote within a second of it.
+        let so_far = async || -> Result<[f64; 4]> {
+            // Backends tell what they did within a second of it.
             tokio::time::sleep(Duration::from_millis(1_200)).await;
-            let sql = "select wal_bytes::float8, wal_fpi::float8 from pg_stat_wal";
+            let sql = "select wal_bytes::float8, wal_fpi::float8, (idx_blks_hit + idx_blks_read)::float8, \
+                         (idx_blks_read + heap_blks_read)::float8 \
+                       from pg_stat_wal, pg_statio_user_tables where schemaname = 'shop' and relname = 'event'";
             let row = client.query_one(sql, &[]).await?;
-            Ok((row.get(0), row.get(1)))
+            Ok([0, 1, 2, 3].map(|at| row.get(at)))
         };
-        let (bytes, pages) = so_far().await?;
+        let before = so_far().await?;
         let round = self.append_for(bench.pace.round().min(Duration::from_secs(2))).await?;
-        let (bytes_after, pages_after) = so_far().await?;
-        let appends = round.all as f64;
-        written.bytes.push((bytes_after - bytes) / appends);
-        written.pages.push((pages_after - pages) * 100.0 / appends);
+        let after = so_far().await?;
+        let each = |at: usize| (after[at] - before[at]) / round.all as f64;
+        written.bytes.push(each(0));
+        written.pages.push(each(1) * 100.0);
+        written.touched.push(each(2));
+        written.read.push(each(3) * 100.0);
         Ok(round)
     }
 

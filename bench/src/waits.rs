@@ -1,23 +1,24 @@
-//! Where an append spends its time, of few callers and of a crowd: what the lanes' sessions are seen doing in Postgres, what a commit takes,
-//! and whose the processor is.
+//! Where an append spends its time, of few callers and of a crowd: what the lanes' sessions in Postgres do, as the kernel counts it, what a
+//! commit takes, and whose the processor is. To look at the sessions every few milliseconds tells something else: who looks needs a core
+//! too, and gets it when a session gives it up.
 
 use crate::bench::Bench;
 use crate::cpu::Cpu;
 use crate::load::{closed_loop, whole};
 use crate::peers::{Contestant, Kind};
-use crate::report::{Better, Figure, Section, Unit, median};
-use anyhow::Result;
-use std::collections::BTreeMap;
+use crate::report::{Better, Figure, Section, Unit};
+use anyhow::{Context, Result};
 use std::thread::available_parallelism;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Client;
-use tokio_util::sync::CancellationToken;
 
 const CALLERS: [usize; 4] = [1, 16, 64, 256];
-/// What is seen less often, in hundredths, is left out.
-const RARE: f64 = 0.5;
-const LOOK: Duration = Duration::from_millis(5);
+const OF_A_LANE: [&str; 4] = [
+    "has a core",
+    "waits for a core",
+    "waits for the flush of its commit",
+    "waits for the program, or for the other lane",
+];
 
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let rows = bench.pace.pick(100_000, 5_000);
@@ -25,7 +26,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let client = ours.database.connect("bench").await?;
     timed(&client, "on").await?;
     let mut rounds = CALLERS.map(|_| Vec::new());
-    for _ in 0..bench.pace.rounds {
+    for _ in 0..bench.pace.pick(bench.pace.rounds, 1) {
         for (callers, rounds) in CALLERS.into_iter().zip(&mut rounds) {
             rounds.push(round(bench, &mut ours, callers).await?);
         }
@@ -40,9 +41,6 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
 }
 
 fn show(section: &mut Section, callers: usize, rounds: &[Seen]) {
-    let mut named: Vec<&String> = rounds.iter().flat_map(|it| it.shares.keys()).collect();
-    named.sort();
-    named.dedup();
     let of = |what: fn(&Seen) -> f64| rounds.iter().map(what).collect::<Vec<_>>();
     let less = |figure: Figure| Figure { better: Better::Less, ..figure };
     let who = if callers == 1 { "1 caller".to_owned() } else { format!("{callers} callers") };
@@ -63,12 +61,8 @@ fn show(section: &mut Section, callers: usize, rounds: &[Seen]) {
             shares,
         )));
     }
-    for what in named {
-        let share = |it: &Seen| it.shares.get(what).copied().unwrap_or(0.0);
-        let shares: Vec<f64> = rounds.iter().map(share).collect();
-        if median(&shares) < RARE {
-            continue;
-        }
+    for (at, what) in OF_A_LANE.into_iter().enumerate() {
+        let shares = rounds.iter().map(|it| it.lane[at]).collect();
         let name = name(&format!("a lane's session: {what}"));
         section.add(less(Figure::new(name, Unit::Percent, shares)));
     }
@@ -83,34 +77,33 @@ struct Seen {
     flush: f64,
     /// By process, in hundredths of all cores.
     cpu: Vec<(&'static str, f64)>,
-    /// In hundredths of the looks at the lanes' sessions.
-    shares: BTreeMap<String, f64>,
+    /// In hundredths of the time of the lanes' sessions, as [`OF_A_LANE`] names them.
+    lane: [f64; OF_A_LANE.len()],
 }
 
 async fn round(bench: &Bench<'_>, ours: &mut Contestant, callers: usize) -> Result<Seen> {
     bench.servers.checkpoint().await?;
     let client = ours.database.connect("bench look").await?;
-    let (stop, time) = (
-        CancellationToken::new(),
-        bench.pace.pick(Duration::from_secs(10), Duration::from_millis(500)),
-    );
-    let looking = tokio::spawn(look(ours.database.connect("bench look").await?, stop.clone()));
+    let time = bench.pace.pick(Duration::from_secs(10), Duration::from_millis(500));
     let peer = ours.peer.clone();
     let one = move |caller, number| {
         let peer = peer.clone();
         async move { peer.append(caller, number).await }
     };
-    let (before, cpu) = (flushed(&client).await?, Cpu::now()?);
+    let before = flushed(&client).await?;
+    let (lanes, cpu) = (scheduled(&client).await?, Cpu::now()?);
     let load = closed_loop(callers, time, one).await?;
-    let (used, after) = (Cpu::now()?, flushed(&client).await?);
-    stop.cancel();
-    let shares = looking.await??;
+    let (used, lanes_after) = (Cpu::now()?, scheduled(&client).await?);
+    let after = flushed(&client).await?;
     ours.verify(load.all).await?;
     let whole = whole(time);
     let cores = available_parallelism()?.get() as f64;
     // Milliseconds for each hundredth of what all cores have.
     let hundredth = whole.as_secs_f64() * 1_000.0 * cores / 100.0;
     let (flushes, ms) = (after.0 - before.0, after.1 - before.1);
+    let of_lanes = |ms: f64| ms * 100.0 / (whole.as_secs_f64() * 1_000.0 * lanes.sessions);
+    let lane = [lanes_after.ran - lanes.ran, lanes_after.waited - lanes.waited, ms].map(of_lanes);
+    let rest = (100.0 - lane.iter().sum::<f64>()).max(0.0);
     Ok(Seen {
         rate: load.rate,
         p50: load.p50,
@@ -119,7 +112,7 @@ async fn round(bench: &Bench<'_>, ours: &mut Contestant, callers: usize) -> Resu
         batch: load.all as f64 / flushes,
         flush: ms / flushes,
         cpu: used.since(&cpu, hundredth),
-        shares,
+        lane: [lane[0], lane[1], lane[2], rest],
     })
 }
 
@@ -139,20 +132,25 @@ async fn flushed(client: &Client) -> Result<(f64, f64)> {
     Ok((row.get(0), row.get(1)))
 }
 
-async fn look(client: Client, stop: CancellationToken) -> Result<BTreeMap<String, f64>> {
-    let sql = "select case when state <> 'active' then 'waits for the program' \
-                 else coalesce('waits in Postgres: ' || wait_event_type || ' ' || wait_event, 'works, or waits for a core') end \
-               from pg_stat_activity \
+/// What the lanes' sessions had of the cores so far, all together, in milliseconds.
+struct Scheduled {
+    sessions: f64,
+    ran: f64,
+    waited: f64,
+}
+
+async fn scheduled(client: &Client) -> Result<Scheduled> {
+    let sql = "select pid from pg_stat_activity \
                where datname = current_database() and application_name like 'daybook%lane%'";
-    let statement = client.prepare(sql).await?;
-    let (mut counts, mut all) = (BTreeMap::<String, f64>::new(), 0.0);
-    let mut next = interval(LOOK);
-    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(next.tick()).await.is_some() {
-        for row in client.query(&statement, &[]).await? {
-            *counts.entry(row.get(0)).or_default() += 1.0;
-            all += 1.0;
-        }
+    let mut lanes = Scheduled { sessions: 0.0, ran: 0.0, waited: 0.0 };
+    for row in client.query(sql, &[]).await? {
+        let path = format!("/proc/{}/schedstat", row.get::<_, i32>(0));
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{path} is needed"))?;
+        // Nanoseconds on a core, and on the queue for one: Documentation/scheduler/sched-stats.rst of the kernel.
+        let mut ms = text.split_whitespace().map(|it| it.parse::<f64>().map(|ns| ns / 1e6));
+        lanes.sessions += 1.0;
+        lanes.ran += ms.next().context("schedstat is empty")??;
+        lanes.waited += ms.next().context("schedstat is short")??;
     }
-    Ok(counts.into_iter().map(|(name, count)| (name, count * 100.0 / all)).collect())
+    Ok(lanes)
 }

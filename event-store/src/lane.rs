@@ -1,9 +1,9 @@
-//! A lane: one connection that appends for its share of the partitions. It takes the connection, then
-//! whatever queued while its last batch committed, and sends it as one call: group commit without a timer.
+//! A lane: one connection that appends. It takes whatever queued while its last batch committed, and sends it as one
+//! call: group commit without a timer.
 
 mod queue;
 
-pub(crate) use queue::Job;
+pub(crate) use queue::{Job, Queue, QueueLimits};
 
 use crate::append::{Call, ChainOutcome, Statements, index};
 use crate::backoff::Backoff;
@@ -12,19 +12,15 @@ use crate::failpoint::failpoint;
 use crate::log::{Epochs, Heads, LogSettings};
 use crate::tail::Tail;
 use crate::{AppendError, Chain, Database, StoreError, Verdict};
-use queue::{Queue, refuse};
+use queue::{Share, refuse};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::error::Severity;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) struct LaneSettings {
     service: String,
     database: Database,
-    batch: usize,
-    batch_bytes: usize,
     call_timeout: Duration,
     patience: Duration,
     retry_first: Duration,
@@ -37,8 +33,6 @@ impl LaneSettings {
         LaneSettings {
             service: log.service.clone(),
             database: log.database.clone(),
-            batch: log.batch.max(1),
-            batch_bytes: log.batch_bytes,
             call_timeout: log.call_timeout,
             patience: log.patience,
             retry_first: log.retry_first,
@@ -49,7 +43,7 @@ impl LaneSettings {
 }
 
 pub(crate) struct Lane {
-    queue: Queue,
+    share: Share,
     line: Line,
 }
 
@@ -60,7 +54,7 @@ struct Line {
     epochs: Epochs,
     tail: Tail,
     session: Option<Session>,
-    /// How many there were.
+    /// How many all lanes had had when the last call was sent.
     sessions: u32,
     /// Since when no call was answered.
     failing: Option<Instant>,
@@ -100,27 +94,32 @@ impl Lane {
     pub(crate) fn new(
         settings: LaneSettings,
         (heads, epochs, tail): (Heads, Epochs, Tail),
-        receive: mpsc::Receiver<Job>,
-        stop: CancellationToken,
+        queue: &Queue,
+        number: usize,
     ) -> Self {
-        let queue = Queue::new(&settings, receive, stop);
         let line =
             Line { settings, heads, epochs, tail, session: None, sessions: 0, failing: None };
-        Lane { queue, line }
+        Lane { share: queue.of_lane(number), line }
     }
 
     pub(crate) async fn run(self) {
-        let Lane { mut queue, mut line } = self;
+        let Lane { mut share, mut line } = self;
         let patience = line.settings.patience;
         metrics::counter!("daybook_append_resent_total").increment(0);
         metrics::counter!("daybook_append_turned_away_total").increment(0);
-        while let Some(batch) = queue.next_batch().await {
+        while let Some(batch) = share.next_batch().await {
             metrics::histogram!("daybook_append_batch_chains").record(batch.len() as f64);
+            let several = batch.len() > 1;
             let bytes: usize = batch.iter().map(|job| job.chain.bytes()).sum();
             metrics::histogram!("daybook_append_batch_bytes").record(bytes as f64);
             tokio::select! {
                 () = line.append(batch) => {}
-                never = queue.turn_away(patience) => match never {},
+                never = share.turn_away(patience) => match never {},
+            }
+            share.done();
+            if several {
+                // Those who were just answered may have more, and a call costs nearly the same with it.
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -187,7 +186,7 @@ impl Line {
             Some(session) => session,
             None => {
                 let session = self.reach().await?;
-                self.sessions += 1;
+                self.tail.begin_session();
                 session
             }
         };
@@ -199,6 +198,7 @@ impl Line {
             return Err(Tried::Failed(Failure::Epoch));
         }
         let call = Call::new(chains, &session.epochs);
+        self.sessions = self.tail.sessions();
         let running = call.run(&session.client, &session.statements);
         let answer = tokio::time::timeout(self.settings.call_timeout, running).await;
         match answer {

@@ -1,5 +1,5 @@
 use crate::append::index;
-use crate::lane::{Job, Lane, LaneSettings};
+use crate::lane::{Job, Lane, LaneSettings, Queue, QueueLimits};
 use crate::tail::Tail;
 use crate::{
     AppendError, Chain, ChainOutcome, Database, StoreError, TurnLimits, migrate, partition_of,
@@ -8,7 +8,7 @@ use deadpool_postgres::Pool;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,12 +18,15 @@ pub struct LogSettings {
     pub service: String,
     pub partitions: u32,
     pub database: Database,
-    /// Connections that append; each has its share of the partitions.
+    /// Connections that append. One does it while there is little to append, else each has its share of the partitions.
     pub lanes: usize,
     /// Connections that read.
     pub readers: usize,
-    /// Chains that may wait for a lane; more are refused.
+    /// Chains that may wait for the lanes; more are refused.
     pub queue: usize,
+    /// While no more chains wait or are under way, one lane appends them all. A call costs Postgres as much as thirty
+    /// more chains in it do, and a flush of the disk besides; more than this are more than one connection does alone.
+    pub few: usize,
     /// Chains in one call.
     pub batch: usize,
     /// Bytes of payload in one call.
@@ -53,6 +56,7 @@ impl LogSettings {
             lanes: 2,
             readers: 4,
             queue: 10_000,
+            few: 128,
             batch: 500,
             batch_bytes: 4 << 20,
             event_bytes: 900_000,
@@ -80,7 +84,7 @@ pub(crate) struct Inner {
     pub(crate) sql: crate::read::Sql,
     pub(crate) call_timeout: Duration,
     event_bytes: usize,
-    lanes: Vec<mpsc::Sender<Job>>,
+    queue: Queue,
     heads: Heads,
     epochs: Epochs,
     tail: Tail,
@@ -174,15 +178,19 @@ impl Log {
         let tail = Tail::new(&settings.service, settings.partitions);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let lanes = (0..settings.lanes.max(1))
-            .map(|_| {
-                let (send, receive) = mpsc::channel(settings.queue);
-                let known = (heads.clone(), epochs.clone(), tail.clone());
-                let lane = Lane::new(LaneSettings::of(&settings), known, receive, stop.clone());
-                tasks.spawn(lane.run());
-                send
-            })
-            .collect();
+        let limits = QueueLimits {
+            lanes: settings.lanes.max(1),
+            waiting: settings.queue,
+            few: settings.few,
+            batch: settings.batch.max(1),
+            batch_bytes: settings.batch_bytes,
+        };
+        let queue = Queue::new(limits, settings.partitions, stop.clone());
+        for number in 0..limits.lanes {
+            let known = (heads.clone(), epochs.clone(), tail.clone());
+            let lane = Lane::new(LaneSettings::of(&settings), known, &queue, number);
+            tasks.spawn(lane.run());
+        }
         // They write nothing; who waits for a turn locks a row, and that lock needs no flush of the disk.
         let reading = settings.database.by_keys().with_option("synchronous_commit=off");
         let log = Log(Arc::new(Inner {
@@ -195,7 +203,7 @@ impl Log {
             database: settings.database,
             call_timeout: settings.call_timeout,
             event_bytes: settings.event_bytes,
-            lanes,
+            queue,
             heads,
             epochs,
             tail,
@@ -229,7 +237,7 @@ impl Log {
     /// Chains that wait for a lane.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.0.lanes.iter().map(|lane| lane.max_capacity() - lane.capacity()).sum()
+        self.0.queue.len()
     }
 
     /// The connections that read.
@@ -306,12 +314,8 @@ impl Log {
             return Err(AppendError::Statement("a chain needs a command".into()));
         }
         let partition = self.partition_of(&chain.stream);
-        let lane = &self.0.lanes[index(partition) % self.0.lanes.len()];
         let (answer, receive) = oneshot::channel();
-        lane.try_send(Job { partition, epoch, chain, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AppendError::Full,
-            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
-        })?;
+        self.0.queue.push(Job { partition, epoch, chain, answer })?;
         receive.await.unwrap_or(Err(AppendError::Closed))
     }
 

@@ -4,6 +4,7 @@
 use crate::append::index;
 use crate::{Chain, ChainOutcome, Entry, Recorded, Verdict};
 use chrono::{DateTime, Utc};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::broadcast;
 
@@ -16,6 +17,8 @@ struct Inner {
     told: OnceLock<broadcast::Sender<Arc<Recorded>>>,
     /// By partition.
     ends: Mutex<Vec<End>>,
+    /// How many connections the lanes have had, all together.
+    sessions: AtomicU32,
 }
 
 /// Of what was told last.
@@ -23,14 +26,29 @@ struct Inner {
 struct End {
     epoch: i32,
     next: i64,
-    /// Of the lane that told it.
+    /// How many connections there had been when it was appended.
     session: u32,
 }
 
 impl Tail {
     pub(crate) fn new(service: &str, partitions: u32) -> Self {
         let ends = Mutex::new((0..partitions).map(|_| End::default()).collect());
-        Tail(Arc::new(Inner { service: service.into(), told: OnceLock::new(), ends }))
+        Tail(Arc::new(Inner {
+            service: service.into(),
+            told: OnceLock::new(),
+            ends,
+            sessions: AtomicU32::new(0),
+        }))
+    }
+
+    /// A lane has a new connection.
+    pub(crate) fn begin_session(&self) {
+        self.0.sessions.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many connections the lanes have had. Whoever appends asks before he does.
+    pub(crate) fn sessions(&self) -> u32 {
+        self.0.sessions.load(Ordering::SeqCst)
     }
 
     /// Where it is told from now on; `buffer` events at most wait for the slowest listener.
@@ -44,8 +62,8 @@ impl Tail {
         epoch == last.epoch && offset < last.next
     }
 
-    /// Which of the lane's connections told what was told last of a partition. Between two of them the log may have
-    /// been restored, and may count an epoch again that it has lost: so whoever is told must look.
+    /// How many connections the lanes had had when that was appended which was told last of a partition. Before a new one
+    /// the log may have been restored, and may count an epoch again that it has lost: so whoever is told must look.
     pub(crate) fn session(&self, partition: i32) -> u32 {
         self.ends()[index(partition)].session
     }

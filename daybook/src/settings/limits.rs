@@ -52,6 +52,7 @@ pub struct Limits {
     pub snapshot_bytes: usize,
     pub snapshot_queue: usize,
     pub lane_queue: usize,
+    pub lane_few: usize,
     pub append_batch: usize,
     pub append_batch_bytes: usize,
     pub event_bytes: usize,

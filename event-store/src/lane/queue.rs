@@ -1,12 +1,16 @@
-//! What waits for a lane.
+//! What waits for the lanes of a log: one queue, of which each lane that is free takes its share.
 
-use super::LaneSettings;
+use crate::append::index;
 use crate::{AppendError, Chain, ChainOutcome};
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+
+/// A call that takes longer than any should holds up no partition but its own.
+const SLOW: Duration = Duration::from_millis(50);
 
 pub(crate) struct Job {
     pub(crate) partition: i32,
@@ -16,77 +20,264 @@ pub(crate) struct Job {
     pub(crate) answer: oneshot::Sender<Result<ChainOutcome, AppendError>>,
 }
 
-pub(super) struct Queue {
-    batch: usize,
-    batch_bytes: usize,
-    receive: mpsc::Receiver<Job>,
-    /// Second chains of a stream in a batch, and what was too much for it: first in the next one.
-    held: VecDeque<Job>,
+/// Bounds of a queue and of what is taken of it at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueLimits {
+    pub(crate) lanes: usize,
+    pub(crate) waiting: usize,
+    /// So many that wait or are under way are the first lane's. Who has just been answered and sends the next counts
+    /// twice for a moment.
+    pub(crate) few: usize,
+    pub(crate) batch: usize,
+    pub(crate) batch_bytes: usize,
+}
+
+/// The queue of one log; clones are one.
+#[derive(Clone)]
+pub(crate) struct Queue(Arc<Shared>);
+
+struct Shared {
+    limits: QueueLimits,
     stop: CancellationToken,
+    state: Mutex<State>,
+    /// Of each lane.
+    wake: Vec<Notify>,
+}
+
+struct State {
+    /// By partition, in the order in which they came.
+    waiting: Vec<VecDeque<Job>>,
+    /// How many those are.
+    waits: usize,
+    /// Which lane appends to a partition: until it is done nobody else does, so that chains of a stream keep their order.
+    taken: Vec<Option<usize>>,
+    /// Chains under way, by lane.
+    under_way: Vec<usize>,
+    /// Whether the call of the first lane takes too long.
+    is_slow: bool,
+    closed: bool,
+    few: usize,
+}
+
+impl State {
+    /// The lane that a partition is for. While there is little, that is the first one.
+    fn lane_of(&self, partition: usize) -> usize {
+        let little = !self.is_slow && self.waits + self.under_way.iter().sum::<usize>() <= self.few;
+        if little { 0 } else { self.home(partition) }
+    }
+
+    fn home(&self, partition: usize) -> usize {
+        partition % self.under_way.len()
+    }
+
+    /// Whether something waits in a partition that the lane may take.
+    fn has(&self, lane: usize, partition: usize) -> bool {
+        self.taken[partition].is_none()
+            && !self.waiting[partition].is_empty()
+            && self.lane_of(partition) == lane
+    }
 }
 
 impl Queue {
-    pub(super) fn new(
-        settings: &LaneSettings,
-        receive: mpsc::Receiver<Job>,
-        stop: CancellationToken,
-    ) -> Self {
-        let (batch, batch_bytes) = (settings.batch, settings.batch_bytes);
-        Queue { batch, batch_bytes, receive, held: VecDeque::new(), stop }
+    pub(crate) fn new(limits: QueueLimits, partitions: u32, stop: CancellationToken) -> Self {
+        let state = State {
+            waiting: (0..partitions).map(|_| VecDeque::new()).collect(),
+            waits: 0,
+            taken: (0..partitions).map(|_| None).collect(),
+            under_way: vec![0; limits.lanes],
+            is_slow: false,
+            closed: false,
+            few: limits.few,
+        };
+        let wake = (0..limits.lanes).map(|_| Notify::new()).collect();
+        Queue(Arc::new(Shared { limits, stop, state: Mutex::new(state), wake }))
     }
 
-    /// Whatever is queued, up to the batch's limits, each stream once. None: closed and empty.
+    /// Chains that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state().waits
+    }
+
+    pub(crate) fn push(&self, job: Job) -> Result<(), AppendError> {
+        let Shared { limits, wake, stop, .. } = &*self.0;
+        let mut state = self.state();
+        if state.closed || stop.is_cancelled() {
+            return Err(AppendError::Closed);
+        }
+        if state.waits >= limits.waiting {
+            return Err(AppendError::Full);
+        }
+        let partition = index(job.partition);
+        state.waiting[partition].push_back(job);
+        state.waits += 1;
+        let lane = state.lane_of(partition);
+        drop(state);
+        wake[lane].notify_one();
+        Ok(())
+    }
+
+    /// The queue as one of its lanes sees it.
+    pub(super) fn of_lane(&self, lane: usize) -> Share {
+        Share { queue: self.clone(), lane, from: 0 }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_all(&self) {
+        self.0.wake.iter().for_each(Notify::notify_one);
+    }
+}
+
+/// What one lane takes of the queue.
+pub(super) struct Share {
+    queue: Queue,
+    lane: usize,
+    /// The partition that it begins with, so that none waits for the others for ever.
+    from: usize,
+}
+
+impl Share {
+    /// Whatever is queued for this lane, up to the batch's limits, each stream once; its partitions are this lane's
+    /// until [`done`](Self::done). None: closed and empty.
     pub(super) async fn next_batch(&mut self) -> Option<Vec<Job>> {
-        if self.stop.is_cancelled() {
-            // Here too, because where there is always something queued nobody waits for the token.
-            self.receive.close();
-        }
-        let mut arrived = Vec::new();
-        let room = self.batch.saturating_sub(self.held.len());
-        if self.held.is_empty() {
+        let shared = self.queue.0.clone();
+        loop {
+            if shared.stop.is_cancelled() {
+                self.queue.state().closed = true;
+            }
+            let (batch, ended) = self.take();
+            if ended {
+                // Nor does anything come for the others any more.
+                self.queue.wake_all();
+            }
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            if ended {
+                return None;
+            }
             tokio::select! {
-                biased;
-                taken = self.receive.recv_many(&mut arrived, room) => if taken == 0 { return None },
-                () = self.stop.cancelled() => {
-                    self.receive.close();
-                    if self.receive.recv_many(&mut arrived, room).await == 0 { return None }
-                }
-            }
-        } else {
-            while arrived.len() < room {
-                let Ok(job) = self.receive.try_recv() else { break };
-                arrived.push(job);
+                () = shared.wake[self.lane].notified() => {}
+                () = shared.stop.cancelled(), if !self.queue.state().closed => {}
             }
         }
-        self.held.extend(arrived);
-        let mut streams = HashSet::new();
-        let mut bytes = 0;
-        let mut batch = Vec::with_capacity(self.held.len());
-        let mut later = VecDeque::new();
-        for job in std::mem::take(&mut self.held) {
-            let fits = batch.is_empty() || bytes + job.chain.bytes() <= self.batch_bytes;
-            if fits && streams.insert(job.chain.stream.clone()) {
-                bytes += job.chain.bytes();
-                batch.push(job);
-            } else {
-                // A later chain of the same stream must not overtake this one.
-                streams.insert(job.chain.stream.clone());
-                later.push_back(job);
-            }
-        }
-        self.held = later;
-        Some(batch)
     }
 
-    /// Refuses what waits too long for the batch before it, of which nothing was sent. Never ends.
-    pub(super) async fn turn_away(&mut self, after: Duration) -> Infallible {
-        tokio::time::sleep(after).await;
-        let away = AppendError::Away("the append before it is not answered".into());
-        refuse(self.held.drain(..), &away);
-        while let Some(job) = self.receive.recv().await {
-            refuse([job], &away);
+    /// Gives the partitions back that were taken.
+    pub(super) fn done(&mut self) {
+        let mut state = self.queue.state();
+        state.taken.iter_mut().filter(|of| **of == Some(self.lane)).for_each(|of| *of = None);
+        state.under_way[self.lane] = 0;
+        state.is_slow &= self.lane != 0;
+        let partitions = 0..state.waiting.len();
+        let for_others = |at| {
+            (0..self.queue.0.limits.lanes).any(|lane| lane != self.lane && state.has(lane, at))
+        };
+        let others_wait = state.closed || partitions.into_iter().any(for_others);
+        drop(state);
+        if others_wait {
+            self.queue.wake_all();
         }
-        std::future::pending().await
+    }
+
+    /// Ends never. While the first lane's call takes too long, the others take what is not in its partitions; what
+    /// waits for this lane, and of which nothing was sent, is refused after a while.
+    pub(super) async fn turn_away(&mut self, after: Duration) -> Infallible {
+        tokio::time::sleep(SLOW.min(after)).await;
+        if self.lane == 0 {
+            self.queue.state().is_slow = true;
+            self.queue.wake_all();
+        }
+        tokio::time::sleep(after.saturating_sub(SLOW)).await;
+        let away = AppendError::Away("the append before it is not answered".into());
+        loop {
+            refuse(self.take_all(), &away);
+            self.queue.0.wake[self.lane].notified().await;
+        }
+    }
+
+    /// Whatever waits for this lane and no other.
+    fn take_all(&self) -> Vec<Job> {
+        let mut state = self.queue.state();
+        let mut all = Vec::new();
+        for at in 0..state.waiting.len() {
+            if state.taken[at].unwrap_or(state.home(at)) == self.lane {
+                all.extend(std::mem::take(&mut state.waiting[at]));
+            }
+        }
+        state.waits -= all.len();
+        all
+    }
+
+    /// A batch, which may be empty, and whether nothing can follow it any more.
+    fn take(&mut self) -> (Vec<Job>, bool) {
+        let mut state = self.queue.state();
+        let mut batch =
+            Batch { limits: self.queue.0.limits, jobs: Vec::new(), bytes: 0, full: false };
+        let partitions = state.waiting.len();
+        let ours = |at: &usize| state.has(self.lane, *at);
+        let ours: Vec<usize> =
+            (self.from..self.from + partitions).map(|at| at % partitions).filter(ours).collect();
+        for at in ours {
+            batch.take(&mut state.waiting[at]);
+            state.taken[at] = Some(self.lane);
+            if batch.full {
+                self.from = at;
+                break;
+            }
+        }
+        let Batch { jobs, .. } = batch;
+        state.waits -= jobs.len();
+        state.under_way[self.lane] = jobs.len();
+        (jobs, state.closed && state.waits == 0)
+    }
+}
+
+struct Batch {
+    limits: QueueLimits,
+    jobs: Vec<Job>,
+    bytes: usize,
+    full: bool,
+}
+
+impl Batch {
+    /// Takes of one partition what there is room for, each stream once.
+    fn take(&mut self, waiting: &mut VecDeque<Job>) {
+        let mut streams = HashSet::new();
+        let mut later = Vec::new();
+        while let Some(job) = waiting.pop_front() {
+            let bytes = self.bytes + job.chain.bytes();
+            let fits = self.jobs.is_empty() || bytes <= self.limits.batch_bytes;
+            if self.jobs.len() >= self.limits.batch || !fits {
+                waiting.push_front(job);
+                self.full = true;
+                break;
+            }
+            // A later chain of the same stream must not overtake an earlier one.
+            if streams.insert(job.chain.stream.clone()) {
+                self.bytes = bytes;
+                self.jobs.push(job);
+            } else {
+                later.push(job);
+            }
+        }
+        later.into_iter().rev().for_each(|job| waiting.push_front(job));
+    }
+}
+
+impl Drop for Share {
+    /// A lane that did not end in order, because it panicked or its runtime was shut down, appends nothing any more:
+    /// what waits is told so, and nothing new is taken.
+    fn drop(&mut self) {
+        let mut state = self.queue.state();
+        state.closed = true;
+        state.waits = 0;
+        let left: Vec<_> = state.waiting.iter_mut().map(std::mem::take).collect();
+        drop(state);
+        drop(left);
+        self.queue.wake_all();
     }
 }
 
@@ -99,3 +290,6 @@ pub(super) fn refuse(jobs: impl IntoIterator<Item = Job>, error: &AppendError) {
         let _ = job.answer.send(Err(error.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,10 @@ mod shop;
 use crate::kafka::fill;
 use crate::posting::{Posting, all_posted_once, postings, read_side};
 use crate::server::{Place, text};
-use crate::support::{eventually, fresh_database, lose_the_tail, open};
+use crate::support::{eventually, fresh_database, lose_the_tail, open, settings};
 use event_store::follow::{Feed, Runner};
 use event_store::kafka::RelayState;
-use event_store::open_epoch;
+use event_store::{Log, LogSettings, open_epoch};
 use shop::Shop;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -99,7 +99,7 @@ async fn a_copy_of_the_disk_is_noticed_by_nobody_until_an_epoch_is_opened_by_han
 #[tokio::test]
 async fn what_one_lane_learns_of_an_epoch_stops_no_other_lane() {
     let database = fresh_database().await;
-    let log = open(&database).await;
+    let log = Log::open(LogSettings { few: 0, ..settings(&database) }).await.unwrap();
     fill(&log, 0..100).await;
     open_epoch(&database, "shop").await.unwrap();
     // One after the other: the first lane that appends learns of it for all.

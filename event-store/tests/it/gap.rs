@@ -21,6 +21,7 @@ const HELD: &str = "till-held";
 async fn process(database: &Database) -> Log {
     let mut settings = settings(database);
     settings.lanes = 4;
+    settings.few = 0;
     Log::open(settings).await.unwrap()
 }
 

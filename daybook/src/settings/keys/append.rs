@@ -84,8 +84,15 @@ pub(super) const KEYS: &[Key] = &[
         "lane_queue",
         "10000",
         "NUMBER",
-        "Appends that may wait for one connection",
+        "Appends that may wait for the connections of a log",
         "daybook_lane_queued",
+    ),
+    bound(
+        "lane_few",
+        "128",
+        "NUMBER",
+        "While no more appends of a log than this wait or are under way, one connection makes them all",
+        "daybook_append_batch_chains",
     ),
     bound(
         "append_batch",

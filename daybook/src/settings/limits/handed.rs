@@ -139,6 +139,7 @@ impl Limits {
     pub fn log(&self, settings: LogSettings) -> LogSettings {
         LogSettings {
             queue: self.lane_queue,
+            few: self.lane_few,
             batch: self.append_batch,
             batch_bytes: self.append_batch_bytes,
             event_bytes: self.event_bytes,
