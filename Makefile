@@ -20,9 +20,10 @@ demo: setup ## start Daybook, import a real shop's history, print a few queries 
 	cargo build --release --locked -p daybook
 	@scripts/demo
 
+# Most tests wait more than they work, hence two for each core.
 test: setup ## every test, against a private Postgres and a private Apache Kafka
 	@scripts/setup test
-	@scripts/test-servers run cargo test --workspace --locked
+	@RUST_TEST_THREADS=$(or $(RUST_TEST_THREADS),$(shell expr 2 '*' $$(nproc))) scripts/test-servers run cargo test --workspace --locked
 	cargo check -p event-store --no-default-features --locked
 	cargo test -p domain --features next --test it corpus --locked
 

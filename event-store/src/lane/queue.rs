@@ -51,23 +51,20 @@ struct State {
     waits: usize,
     /// Which lane appends to a partition: until it is done nobody else does, so that chains of a stream keep their order.
     taken: Vec<Option<usize>>,
-    /// Chains under way, by lane.
+    /// Chains under way, and whether their call takes too long, by lane.
     under_way: Vec<usize>,
-    /// Whether the call of the first lane takes too long.
-    is_slow: bool,
+    slow: Vec<bool>,
     closed: bool,
     few: usize,
 }
 
 impl State {
-    /// The lane that a partition is for. While there is little, that is the first one.
+    /// The lane that a partition is for: the first one while there is little, and another one while that is slow.
     fn lane_of(&self, partition: usize) -> usize {
-        let little = !self.is_slow && self.waits + self.under_way.iter().sum::<usize>() <= self.few;
-        if little { 0 } else { self.home(partition) }
-    }
-
-    fn home(&self, partition: usize) -> usize {
-        partition % self.under_way.len()
+        let lanes = self.slow.len();
+        let little = self.waits + self.under_way.iter().sum::<usize>() <= self.few;
+        let of = if little { 0 } else { partition % lanes };
+        (of..of + lanes).map(|lane| lane % lanes).find(|lane| !self.slow[*lane]).unwrap_or(of)
     }
 
     /// Whether something waits in a partition that the lane may take.
@@ -85,7 +82,7 @@ impl Queue {
             waits: 0,
             taken: (0..partitions).map(|_| None).collect(),
             under_way: vec![0; limits.lanes],
-            is_slow: false,
+            slow: vec![false; limits.lanes],
             closed: false,
             few: limits.few,
         };
@@ -170,7 +167,7 @@ impl Share {
         let mut state = self.queue.state();
         state.taken.iter_mut().filter(|of| **of == Some(self.lane)).for_each(|of| *of = None);
         state.under_way[self.lane] = 0;
-        state.is_slow &= self.lane != 0;
+        state.slow[self.lane] = false;
         let partitions = 0..state.waiting.len();
         let for_others = |at| {
             (0..self.queue.0.limits.lanes).any(|lane| lane != self.lane && state.has(lane, at))
@@ -182,14 +179,12 @@ impl Share {
         }
     }
 
-    /// Ends never. While the first lane's call takes too long, the others take what is not in its partitions; what
-    /// waits for this lane, and of which nothing was sent, is refused after a while.
+    /// Ends never. Others take what is not in the partitions of a call that takes too long; what is, and of which nothing
+    /// was sent, is refused after a while.
     pub(super) async fn turn_away(&mut self, after: Duration) -> Infallible {
         tokio::time::sleep(SLOW.min(after)).await;
-        if self.lane == 0 {
-            self.queue.state().is_slow = true;
-            self.queue.wake_all();
-        }
+        self.queue.state().slow[self.lane] = true;
+        self.queue.wake_all();
         tokio::time::sleep(after.saturating_sub(SLOW)).await;
         let away = AppendError::Away("the append before it is not answered".into());
         loop {
@@ -198,12 +193,12 @@ impl Share {
         }
     }
 
-    /// Whatever waits for this lane and no other.
+    /// Whatever waits for this lane, as no other takes it.
     fn take_all(&self) -> Vec<Job> {
         let mut state = self.queue.state();
         let mut all = Vec::new();
         for at in 0..state.waiting.len() {
-            if state.taken[at].unwrap_or(state.home(at)) == self.lane {
+            if state.taken[at].unwrap_or(state.lane_of(at)) == self.lane {
                 all.extend(std::mem::take(&mut state.waiting[at]));
             }
         }

@@ -67,27 +67,32 @@ async fn of_more_each_lane_takes_its_share_and_nothing_that_another_has_under_wa
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_lane_that_is_slow_holds_up_its_own_partitions_only_and_at_last_refuses_what_waits()
-{
-    let (queue, _stop) = queue(100);
-    let (mut first, mut second) = (queue.of_lane(0), queue.of_lane(1));
-    let (before, _) = job(0, "a", 1);
-    queue.push(before).unwrap();
-    let _under_way = first.next_batch().await.unwrap();
-    let mut answers = push_everywhere(&queue);
-    let patience = Duration::from_secs(5);
-    let rest = tokio::select! {
-        never = first.turn_away(patience) => match never {},
-        rest = second.next_batch() => rest.unwrap(),
-    };
-    assert_eq!(partitions(&rest), [1, 3]);
-    tokio::select! {
-        never = first.turn_away(patience) => match never {},
-        () = tokio::time::sleep(2 * patience) => {}
-    }
-    for (partition, answer) in answers.iter_mut().enumerate() {
-        let refused = matches!(answer.try_recv(), Ok(Err(AppendError::Away(_))));
-        assert_eq!(refused, partition % 2 == 0, "partition {partition}");
+async fn a_lane_that_is_slow_holds_up_its_call_s_partitions_only_and_at_last_refuses_what_waits_there() {
+    for few in [0, 100] {
+        let (queue, _stop) = queue(few);
+        let (mut first, mut second) = (queue.of_lane(0), queue.of_lane(1));
+        queue.push(job(0, "before", 1).0).unwrap();
+        let _under_way = first.next_batch().await.unwrap();
+        let mut answers = push_everywhere(&queue);
+        let patience = Duration::from_secs(5);
+        let mut rest = Vec::new();
+        let others = async {
+            while rest.len() < 3 {
+                rest.extend(partitions(&second.next_batch().await.unwrap()));
+                second.done();
+            }
+            tokio::time::sleep(2 * patience).await;
+        };
+        tokio::select! {
+            never = first.turn_away(patience) => match never {},
+            () = others => {}
+        }
+        rest.sort_unstable();
+        assert_eq!(rest, [1, 2, 3]);
+        for (partition, answer) in answers.iter_mut().enumerate() {
+            let refused = matches!(answer.try_recv(), Ok(Err(AppendError::Away(_))));
+            assert_eq!(refused, partition == 0, "partition {partition}");
+        }
     }
 }
 
