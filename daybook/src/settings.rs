@@ -11,6 +11,7 @@ mod kafka;
 mod keys;
 mod limits;
 mod part;
+mod rates;
 mod said;
 mod secret;
 mod source;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge::telemetry::LogFormat;
-use edge::{Origins, Proxies, Quota};
+use edge::{Origins, Proxies};
 use event_store::kafka::Mechanism;
 use serde::Deserialize;
 
@@ -102,6 +103,7 @@ pub struct Settings {
     pub commands_burst: u32,
     pub queries_per_s: u32,
     pub queries_burst: u32,
+    pub route_limits: Option<String>,
     pub body_limit_bytes: usize,
     pub request_timeout_s: u64,
     pub shutdown_s: u64,
@@ -167,14 +169,6 @@ impl Settings {
     pub fn proxies(&self) -> Proxies {
         let proxies = self.trusted_proxies.as_deref().map(str::parse).transpose();
         proxies.ok().flatten().unwrap_or_default()
-    }
-
-    /// How much one caller may ask for: commands, and queries.
-    pub fn quotas(&self) -> (Option<Quota>, Option<Quota>) {
-        (
-            Quota::of(self.commands_per_s, self.commands_burst),
-            Quota::of(self.queries_per_s, self.queries_burst),
-        )
     }
 
     pub fn request_timeout(&self) -> Duration {
@@ -255,6 +249,7 @@ impl Loaded {
             proxies.is_none_or(|proxies| proxies.is_ok()),
             "addresses and networks with commas between, 10.0.0.7,10.1.0.0/16",
         )?;
+        self.check_routes()?;
         self.must("body_limit_bytes", settings.body_limit_bytes >= 1024, "at least 1024")?;
         self.must("request_timeout_s", settings.request_timeout_s >= 1, "at least 1")?;
         self.must("shutdown_s", settings.shutdown_s >= 1, "at least 1")?;

@@ -15,6 +15,7 @@ pub use called::Called;
 pub use part::{Part, Role};
 pub use plan::{SERVICES, ShopSettings, topic_of};
 pub use rates::Rates;
+pub(crate) use rates::limited;
 
 use crate::{contracts, problems};
 use acting::{Acting, Writers};
@@ -27,6 +28,7 @@ use event_store::{Log, Pace};
 use gate::Gate;
 use owners::Owners;
 use projections::{Generations, Queries};
+use rates::{is_internal, is_of_log};
 use services::Services;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -203,9 +205,6 @@ fn endpoints(
     waiting: Arc<AtomicUsize>,
 ) -> (Router, Router) {
     let limits = &settings.limits;
-    // Services ask for what is owed already: whoever comes with something new does not keep them out.
-    let is_internal = |row: &Row| row.path.starts_with("/internal/");
-    let is_of_log = |row: &Row| row.path.starts_with("/v1/log/");
     let (takes, shows) = (api.is_some(), settings.part.has(Role::Queries));
     let (mut router, mut of_callers) = (Router::new(), Router::new());
     if let Some(api) = api {
@@ -216,7 +215,7 @@ fn endpoints(
         of_callers = settings.rates.of_commands(commands);
         router = of_callers.clone().merge(internal);
     }
-    // Whoever writes a log shows it; those who follow it are not counted among the callers.
+    // Whoever writes a log shows it.
     let reads = |reading: &dyn Fn(&Row) -> bool| {
         projections::routes().keeping(reading).router(queries.clone(), access)
     };

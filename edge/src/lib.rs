@@ -54,7 +54,7 @@ pub use operation::{Answer, Operation};
 pub use params::{Address, ParamDescription, ParamFields, Params, described_params};
 pub use peer::{Answered, BadAddress, Lines, Peer, PeerLimits, Shown, Unanswered};
 pub use problem::{FieldError, PROBLEM_JSON, PROBLEM_URN, Problem};
-pub use rate::{Quota, RateLimit};
+pub use rate::{NoRouteQuotas, Quota, RateLimit, RouteQuotas};
 pub use request_context::{CORRELATION_ID, RequestContext};
 pub use routes::{Routes, Row};
 pub use serve::{Door, Serving, Unfinished, run};

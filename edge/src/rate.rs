@@ -1,12 +1,16 @@
 //! How much one caller may ask for in a while.
 
+mod by_route;
+
+pub use by_route::{NoRouteQuotas, RouteQuotas};
+
 use crate::{
     Identity, Problem,
     caller::{Proxies, as_caller},
 };
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -16,14 +20,15 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::{InMemoryState, NotKeyed},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use quick_cache::sync::Cache;
 use std::{
+    collections::BTreeMap,
     fmt,
     net::IpAddr,
     num::NonZeroU32,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -44,26 +49,34 @@ impl Quota {
     }
 }
 
-/// The limit of one class of requests. Clones share it, and it may be set to another quota at any time; by default
-/// there is none, and nothing is counted.
+/// The limit of one class of requests, and limits of its own for some of their routes. Clones share it, and it may be set
+/// to other quotas at any time; by default there is none, and nothing is counted.
 #[derive(Clone)]
 pub struct RateLimit(Arc<Inner>);
 
 struct Inner {
     class: &'static str,
     proxies: Proxies,
-    /// So many callers are known; past that, who has not asked for long is forgotten and begins anew.
+    /// So many callers are known to each rule; past that, who has not asked for long is forgotten and begins anew.
     known: usize,
     on: AtomicBool,
-    rule: RwLock<Option<Arc<Rule>>>,
+    rules: RwLock<Rules>,
     refused: metrics::Counter,
     callers: metrics::Gauge,
+}
+
+/// What is in force. A route that stands here is not of its class any more: it has a rule of its own, or none.
+#[derive(Default)]
+struct Rules {
+    of_class: Option<Arc<Rule>>,
+    of_routes: BTreeMap<String, Option<Arc<Rule>>>,
 }
 
 /// One quota, and what its callers have left of it.
 struct Rule {
     quota: Quota,
-    class: String,
+    /// The class, or the route.
+    name: String,
     policy: HeaderValue,
     left: Cache<Caller, Arc<Bucket>>,
 }
@@ -72,7 +85,7 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, StateInformat
 
 impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quota = self.rule().map(|rule| rule.quota);
+        let quota = self.rules().of_class.as_ref().map(|rule| rule.quota);
         f.debug_struct("RateLimit").field("class", &self.0.class).field("quota", &quota).finish()
     }
 }
@@ -84,18 +97,38 @@ impl RateLimit {
         refused.increment(0);
         let callers = metrics::gauge!("daybook_rate_callers", "class" => class);
         callers.set(0);
-        let (on, rule) = (AtomicBool::new(false), RwLock::default());
-        RateLimit(Arc::new(Inner { class, proxies, known, on, rule, refused, callers }))
+        let (on, rules) = (AtomicBool::new(false), RwLock::default());
+        RateLimit(Arc::new(Inner { class, proxies, known, on, rules, refused, callers }))
     }
 
     /// From now on this much; everybody begins with a whole burst, unless it is what it was.
     pub fn set(&self, quota: Option<Quota>) {
-        let mut rule = self.0.rule.write().unwrap_or_else(PoisonError::into_inner);
-        if rule.as_ref().map(|rule| rule.quota) != quota {
-            let new = quota.map(|quota| Arc::new(Rule::new(self.0.class, quota, self.0.known)));
-            *rule = new;
-            self.0.on.store(rule.is_some(), Ordering::Relaxed);
-        }
+        self.change(|rules| {
+            rules.of_class = self.renewed(rules.of_class.take(), self.0.class, quota);
+        });
+    }
+
+    /// The same for these routes, each by itself; all others are of the class.
+    pub fn set_routes(&self, quotas: &RouteQuotas) {
+        self.change(|rules| {
+            let mut old = std::mem::take(&mut rules.of_routes);
+            let new = quotas.all().map(|(route, quota)| {
+                let rule = self.renewed(old.remove(route).flatten(), route, quota);
+                (route.clone(), rule)
+            });
+            rules.of_routes = new.collect();
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Rules)) {
+        let mut rules = self.0.rules.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut rules);
+        self.0.on.store(rules.all().next().is_some(), Ordering::Relaxed);
+    }
+
+    fn renewed(&self, old: Option<Arc<Rule>>, name: &str, to: Option<Quota>) -> Option<Arc<Rule>> {
+        let same = old.filter(|rule| Some(rule.quota) == to);
+        same.or_else(|| to.map(|quota| Arc::new(Rule::new(name, quota, self.0.known))))
     }
 
     /// Puts it around endpoints.
@@ -103,11 +136,15 @@ impl RateLimit {
         router.layer(middleware::from_fn_with_state(self.clone(), count))
     }
 
-    fn rule(&self) -> Option<Arc<Rule>> {
+    fn rules(&self) -> RwLockReadGuard<'_, Rules> {
+        self.0.rules.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rule(&self, request: &Request) -> Option<Arc<Rule>> {
         if !self.0.on.load(Ordering::Relaxed) {
             return None;
         }
-        self.0.rule.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.rules().of(request)
     }
 
     /// What is left to whoever asks, or after how many seconds there will be something. None: nobody knows who it is,
@@ -119,7 +156,8 @@ impl RateLimit {
             let bucket =
                 Arc::new(RateLimiter::direct_with_clock(quota, MonotonicClock).with_middleware());
             rule.left.insert(caller, bucket.clone());
-            self.0.callers.set(rule.left.len() as f64);
+            let known: usize = self.rules().all().map(|rule| rule.left.len()).sum();
+            self.0.callers.set(known as f64);
             bucket
         });
         Some(match bucket.check() {
@@ -150,13 +188,32 @@ impl Caller {
     }
 }
 
+impl Rules {
+    fn of(&self, request: &Request) -> Option<Arc<Rule>> {
+        let own = if self.of_routes.is_empty() { None } else { self.of_route(request) };
+        own.unwrap_or(&self.of_class).clone()
+    }
+
+    fn of_route(&self, request: &Request) -> Option<&Option<Arc<Rule>>> {
+        // `HEAD` is answered by the row of `GET`.
+        let is_head = request.method() == Method::HEAD;
+        let method = if is_head { &Method::GET } else { request.method() };
+        let path = request.extensions().get::<MatchedPath>()?;
+        self.of_routes.get(&crate::routes::name(method, path.as_str()))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.of_class.iter().chain(self.of_routes.values().flatten())
+    }
+}
+
 impl Rule {
-    fn new(class: &str, quota: Quota, known: usize) -> Self {
+    fn new(name: &str, quota: Quota, known: usize) -> Self {
         let Quota { per_s, burst } = quota;
         let window_s = burst.get().div_ceil(per_s.get());
-        let policy = HeaderValue::try_from(format!("\"{class}\";q={burst};w={window_s}"));
-        let policy = policy.expect("a class is a word");
-        Rule { quota, policy, class: class.to_owned(), left: Cache::new(known) }
+        let policy = HeaderValue::try_from(format!("\"{name}\";q={burst};w={window_s}"));
+        let policy = policy.expect("a class is a word, and a route was read as one");
+        Rule { quota, policy, name: name.to_owned(), left: Cache::new(known) }
     }
 
     /// Says in an answer what is left, and until when all of it will have come back
@@ -164,7 +221,7 @@ impl Rule {
     fn say(&self, headers: &mut HeaderMap, left: u32) {
         let Quota { per_s, burst } = self.quota;
         let whole_s = burst.get().saturating_sub(left).div_ceil(per_s.get());
-        let state = format!("\"{}\";r={left};t={whole_s}", self.class);
+        let state = format!("\"{}\";r={left};t={whole_s}", self.name);
         if let Ok(state) = HeaderValue::try_from(state) {
             headers.insert(STATE, state);
         }
@@ -176,7 +233,7 @@ const STATE: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 async fn count(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
-    let Some(rule) = limit.rule() else { return next.run(request).await };
+    let Some(rule) = limit.rule(&request) else { return next.run(request).await };
     let (parts, body) = request.into_parts();
     let taken = limit.take(&rule, &parts);
     let request = Request::from_parts(parts, body);

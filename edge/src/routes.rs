@@ -22,6 +22,18 @@ pub struct Row {
     pub permission: Permission,
 }
 
+impl Row {
+    /// `GET /v1/orders/{id}`
+    #[must_use]
+    pub fn name(&self) -> String {
+        name(&self.method, self.path)
+    }
+}
+
+pub(crate) fn name(method: &Method, path: &str) -> String {
+    format!("{method} {path}")
+}
+
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
     fn default() -> Self {
         Routes { rows: Vec::new() }

@@ -1,5 +1,5 @@
 use axum::Router;
-use edge::{Proxies, RateLimit};
+use edge::{Proxies, RateLimit, Row};
 
 use crate::settings::Settings;
 
@@ -26,6 +26,11 @@ impl Rates {
         let (commands, queries) = settings.quotas();
         self.commands.set(commands);
         self.queries.set(queries);
+        let routes = settings.route_quotas();
+        let of =
+            |names: Vec<String>| routes.clone().keeping(|it| names.iter().any(|name| name == it));
+        self.commands.set_routes(&of(commands_of_callers()));
+        self.queries.set_routes(&of(queries_of_callers()));
     }
 
     pub(super) fn of_commands(&self, router: Router) -> Router {
@@ -35,4 +40,27 @@ impl Rates {
     pub(super) fn of_queries(&self, router: Router) -> Router {
         self.queries.around(router)
     }
+}
+
+/// The routes that may have a limit of their own, by name: those that have one of their class.
+pub(crate) fn limited() -> impl Iterator<Item = String> {
+    commands_of_callers().into_iter().chain(queries_of_callers())
+}
+
+fn commands_of_callers() -> Vec<String> {
+    command_api::routes().rows().filter(|row| !is_internal(row)).map(Row::name).collect()
+}
+
+fn queries_of_callers() -> Vec<String> {
+    projections::routes().rows().filter(|row| !is_of_log(row)).map(Row::name).collect()
+}
+
+/// Services ask for what is owed already: whoever comes with something new does not keep them out.
+pub(super) fn is_internal(row: &Row) -> bool {
+    row.path.starts_with("/internal/")
+}
+
+/// Those who follow a log are not counted among the callers.
+pub(super) fn is_of_log(row: &Row) -> bool {
+    row.path.starts_with("/v1/log/")
 }

@@ -1,9 +1,10 @@
 //! What one caller may ask for, through the real program, and changed without a restart.
 
 use crate::batch;
+use crate::on_file::{OnFile, REFUSED, TAKEN, counts_on, standing};
 use crate::shop::eventually;
 use crate::support::{World, binary, free_port};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 #[tokio::test]
@@ -77,4 +78,60 @@ async fn a_caller_gets_his_share_which_changes_at_a_hangup_and_not_by_a_bad_file
         Err("none was refused".to_owned())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_route_has_a_limit_of_its_own_which_changes_at_a_hangup_and_not_by_a_bad_file() {
+    let world = World::new().await.without_kafka();
+    let mut file = OnFile::of(&world, "shop");
+    // Only a hangup has it read again.
+    file.set("reload_look_ms", "86400000");
+    file.set("commands_per_s", "1000");
+    file.set("route_limits", "POST /v1/stock/{sku}/receive=1:2");
+    let daybook = file.serve();
+    daybook.is_ready().await;
+    let send = async |path: &str, body: Value| {
+        let answer = daybook.send(path, None, &body).await.unwrap();
+        let header = |name| {
+            let value = answer.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        (answer.status().as_u16(), header("ratelimit-policy"), header("retry-after"))
+    };
+    let receive = async || send("/v1/stock/A/receive", json!({"quantity": 1})).await;
+    eventually("one too many", async || {
+        let (status, policy, retry) = receive().await;
+        assert_eq!(policy, "\"POST /v1/stock/{sku}/receive\";q=2;w=2");
+        if status == 429 && retry == "1" { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
+    // Another command, and a query.
+    let (status, policy, _) = send("/v1/orders", json!({})).await;
+    assert_ne!(status, 429);
+    assert_eq!(policy, "\"commands\";q=1000;w=1");
+    assert_eq!(daybook.get("/v1/stock").await.0, 200);
+
+    let hang_up = async |count: &str| {
+        let before = daybook.metric(count).await.unwrap();
+        let pid = daybook.pid().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
+        counts_on(&daybook, count, before).await;
+    };
+    file.set("route_limits", "POST /v1/stock/{sku}/recieve=1:2");
+    file.write();
+    hang_up(REFUSED).await;
+    let refused = standing(&daybook).await["refused"]["why"].to_string();
+    assert!(refused.contains("POST /v1/stock/{sku}/receive"), "{refused}");
+    assert_eq!(receive().await.1, "\"POST /v1/stock/{sku}/receive\";q=2;w=2");
+    file.set("route_limits", "POST /v1/stock/{sku}/receive=1:9,GET /v1/stock=1:5");
+    file.write();
+    hang_up(TAKEN).await;
+    assert_eq!(receive().await.1, "\"POST /v1/stock/{sku}/receive\";q=9;w=9");
+    let stock = daybook.http.get(format!("{}/v1/stock", daybook.url)).send().await.unwrap();
+    assert_eq!(stock.headers()["ratelimit-policy"], "\"GET /v1/stock\";q=5;w=5");
+    file.set("route_limits", "");
+    file.write();
+    hang_up(TAKEN).await;
+    assert_eq!(receive().await.1, "\"commands\";q=1000;w=1");
+    daybook.stop().await;
 }

@@ -64,6 +64,12 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
 fn a_value_that_cannot_be_is_told_with_its_origin() {
     for (flags, variable, expected) in [
         (vec!["--lanes", "0"], "", "--lanes: `lanes` is \"0\", and must be from 1 to 64"),
+        (
+            vec!["--route-limits", "POST /v1/order=5"],
+            "",
+            "--route-limits: `route_limits` is \"POST /v1/order=5\", and must be routes with how many",
+        ),
+        (vec!["--route-limits", "POST /v1/orders=five"], "", "one of these: POST /v1/"),
         (vec!["--listen", "here"], "", "--listen: `listen` is \"here\", and must be an address"),
         (vec!["--kafka", "maybe"], "", "--kafka: `kafka` is \"maybe\", and must be auto|off"),
         (vec!["--kafka-port", "70000"], "", "must be a port from 0 to 65535"),

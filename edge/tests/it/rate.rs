@@ -1,6 +1,6 @@
 use crate::{problem, send, slug};
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response, routing::get};
-use edge::{Limits, Problem, Proxies, Quota, RateLimit, layered};
+use edge::{Limits, Problem, Proxies, Quota, RateLimit, RouteQuotas, layered};
 use http::{Request, StatusCode};
 use std::net::SocketAddr;
 
@@ -107,4 +107,58 @@ async fn no_more_callers_are_known_than_may_be() {
         .unwrap();
     let known = known.parse::<f64>().unwrap();
     assert!((1.0..=KNOWN as f64).contains(&known), "{known} are known");
+}
+
+#[tokio::test]
+async fn a_route_may_have_a_limit_of_its_own_beside_the_others_of_its_class() {
+    let limit = RateLimit::new("four", Proxies::default(), 1_000);
+    let router = layered(limit.around(endpoints()), Limits::default());
+    let state = async |path: &str| {
+        let answer = ask_at(&router, path, ONE).await;
+        let header = |name| {
+            let value = answer.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        (header("ratelimit-policy"), header("ratelimit"))
+    };
+    let of = |policy: &str, state: &str| (policy.to_owned(), state.to_owned());
+    // While the class has none as well.
+    limit.set_routes(&"GET /bad=1:2".parse().unwrap());
+    assert_eq!(state("/bad").await, of("\"GET /bad\";q=2;w=2", "\"GET /bad\";r=1;t=1"));
+    assert_eq!(state("/").await, of("", ""));
+    limit.set(Quota::of(1, 9));
+    assert_eq!(state("/").await, of("\"four\";q=9;w=9", "\"four\";r=8;t=1"));
+    // It is not counted of its class; `HEAD` is the route of `GET`.
+    let head = Request::head("/bad").extension(from(ONE)).body(Body::empty()).unwrap();
+    let head = send(&router, head).await;
+    assert_eq!(head.headers()["ratelimit-policy"], "\"GET /bad\";q=2;w=2");
+    assert_ne!(state("/").await.1, "\"four\";r=6;t=3");
+    limit.set_routes(&"GET /bad=0".parse().unwrap());
+    assert_eq!(state("/bad").await, of("", ""));
+    limit.set_routes(&RouteQuotas::default());
+    assert_eq!(state("/bad").await.0, "\"four\";q=9;w=9");
+}
+
+#[test]
+fn limits_of_routes_are_read_whole_or_not_at_all() {
+    let read = |text: &str| text.parse::<RouteQuotas>();
+    let good = read("POST /a=5, GET /b/{id} = 1:20").unwrap();
+    assert_eq!(good.routes().collect::<Vec<_>>(), ["GET /b/{id}", "POST /a"]);
+    for bad in [
+        "",
+        "POST /a",
+        "/a=5",
+        "POST a=5",
+        "POST /a=",
+        "POST /a=-1",
+        "POST /a=5:",
+        "POST /a=5:1:1",
+        "POST /a=5,",
+        "POST /a=5,POST /a=5",
+        "POST /\"=5",
+        "POST /ä=5",
+        "POST /a=4294967296",
+    ] {
+        assert!(read(bad).is_err(), "{bad}");
+    }
 }

@@ -109,6 +109,15 @@ pub(super) const KEYS: &[Key] = &[
     key("queries_burst", "0", "NUMBER", "Queries of one caller at once; 0: those of a second")
         .bound("daybook_rate_limited_total")
         .live(),
+    key(
+        "route_limits",
+        "",
+        "ROUTE=NUMBER:NUMBER,…",
+        "Of single routes, a second and at once, instead: `POST /v1/orders=5:20`; 0: any number",
+    )
+    .unset()
+    .bound("daybook_rate_limited_total")
+    .live(),
     key("body_limit_bytes", "1048576", "BYTES", "The longest body of a request")
         .bound("http_requests_total"),
     key("request_timeout_s", "30", "SECONDS", "How long a request may take")
