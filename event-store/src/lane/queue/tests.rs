@@ -67,7 +67,7 @@ async fn of_more_each_lane_takes_its_share_and_nothing_that_another_has_under_wa
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_is_slow_holds_up_its_call_s_partitions_only_and_at_last_refuses_what_waits_there() {
+async fn a_slow_lane_holds_up_its_partitions_only_and_at_last_refuses_what_waits_there() {
     for few in [0, 100] {
         let (queue, _stop) = queue(few);
         let (mut first, mut second) = (queue.of_lane(0), queue.of_lane(1));
