@@ -37,6 +37,7 @@ mod rate;
 mod leftover;
 mod layers;
 mod serve;
+mod this_machine;
 
 pub use access::{Access, Identity, OnlyOf, Permission, Role, Scope};
 pub use admission::{AdmissionLimits, Crowd, admitted};
@@ -59,3 +60,4 @@ pub use request_context::{CORRELATION_ID, RequestContext};
 pub use routes::{Routes, Row};
 pub use serve::{Door, Serving, Unfinished, run};
 pub use target::Target;
+pub use this_machine::for_this_machine;

@@ -131,6 +131,10 @@ fn identity(told: Told, trust: &Trust) -> Result<Identity, Why> {
     } else if !named.is_empty() {
         scopes.retain(|it| named.contains(it));
     }
+    // Services take each other's word for what has happened: none of theirs is made elsewhere.
+    if !trust.name.is_empty() {
+        scopes.remove(&Scope::COMMANDS_SEND);
+    }
     let customer = within(&trust.customer_claim);
     let customer = customer.map(|it| it.as_str().ok_or(Why::BadClaims)).transpose()?;
     let customer = customer.map(|it| named_well(it).map(Arc::from)).transpose()?;
