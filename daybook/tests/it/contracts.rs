@@ -62,24 +62,46 @@ fn a_change_that_breaks_a_reader_of_a_topic_is_told_from_one_that_does_not() {
         broken(&now, &after)
     };
     for (broken, of) in [
+        (edited(|it| it["channels"]["orders"]["address"] = "other".into()), "orders/address"),
         (
-            edited(|it| it["channels"]["orders"]["address"] = "other".into()),
-            "/channels/orders/address",
+            edited(|it| it["channels"]["orders"]["bindings"]["kafka"]["topic"] = "other".into()),
+            "orders/bindings/kafka/topic",
         ),
-        (edited(|it| gone(&mut it["channels"], "orders")), "/channels/orders"),
         (
-            edited(|it| gone(&mut it["channels"]["orders"]["messages"], "order.placed")),
-            "/channels/orders/messages/order.placed",
+            edited(|it| {
+                gone(&mut it["channels"], "orders");
+                gone(&mut it["operations"], "orders.copy");
+            }),
+            "/channels/orders",
+        ),
+        (
+            edited(|it| {
+                gone(&mut it["channels"]["orders"]["messages"], "order.placed");
+                let listed = it["operations"]["orders.copy"]["messages"].as_array_mut().unwrap();
+                listed.retain(|it| !it["$ref"].as_str().unwrap().ends_with("order.placed"));
+            }),
+            "orders/messages/order.placed",
+        ),
+        (
+            edited(|it| gone(&mut it["components"]["messages"]["order.placed"], "traits")),
+            "order.placed",
         ),
     ] {
         assert!(broken.contains(of), "{of}: {broken:?}");
     }
     for kept in [
         edited(|it| it["channels"]["more"] = serde_json::json!({"address": "more-events"})),
-        edited(|it| it["info"]["description"] = "Other words.".into()),
+        edited(|it| it["info"]["version"] = "0.9.1".into()),
+        edited(|it| {
+            it["components"]["schemas"]["order.placed"]["properties"]["gift"] = true.into();
+        }),
         edited(|_| {}),
     ] {
         assert_eq!(kept, "");
+    }
+    for (name, message) in now["components"]["messages"].as_object().unwrap() {
+        let schema = format!("#/components/schemas/{name}");
+        assert_eq!(message["payload"]["$ref"], *schema, "the schemas are compared by their names");
     }
 }
 
