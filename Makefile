@@ -35,8 +35,8 @@ contracts: setup ## write docs/contracts again, from the code
 
 contracts-released: setup ## keep what docs/contracts says now as what the release promises
 	@scripts/setup test
-	RELEASE_CONTRACTS=1 cargo test -p domain --locked --test it contracts:: consumers::
 	@scripts/test-servers run env RELEASE_CONTRACTS=1 cargo test -p daybook --locked --test it contracts::
+	RELEASE_CONTRACTS=1 cargo test -p domain --locked --test it contracts:: consumers::
 
 torture: setup ## end the process and its servers at random for MINUTES=10, and hold every promise against what is left
 	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \

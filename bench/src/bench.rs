@@ -3,7 +3,7 @@
 use crate::report::Section;
 use crate::servers::Servers;
 use crate::{absent, apart, append, beside, cold, follow, growth, guarded, hot, idle, overload};
-use crate::{peak, read, rebuild, relay, settled, shop, waits};
+use crate::{own, peak, read, rebuild, relay, settled, shop, waits};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -37,6 +37,8 @@ pub enum Name {
     Beside,
     /// The binary itself: start, memory, and orders on their way to confirmed
     Shop,
+    /// What was just written, read by the process that took it and by another one
+    Own,
     /// Orders accepted over HTTP, beside pgbench; what follows them is done afterwards
     Peak,
     /// Orders as fast as they settle, and what each costs
@@ -72,6 +74,7 @@ impl Name {
             Name::Rebuild => rebuild::run(bench).await,
             Name::Beside => beside::run(bench).await,
             Name::Shop => shop::run(bench).await,
+            Name::Own => own::run(bench).await,
             Name::Peak => peak::run(bench).await,
             Name::Settled => settled::run(bench).await,
             Name::Apart => apart::run(bench).await,

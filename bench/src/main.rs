@@ -24,6 +24,7 @@ mod limits;
 mod load;
 mod machine;
 mod overload;
+mod own;
 mod peak;
 mod peers;
 mod plot;

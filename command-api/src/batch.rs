@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
-use edge::{Problem, RequestContext};
+use edge::{Place, Places, Problem, RequestContext};
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use line::Line;
@@ -24,7 +24,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use turns::Turns;
 
@@ -53,7 +52,7 @@ pub struct Batch {
     commands: Router,
     limits: BatchLimits,
     leaving: CancellationToken,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl Batch {
@@ -64,15 +63,15 @@ impl Batch {
         lines::register_metrics();
         metrics::gauge!("daybook_batches").set(0);
         metrics::gauge!("daybook_batch_lines").set(0);
-        let places = Arc::new(Semaphore::new(limits.batches));
+        let places = Places::new(limits.batches);
         Batch { commands, limits, leaving, places }
     }
 }
 
-/// A place among the batches, until it is dropped.
-struct Place {
+/// A batch, until it is dropped.
+struct Open {
     open: metrics::Gauge,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -88,19 +87,19 @@ pub(crate) async fn take(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
             .detail("Send one JSON object a line: Content-Type: application/x-ndjson."));
     }
-    let permit = batch.places.clone().try_acquire_owned().map_err(|_| {
+    let place = batch.places.take(&parts.extensions).ok_or_else(|| {
         Problem::unavailable("busy", RETRY_AFTER_S)
             .detail("As many requests of many commands are under way as may; nothing was done.")
     })?;
     let open = metrics::gauge!("daybook_batches");
     open.increment(1);
-    let place = Place { open, _permit: permit };
+    let place = Open { open, _place: place };
     let mut response = Response::new(Body::from_stream(answers(batch, parts, body, place)));
     response.headers_mut().insert(header::CONTENT_TYPE, NDJSON);
     Ok(response)
 }
 
-impl Drop for Place {
+impl Drop for Open {
     fn drop(&mut self) {
         self.open.decrement(1);
     }
@@ -117,7 +116,7 @@ fn answers(
     batch: Batch,
     parts: Parts,
     body: Body,
-    place: Place,
+    place: Open,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let limits = batch.limits;
     let shared = Arc::new(Shared::of(&parts));

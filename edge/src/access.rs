@@ -45,7 +45,6 @@ use axum::{Json, extract::State};
 use credentials::Credentials;
 use guard::Guard;
 use http::{HeaderName, HeaderValue, header};
-use issuers::Issuer;
 use quick_cache::sync::Cache;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -54,7 +53,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use throttle::Throttle;
-use token::Believed;
+use token::{Believed, Signer};
 use tokio::sync::watch;
 
 /// Whether callers are asked who they are. Clones share it.
@@ -80,14 +79,14 @@ struct Known {
     until: i64,
     /// Under which it was believed; what is believed under others may be another thing.
     credentials: Arc<Credentials>,
-    /// Another issuer, and the key with this id that it has signed with.
-    signer: Option<(Arc<Issuer>, String)>,
+    /// If it is another issuer's.
+    signer: Option<Signer>,
 }
 
 impl Known {
     /// Whether it would be believed again, but for its age.
     fn is_in_force(&self, credentials: &Arc<Credentials>) -> bool {
-        let is_published = self.signer.as_ref().is_none_or(|(issuer, id)| issuer.publishes(id));
+        let is_published = self.signer.as_ref().is_none_or(Signer::is_published);
         is_published && Arc::ptr_eq(&self.credentials, credentials)
     }
 }

@@ -20,7 +20,14 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 /// What a page sends is never taken for its user's because of a cookie: there are none here, so `*` gives nothing away
 /// that is not everybody's.
 #[derive(Clone, Debug, Default)]
-pub struct Origins(Arc<RwLock<Option<Arc<CorsLayer>>>>);
+pub struct Origins(Arc<RwLock<Option<Arc<Allowed>>>>);
+
+#[derive(Debug)]
+struct Allowed {
+    layer: CorsLayer,
+    /// None is all of them.
+    origins: Option<Vec<HeaderValue>>,
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -32,19 +39,16 @@ impl FromStr for Origins {
     type Err = NoOrigins;
 
     fn from_str(text: &str) -> Result<Self, NoOrigins> {
-        let allowed = if text.trim() == "*" {
-            AllowOrigin::any()
-        } else {
-            let some = text.split(',').map(|origin| read(origin.trim()));
-            AllowOrigin::list(some.collect::<Result<Vec<_>, _>>()?)
-        };
+        let some = || text.split(',').map(|origin| read(origin.trim())).collect();
+        let origins: Option<Vec<_>> = if text.trim() == "*" { None } else { Some(some()?) };
+        let allowed = origins.clone().map_or_else(AllowOrigin::any, AllowOrigin::list);
         let layer = CorsLayer::new()
             .allow_origin(allowed)
             .allow_methods([Method::GET, Method::HEAD, Method::POST])
             .allow_headers(SENT)
             .expose_headers(SHOWN)
             .max_age(REMEMBERED);
-        Ok(Origins(Arc::new(RwLock::new(Some(Arc::new(layer))))))
+        Ok(Origins(Arc::new(RwLock::new(Some(Arc::new(Allowed { layer, origins }))))))
     }
 }
 
@@ -63,7 +67,7 @@ fn read(text: &str) -> Result<HeaderValue, NoOrigins> {
 }
 
 /// What callers may send, besides what every page may.
-const SENT: [HeaderName; 9] = [
+const SENT: [HeaderName; 11] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::IF_MATCH,
@@ -73,6 +77,8 @@ const SENT: [HeaderName; 9] = [
     HeaderName::from_static("prefer"),
     HeaderName::from_static("last-event-id"),
     HeaderName::from_static("x-correlation-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
 ];
 
 /// What their pages may read, besides what every page may.
@@ -99,7 +105,7 @@ const REMEMBERED: Duration = Duration::from_secs(7_200);
 impl Origins {
     /// From now on these may call, and no others.
     pub fn set(&self, others: &Origins) {
-        let others = others.layer();
+        let others = others.allowed();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = others;
     }
 
@@ -107,14 +113,19 @@ impl Origins {
         router.layer(middleware::from_fn_with_state(self.clone(), let_in))
     }
 
-    fn layer(&self) -> Option<Arc<CorsLayer>> {
+    pub(crate) fn allow(&self, origin: &HeaderValue) -> bool {
+        let allowed = self.allowed();
+        allowed.is_some_and(|it| it.origins.as_ref().is_none_or(|all| all.contains(origin)))
+    }
+
+    fn allowed(&self) -> Option<Arc<Allowed>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 async fn let_in(State(origins): State<Origins>, request: Request, next: Next) -> Response {
-    let Some(layer) = origins.layer() else { return next.run(request).await };
-    match layer.layer(next).oneshot(request).await {
+    let Some(allowed) = origins.allowed() else { return next.run(request).await };
+    match allowed.layer.layer(next).oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

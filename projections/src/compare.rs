@@ -75,10 +75,10 @@ impl Compared {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
-    /// Whether every table was compared.
+    /// Whether everything was compared.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.tables.iter().all(|table| table.left_out.is_none())
+        self.parked.is_empty() && self.tables.iter().all(|table| table.left_out.is_none())
     }
 
     /// Every row that is named.

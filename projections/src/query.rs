@@ -20,7 +20,7 @@ use crate::{Generations, Layout, Place};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use deadpool_postgres::Object;
-use edge::{Peer, Problem, Unanswered};
+use edge::{Peer, Places, Problem, Unanswered};
 use event_store::follow::{ReadSide, Runner};
 use event_store::{Log, StoreError};
 use http::header;
@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +50,7 @@ struct Inner {
     /// Ends answers that have no end of their own.
     leaving: CancellationToken,
     /// Places for those who listen or wait, and for questions about the past.
-    listeners: Arc<Semaphore>,
+    listeners: Places,
     past: Semaphore,
     late_after: Duration,
 }
@@ -74,7 +74,7 @@ impl Queries {
             runner: None,
             min_position_wait: MIN_POSITION_WAIT,
             leaving: CancellationToken::new(),
-            listeners: Arc::new(Semaphore::new(ROOM.0)),
+            listeners: Places::new(ROOM.0),
             past: Semaphore::new(ROOM.1),
             late_after: LATE_AFTER,
         }))
@@ -101,19 +101,18 @@ impl Queries {
     #[must_use]
     pub fn bounded(self, (listeners, past): (usize, usize)) -> Self {
         let inner = Arc::into_inner(self.0).expect("nobody has a clone of what is being made");
-        let listeners = Arc::new(Semaphore::new(listeners));
+        let listeners = Places::new(listeners);
         Queries(Arc::new(Inner { listeners, past: Semaphore::new(past), ..inner }))
     }
 
-    /// A place for one who listens or waits, if there is one.
-    pub(crate) fn listens(&self) -> Option<OwnedSemaphorePermit> {
-        self.0.listeners.clone().try_acquire_owned().ok()
+    pub(crate) fn listeners(&self) -> &Places {
+        &self.0.listeners
     }
 
     /// How many places are left for those who listen or wait, and for questions about the past.
     #[must_use]
     pub fn room(&self) -> (usize, usize) {
-        (self.0.listeners.available_permits(), self.0.past.available_permits())
+        (self.0.listeners.left(), self.0.past.available_permits())
     }
 
     pub(crate) fn log(&self, service: &str) -> Option<&Log> {

@@ -131,8 +131,15 @@ pub enum Verified {
     /// The live rows at the same positions are the same.
     Live { compared: Compared },
     /// A second replay gave the same rows, which shows no more than that the fold gives the same each time. What
-    /// changed against the live rows of another version, if they could be compared.
-    Replay { compared: Compared, against: Option<i32>, changes: Option<Compared> },
+    /// changed against the live rows of another version, or why that is not known.
+    Replay {
+        shows: &'static str,
+        compared: Compared,
+        against: Option<i32>,
+        changes: Option<Compared>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        changes_unknown: Option<String>,
+    },
     /// Its rows differ from the live ones, and somebody wanted it all the same.
     Accepted { compared: Compared },
     /// Nobody wanted it to be verified.

@@ -77,7 +77,7 @@ Examples:
 Exit codes:
   0  every generation that was asked for is live and verified
   3  live, and not verified: as was asked for with --no-verify or --accept-differences, or because parked events
-     kept a table from being compared
+     kept rows from being compared
   4  refused, and the old generation is live: rows differ, or another process is at it
   1  failed, and the old generation is live
 Of several read models the worst counts: 1, then 4, then 3.";
@@ -220,7 +220,7 @@ fn said(rebuilt: &Rebuilt, json: bool) -> Result<u8> {
             );
             compared
         }
-        Verified::Replay { compared, against, changes } => {
+        Verified::Replay { compared, against, changes, changes_unknown, .. } => {
             let more = (*took - *built).as_secs_f64();
             println!(
                 "{projection}: verified in {more:.2} s by a second replay of its {} rows, which shows that they come \
@@ -233,6 +233,11 @@ fn said(rebuilt: &Rebuilt, json: bool) -> Result<u8> {
                     changes.differing(),
                     changes.rows(),
                     differences(changes)
+                );
+            }
+            if let Some((version, why)) = against.zip(changes_unknown.as_ref()) {
+                println!(
+                    "{projection}: what has changed against version {version} is not known: {why}"
                 );
             }
             compared

@@ -127,6 +127,7 @@ async fn serve(
     let many = Batch::new(commands, settings.limits.batch(), stop.clone());
     let many = access.identified(command_api::many().router(many, &access));
     let router = shop.router().merge(many);
+    let router = if access.is_off() { edge::for_this_machine(router, &origins) } else { router };
     let router = edge::layered_for(router, limits, &origins);
     // Half of the time for what callers wait for, the rest for what goes on behind.
     let half = settings.shutdown() / 2;

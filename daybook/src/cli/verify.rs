@@ -47,7 +47,7 @@ Examples:
 Exit codes:
   0  the rows are what the log says; the log, or its copy, is in order
   4  rows differ, or could not be compared: another process rebuilds the read model, nothing is live, or parked events
-     kept a table from it; the log, or its copy, is not in order
+     kept some from it; the log, or its copy, is not in order
   1  failed";
 
 impl Verify {

@@ -50,30 +50,29 @@ pub(super) fn shown(value: &str, secrecy: Secrecy) -> String {
 /// `host=… password=…`.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return without_parameter(url, ' ');
+        // It may be quoted and hold blanks, so nothing behind it is shown.
+        return match url.find("password") {
+            Some(at) => format!("{}password={MASK}", &url[..at]),
+            None => url.to_owned(),
+        };
     };
-    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    let masked = match authority.rsplit_once('@') {
-        Some((who, host)) => match who.split_once(':') {
-            Some((user, _)) => format!("{user}:{MASK}@{host}"),
-            None => authority.to_owned(),
-        },
-        None => authority.to_owned(),
+    // A password may hold a slash or a question mark: what stands before the last @ is no more than it may be.
+    let masked = match rest.rsplit_once('@').map(|(who, host)| (who.split_once(':'), host)) {
+        Some((Some((user, _)), host)) => format!("{user}:{MASK}@{host}"),
+        Some((None, _)) | None => rest.to_owned(),
     };
-    let path = match path.split_once('?') {
-        Some((path, query)) => format!("{path}?{}", without_parameter(query, '&')),
-        None => path.to_owned(),
-    };
-    format!("{scheme}://{masked}{path}")
+    match masked.split_once('?') {
+        Some((path, query)) => format!("{scheme}://{path}?{}", without_parameter(query)),
+        None => format!("{scheme}://{masked}"),
+    }
 }
 
-fn without_parameter(parameters: &str, separator: char) -> String {
-    let masked = parameters.split(separator).map(|parameter| match parameter.split_once('=') {
+fn without_parameter(query: &str) -> String {
+    let masked = query.split('&').map(|parameter| match parameter.split_once('=') {
         Some((name, _)) if name.trim() == "password" => format!("{name}={MASK}"),
         Some(_) | None => parameter.to_owned(),
     });
-    masked.collect::<Vec<_>>().join(&separator.to_string())
+    masked.collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]
@@ -121,7 +120,11 @@ mod tests {
                 "postgres://db/shop?password=s3cret&user=me",
                 "postgres://db/shop?password=***&user=me",
             ),
+            ("postgres://me:s3/cr?et@db/shop?a=b", "postgres://me:***@db/shop?a=b"),
+            ("postgres://db/shop?password=s3@cret", "postgres://db/shop?password=***"),
             ("host=db user=me password=s3cret", "host=db user=me password=***"),
+            ("host=db password = s3cret", "host=db password=***"),
+            ("password='s3 cret' host=db", "password=***"),
         ] {
             assert_eq!(without_password(url), shown);
         }

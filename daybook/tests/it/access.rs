@@ -253,6 +253,18 @@ async fn a_customer_neither_sees_nor_changes_what_is_anothers() {
     let url = format!("{}/v1/orders", shop.daybook.url);
     let refused = bob.post(&url).json(&for_ann).send().await.unwrap();
     assert_eq!(refused.status(), 403);
+    // Nor does he say what an order costs.
+    let money = json!({"amount": 1, "currency": "GBP"});
+    for name in ["discount", "shipping", "tax_rate"] {
+        let mut cheap = body.clone();
+        match name {
+            "tax_rate" => cheap["lines"][0][name] = json!("0"),
+            _ => cheap[name] = money.clone(),
+        }
+        let (status, problem) = told(bob.post(&url).json(&cheap).send().await.unwrap()).await;
+        let kind = "urn:daybook:problem:not-yours-to-say";
+        assert_eq!((status.as_u16(), &problem["type"]), (403, &json!(kind)), "{name}: {problem}");
+    }
     let (_, after) = shop.daybook.get(&path_of_history).await;
     assert_eq!(before, after);
     assert_eq!(shop.daybook.all("/v1/orders").await.len(), 2);

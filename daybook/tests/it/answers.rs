@@ -69,3 +69,34 @@ async fn a_tag_holds_exactly_as_long_as_what_it_stands_for() {
     assert!(sent.len() * 3 < plain.len(), "{} of {}", sent.len(), plain.len());
     assert_ne!(tag(&headers), tag(&coded));
 }
+
+/// A page whose name leads here, and a page of another place that sends something here: without a login a browser would
+/// be whoever sits before it.
+#[tokio::test]
+async fn where_nobody_is_asked_who_he_is_only_this_machine_and_its_pages_are_answered() {
+    let mut world = World::new().await.without_kafka();
+    world.flags = vec!["--cors-origins".into(), "https://desk.example".into()];
+    let daybook = world.start().await;
+    let url = format!("{}/v1/products/A/discontinue", daybook.url);
+    let asked = async |name: &str, value: &str| {
+        let request = daybook.http.post(&url).header(name, value);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for (name, value) in
+        [("host", "rebound.example:7400"), ("origin", "https://evil.example"), ("origin", "null")]
+    {
+        let (status, problem) = asked(name, value).await;
+        assert_eq!(status, 403, "{name}: {value}");
+        assert!(problem.contains("cors_origins"), "{problem}");
+    }
+    for (name, value) in [
+        ("host", "localhost:7400"),
+        ("origin", "http://localhost:3000"),
+        ("origin", "https://desk.example"),
+    ] {
+        let (status, problem) = asked(name, value).await;
+        assert_eq!(status, 404, "{name}: {value}: {problem}");
+    }
+    daybook.stop().await;
+}

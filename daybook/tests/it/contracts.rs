@@ -39,6 +39,107 @@ fn the_topics_are_described_as_they_are_committed_and_the_official_parser_reads_
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+/// AsyncAPI's own diff knows what breaks a reader of a topic; a change that does takes a version whose first number is
+/// higher. What it leaves to others, the schemas of payloads and headers, is compared in `domain/tests/it/contracts.rs`.
+#[test]
+fn what_readers_of_the_topics_were_promised_with_the_last_release_is_kept_or_the_version_goes_up() {
+    let path = root().join("docs/contracts/released/asyncapi.json");
+    let now = daybook::contracts::asyncapi();
+    if env::var_os("RELEASE_CONTRACTS").is_some() {
+        fs::write(&path, pretty(&now)).unwrap();
+    }
+    let released: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let broken = broken(&released, &now);
+    assert!(broken.is_empty() || major(&now) > major(&released), "{broken}");
+}
+
+#[test]
+fn a_change_that_breaks_a_reader_of_a_topic_is_told_from_one_that_does_not() {
+    let now = daybook::contracts::asyncapi();
+    let edited = |edit: fn(&mut Value)| {
+        let mut after = now.clone();
+        edit(&mut after);
+        broken(&now, &after)
+    };
+    for (broken, of) in [
+        (edited(|it| it["channels"]["orders"]["address"] = "other".into()), "orders/address"),
+        (
+            edited(|it| it["channels"]["orders"]["bindings"]["kafka"]["topic"] = "other".into()),
+            "orders/bindings/kafka/topic",
+        ),
+        (
+            edited(|it| {
+                gone(&mut it["channels"], "orders");
+                gone(&mut it["operations"], "orders.copy");
+            }),
+            "/channels/orders",
+        ),
+        (
+            edited(|it| {
+                gone(&mut it["channels"]["orders"]["messages"], "order.placed");
+                let listed = it["operations"]["orders.copy"]["messages"].as_array_mut().unwrap();
+                listed.retain(|it| !it["$ref"].as_str().unwrap().ends_with("order.placed"));
+            }),
+            "orders/messages/order.placed",
+        ),
+        (
+            edited(|it| gone(&mut it["components"]["messages"]["order.placed"], "traits")),
+            "order.placed",
+        ),
+    ] {
+        assert!(broken.contains(of), "{of}: {broken:?}");
+    }
+    for kept in [
+        edited(|it| it["channels"]["more"] = serde_json::json!({"address": "more-events"})),
+        edited(|it| it["info"]["version"] = "0.9.1".into()),
+        edited(|it| {
+            it["components"]["schemas"]["order.placed"]["properties"]["gift"] = true.into();
+        }),
+        edited(|_| {}),
+    ] {
+        assert_eq!(kept, "");
+    }
+    for (name, message) in now["components"]["messages"].as_object().unwrap() {
+        let schema = format!("#/components/schemas/{name}");
+        assert_eq!(message["payload"]["$ref"], *schema, "the schemas are compared by their names");
+    }
+}
+
+fn gone(of: &mut Value, name: &str) {
+    of.as_object_mut().unwrap().remove(name).unwrap();
+}
+
+/// What of a document breaks those who rely on another one.
+fn broken(released: &Value, now: &Value) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = root().join(".tools/contracts");
+    let output = Command::new(tools.join("venv/bin/node"))
+        .arg(root().join("scripts/contracts/diff-asyncapi.mjs"))
+        .args([written(&folder, "released", released), written(&folder, "now", now)])
+        .env("NODE_MODULES", tools.join("node_modules"))
+        .output()
+        .expect("what `scripts/setup test` installs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        output.status.success(),
+        told.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    told
+}
+
+/// The first number of a document's version.
+fn major(document: &Value) -> u32 {
+    document["info"]["version"].as_str().unwrap().split('.').next().unwrap().parse().unwrap()
+}
+
+fn written(folder: &tempfile::TempDir, name: &str, document: &Value) -> PathBuf {
+    let path = folder.path().join(name).with_extension("json");
+    fs::write(&path, document.to_string()).unwrap();
+    path
+}
+
 #[test]
 fn the_endpoints_are_described_as_they_are_committed() {
     is_committed("openapi.json", &openapi());
@@ -68,14 +169,9 @@ fn what_clients_were_promised_with_the_last_release_is_kept_or_the_version_goes_
 
 fn keeps(released: &Value, now: &Value) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, document: &Value| {
-        let path = folder.path().join(name);
-        fs::write(&path, document.to_string()).unwrap();
-        path
-    };
     let output = Command::new(root().join(".tools/contracts/bin/oasdiff"))
         .arg("breaking")
-        .args([file("released.json", released), file("now.json", now)])
+        .args([written(&folder, "released", released), written(&folder, "now", now)])
         .args(["--fail-on", "MISSING-VERSION-BUMP", "--color", "never"])
         .output()
         .expect("what `scripts/setup test` installs");

@@ -87,6 +87,21 @@ fn a_released_version_of_an_event_keeps_its_schema() {
     }
 }
 
+/// The headers of a record are those of every event.
+#[test]
+fn the_headers_of_released_records_keep_their_schema() {
+    let headers =
+        |path: PathBuf| read(&path)["components"]["messageTraits"]["recorded"]["headers"].clone();
+    let released = headers(contracts().join("released/asyncapi.json"));
+    let breaks = |now: &Value| breaks(&released, now);
+    let now = headers(contracts().join("asyncapi.json"));
+    assert!(now["properties"]["ce_id"].is_object());
+    assert_eq!(breaks(&now), [""; 0]);
+    let mut without = now.clone();
+    without["properties"].as_object_mut().unwrap().remove("ce_id");
+    assert!(!breaks(&without).is_empty());
+}
+
 #[test]
 fn a_change_that_readers_would_have_to_learn_is_told_from_one_that_they_pass_over() {
     let all = payloads();

@@ -144,6 +144,8 @@ fn identity(key: &ApiKey) -> Result<Identity, String> {
     let named: Result<BTreeSet<Scope>, _> = key.scopes.iter().map(|it| it.parse()).collect();
     let mut scopes = named.map_err(|error| error.to_string())?;
     scopes.extend(roles.iter().flat_map(|it| it.scopes()));
+    // Services show each other tokens, and nothing that lives longer.
+    scopes.remove(&Scope::COMMANDS_SEND);
     Ok(Identity {
         subject: format!("key/{}", key.name).into(),
         roles,

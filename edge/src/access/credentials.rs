@@ -4,7 +4,7 @@ use super::api_keys::{ApiKeys, PREFIX};
 use super::file::SecretFileError;
 use super::issuers::{Issuer, IssuerSettings, read_issuers};
 use super::signing::SigningKeys;
-use super::token::{Believed, Key, Trust, believe};
+use super::token::{Believed, Key, Signer, Trust, believe};
 use super::{AccessLimits, Why};
 use crate::Proxies;
 use jsonwebtoken::dangerous::insecure_decode_claims;
@@ -120,6 +120,7 @@ impl Credentials {
             return Err(Why::WrongAlgorithm);
         }
         let believed = believe(token, &key, trust, self.skew_s)?;
-        Ok(Believed { signer: issuer.map(|issuer| (issuer, id)), ..believed })
+        let published = key.published;
+        Ok(Believed { signer: issuer.map(|issuer| Signer { issuer, id, published }), ..believed })
     }
 }

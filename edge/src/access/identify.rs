@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, HeaderValue, header};
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// Longer than any token that we would believe.
 const LONGEST_CREDENTIAL: usize = 8 * 1024;
@@ -32,11 +32,17 @@ impl Access {
     }
 }
 
+/// From where a request came, for those who read of a refusal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CameFrom(pub(super) Option<IpAddr>);
+
 async fn identify(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    let address = inner.settings.proxies.address(&parts);
+    parts.extensions.insert(CameFrom(address));
     let found = match shown(&parts.headers) {
         Ok((shown, credential)) => {
-            let found = inner.find(credential, inner.settings.proxies.address(&parts)).await;
+            let found = inner.find(credential, address).await;
             found.map(|known| (shown.clone(), known))
         }
         Err(why) => Err(Unknown { why, waits: None }),

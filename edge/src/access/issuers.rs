@@ -129,10 +129,13 @@ impl Issuer {
         known.get(id).cloned().ok_or(Why::UnknownKey)
     }
 
-    /// Whether it still publishes a key that it had.
-    pub(super) fn publishes(self: &Arc<Self>, id: &str) -> bool {
+    /// What it publishes now of a key that it had; none if it does so no more.
+    pub(super) fn published(
+        self: &Arc<Self>,
+        id: &str,
+    ) -> Option<Option<Arc<AlgorithmParameters>>> {
         self.refresh_in_time();
-        self.known().is_some_and(|keys| keys.contains_key(id))
+        self.known()?.get(id).map(|key| key.published.clone())
     }
 
     fn known(&self) -> Option<Arc<HashMap<String, Key>>> {
@@ -227,5 +230,6 @@ fn usable(jwk: Value) -> Option<(String, Key)> {
         _ => return None,
     };
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-    Some((jwk.common.key_id?, Key { decoding, algorithm }))
+    let published = Some(Arc::new(jwk.algorithm));
+    Some((jwk.common.key_id?, Key { decoding, algorithm, published }))
 }

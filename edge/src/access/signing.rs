@@ -156,7 +156,7 @@ impl SigningKeys {
     pub(super) fn verifying(&self) -> HashMap<String, Key> {
         let key = |key: &SigningKey| {
             let decoding = DecodingKey::from_ed_der(&key.public);
-            (key.id.clone(), Key { decoding, algorithm: Algorithm::EdDSA })
+            (key.id.clone(), Key { decoding, algorithm: Algorithm::EdDSA, published: None })
         };
         self.keys.iter().map(key).collect()
     }

@@ -37,7 +37,11 @@ impl Throttle {
         let seen = self.seen.get(&caller).filter(|it| it.since.elapsed() < self.window);
         match seen {
             Some(seen) => {
-                seen.failures.fetch_add(1, Ordering::Relaxed);
+                if seen.failures.fetch_add(1, Ordering::Relaxed) + 1 == self.failures {
+                    let seconds = self.window.as_secs();
+                    tracing::warn!(target: "access", %address, seconds,
+                        "too many wrong tokens came from here; unknown ones are not looked at until the window is over");
+                }
             }
             None => {
                 let seen = Seen { since: Instant::now(), failures: AtomicU32::new(1) };

@@ -5,6 +5,7 @@ use super::signing::Wanted;
 use super::{How, Identity, Role, Scope, Why};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::jwk::AlgorithmParameters;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,6 +21,22 @@ const LONGEST_SUBJECT: usize = 255;
 pub(super) struct Key {
     pub(super) decoding: DecodingKey,
     pub(super) algorithm: Algorithm,
+    /// What another issuer published of it; two keys may have one id, one after the other.
+    pub(super) published: Option<Arc<AlgorithmParameters>>,
+}
+
+/// By which key of another issuer a token was signed.
+pub(super) struct Signer {
+    pub(super) issuer: Arc<Issuer>,
+    pub(super) id: String,
+    pub(super) published: Option<Arc<AlgorithmParameters>>,
+}
+
+impl Signer {
+    /// Whether the issuer still publishes this very key.
+    pub(super) fn is_published(&self) -> bool {
+        self.issuer.published(&self.id).is_some_and(|it| it == self.published)
+    }
 }
 
 /// Whose tokens these are, and what of them counts.
@@ -87,8 +104,8 @@ impl Claims {
 pub(super) struct Believed {
     pub(super) identity: Arc<Identity>,
     pub(super) until: i64,
-    /// Another issuer, and the key with this id that it has signed with.
-    pub(super) signer: Option<(Arc<Issuer>, String)>,
+    /// If it is another issuer's.
+    pub(super) signer: Option<Signer>,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +147,10 @@ fn identity(told: Told, trust: &Trust) -> Result<Identity, Why> {
         scopes.extend(named);
     } else if !named.is_empty() {
         scopes.retain(|it| named.contains(it));
+    }
+    // Services take each other's word for what has happened: none of theirs is made elsewhere.
+    if !trust.name.is_empty() {
+        scopes.remove(&Scope::COMMANDS_SEND);
     }
     let customer = within(&trust.customer_claim);
     let customer = customer.map(|it| it.as_str().ok_or(Why::BadClaims)).transpose()?;

@@ -25,6 +25,7 @@ fn routes() -> Routes<()> {
         .get("/stock", Permission::Scope(Scope::STOCK_READ), async || "stock")
         .post("/stock", Permission::Scope(Scope::STOCK_ADJUST), async || "adjusted")
         .post("/many", Permission::Known, async || "many")
+        .post("/commands", Permission::Scope(Scope::COMMANDS_SEND), async || "done")
         .get("/orders", NARROWED, async |OnlyOf(only): OnlyOf| format!("{only:?}"))
         .get("/orders/{id}", OWN, async || "order")
         .get("/log/{service}/{partition}", Permission::READ_LOG, async || "log")

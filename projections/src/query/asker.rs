@@ -12,7 +12,7 @@ use event_store::Position;
 use event_store::dues::DueFollower;
 use event_store::follow::{ReadSide, Runner, standing};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::ops::Deref;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -28,6 +28,8 @@ pub(crate) struct Asker {
     patience: Option<Duration>,
     /// How long what he showed is good; none where nobody is asked.
     stay: Option<Stay>,
+    /// Who he is, as far as is known.
+    known: Extensions,
 }
 
 /// Nobody waits longer than this: the request would be given up before.
@@ -37,6 +39,13 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// How often it is looked how far a follower of another process is.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+impl Asker {
+    /// A place for one who listens or waits, if there is one for him.
+    pub(crate) fn listens(&self) -> Option<edge::Place> {
+        self.listeners().take(&self.known)
+    }
+}
 
 impl Deref for Asker {
     type Target = Queries;
@@ -53,7 +62,8 @@ impl FromRequestParts<Queries> for Asker {
         let headers = &parts.headers;
         let (min, events) = (min_positions(headers)?, events(headers)?);
         let (patience, stay) = (patience(headers), parts.extensions.get().cloned());
-        Ok(Asker { queries: queries.clone(), min, events, patience, stay })
+        let known = parts.extensions.clone();
+        Ok(Asker { queries: queries.clone(), min, events, patience, stay, known })
     }
 }
 

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +51,7 @@ struct Going<A> {
     leaving: CancellationToken,
     stay: Option<Stay>,
     /// Given back with the connection.
-    _place: OwnedSemaphorePermit,
+    _place: edge::Place,
 }
 
 async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible>, Going<A>)> {

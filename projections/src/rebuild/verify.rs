@@ -24,26 +24,33 @@ pub(super) async fn verify(
     let live = builder
         .live()
         .map(|(generation, version)| (Place::new(&builder.read, generation), version));
-    let mut changes = None;
-    if let Some((live, version)) = &live
-        && met.vector(layout, live).await? == met.vector(layout, &builder.place).await?
-    {
-        let compared = met.compare(layout, (live, &builder.place), &builder.comparing()).await;
-        if *version == layout.version {
-            let compared = compared?;
-            return Ok(if compared.differing() == 0 {
-                Verdict::Verified(Verified::Live { compared })
-            } else {
-                Verdict::Differs(compared)
-            });
+    let (mut changes, mut unknown) = (None, None);
+    if let Some((live, version)) = &live {
+        if met.vector(layout, live).await? == met.vector(layout, &builder.place).await? {
+            let compared = met.compare(layout, (live, &builder.place), &builder.comparing()).await;
+            if *version == layout.version {
+                let compared = compared?;
+                return Ok(if compared.differing() == 0 {
+                    Verdict::Verified(Verified::Live { compared })
+                } else {
+                    Verdict::Differs(compared)
+                });
+            }
+            // What another version may have is good to know, and no more.
+            match compared {
+                Ok(compared) => changes = Some(compared),
+                Err(error) => unknown = Some(error.to_string()),
+            }
+        } else {
+            unknown = Some("the live rows are not at the same place".to_owned());
         }
-        // What another version may have is good to know, and no more.
-        changes = compared.ok();
     }
     drop(met);
     let compared = replay(work, builder).await?;
     let against = live.map(|(_, version)| version).filter(|version| *version != layout.version);
-    Ok(Verdict::Verified(Verified::Replay { compared, against, changes }))
+    let changes_unknown = unknown.filter(|_| against.is_some());
+    let shows = "its rows come out the same each time";
+    Ok(Verdict::Verified(Verified::Replay { shows, compared, against, changes, changes_unknown }))
 }
 
 /// Builds once more what the new generation holds, compares the two, and drops the second one.

@@ -263,7 +263,7 @@ async fn a_new_version_is_verified_by_a_second_replay_and_says_what_it_changes()
     let unsaid = beside.verify().await;
     assert!(matches!(unsaid, Err(RebuildError::NotLive("orders"))), "{unsaid:?}");
     let rebuilt = projections::rebuild(&beside.work(), Check::Verify).await.unwrap();
-    let Verified::Replay { compared, against, changes } = &rebuilt.verified else {
+    let Verified::Replay { compared, against, changes, .. } = &rebuilt.verified else {
         panic!("{rebuilt:?}")
     };
     let old = named("orders").layout().version;

@@ -44,11 +44,22 @@ impl Draft {
         })
     }
 
-    /// The order of this customer. Who orders for himself need not say who he is, and cannot order for another.
+    /// The order of this customer. Who orders for himself need not say who he is, and cannot order for another, nor say
+    /// what it costs: without prices of its own an order costs what its products do.
     pub(super) fn of(self, customer: &str) -> Result<Self, Problem> {
         let own: CustomerRef = customer.parse().map_err(|_| not_yours("his own cannot be one"))?;
         if self.customer.as_ref().is_some_and(|named| *named != own) {
             return Err(not_yours("another's"));
+        }
+        let named = [
+            (self.discount.is_some(), "discount"),
+            (self.shipping.is_some(), "shipping"),
+            (self.lines.iter().any(|line| line.tax_rate.is_some()), "tax_rate"),
+        ];
+        if let Some((_, what)) = named.into_iter().find(|(is_said, _)| *is_said) {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "not-yours-to-say")
+                .detail(format!("What an order costs is the shop's to say: leave `{what}` out."))
+                .caused_by(format!("a customer's own {what}")));
         }
         Ok(Draft { customer: Some(own), ..self })
     }

@@ -127,6 +127,12 @@ pub(in crate::cli) fn differences(compared: &Compared) -> String {
         if more > 0 {
             let _ = write!(text, "\n    {}: and {more} more", table.table);
         }
+        for (columns, whose) in [(&table.only_live, "live"), (&table.only_replayed, "replayed")] {
+            if !columns.is_empty() {
+                let columns = columns.join(", ");
+                let _ = write!(text, "\n    {}: only the {whose} rows have {columns}", table.table);
+            }
+        }
         if let Some(why) = table.left_out {
             let _ = write!(text, "\n    {}: not compared: {why}", table.table);
         }
@@ -143,4 +149,26 @@ pub(in crate::cli) fn named(error: &RebuildError) -> String {
 /// The same as JSON.
 pub(super) fn failure(name: &str, error: &RebuildError) -> String {
     json!({"projection": name, "error": named(error), "compared": error.compared()}).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use projections::ComparedTable;
+
+    #[test]
+    fn a_column_that_one_side_alone_has_is_named() {
+        let table = ComparedTable {
+            table: "stock",
+            rows: 3,
+            differing: 0,
+            differences: Vec::new(),
+            left_out: None,
+            only_live: vec!["old".to_owned()],
+            only_replayed: vec!["low".to_owned(), "lower".to_owned()],
+        };
+        let told = differences(&Compared { tables: vec![table], parked: Vec::new() });
+        let lines = "\n    stock: only the live rows have old\n    stock: only the replayed rows have low, lower";
+        assert_eq!(told, lines);
+    }
 }

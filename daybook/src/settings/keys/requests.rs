@@ -98,7 +98,7 @@ pub(super) const KEYS: &[Key] = &[
         "batches",
         "16",
         "NUMBER",
-        "Requests of many commands that are under way at once; more get 503 at once",
+        "Requests of many commands that are under way at once, of one known caller a quarter of them; more get 503 at once",
         "daybook_batches",
     ),
     bound(
@@ -133,7 +133,7 @@ pub(super) const KEYS: &[Key] = &[
         "listeners",
         "500",
         "NUMBER",
-        "Callers who listen to events, or wait for an order to settle, at once; more get 503, or the order as it is",
+        "Callers who listen to events, or wait for an order to settle, at once, a quarter of them one who is known; more get 503, or the order as it is",
         "daybook_listeners_left",
     ),
     bound(

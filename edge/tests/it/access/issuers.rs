@@ -1,9 +1,9 @@
 use super::Service;
 use super::forge::{self, Rsa};
 use super::issuer::Issuer;
-use edge::access::{AccessLimits, read_issuers};
+use edge::access::{AccessLimits, Role, read_issuers};
 use edge::{Access, clock};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -60,6 +60,20 @@ async fn a_token_of_another_issuer_is_believed_by_the_keys_that_it_publishes() {
     ] {
         assert_eq!(service.why("/stock", &token).await.as_deref(), Some(why));
     }
+    // Services believe each other what has happened, and nobody else, whatever role he has.
+    let mut service_of_theirs = claims(&issuer);
+    service_of_theirs["realm_access"]["roles"] = json!(["service"]);
+    let own = service.token(super::as_role(Role::Service));
+    let (_, key) = service.api_key(Role::Service);
+    service.access.read_again().unwrap().unwrap().trust();
+    for (token, status) in [
+        (rsa.token("one", &service_of_theirs), StatusCode::FORBIDDEN),
+        (key, StatusCode::FORBIDDEN),
+        (own, StatusCode::OK),
+    ] {
+        let answer = service.send(Method::POST, "/commands", Some(&token)).await;
+        assert_eq!(answer.status(), status);
+    }
     // A secret made of what everybody knows.
     let header = json!({"alg": "HS256", "kid": "one"});
     let forged = forge::hs256(rsa.public(), &header, &claims(&issuer));
@@ -90,6 +104,16 @@ async fn an_issuer_is_asked_for_a_key_that_is_new_but_not_again_and_again() {
 
 #[tokio::test]
 async fn a_token_that_is_remembered_is_forgotten_with_the_key_that_signed_it() {
+    let mut other = Rsa::new().jwk("one");
+    let modulus = other["n"].as_str().unwrap();
+    other["n"] = format!("{}A{}", &modulus[..9], &modulus[10..]).into();
+    for instead in [Rsa::new().jwk("two"), other] {
+        is_forgotten(instead).await;
+    }
+}
+
+/// When the issuer publishes another key instead, also under the same id.
+async fn is_forgotten(instead: Value) {
     let (issuer, rsa) = (Issuer::start().await, Rsa::new());
     issuer.has(Some(vec![rsa.jwk("one")]));
     let service =
@@ -100,7 +124,7 @@ async fn a_token_that_is_remembered_is_forgotten_with_the_key_that_signed_it() {
     for _ in 0..3 {
         assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::OK, "it is away");
     }
-    issuer.has(Some(vec![rsa.jwk("two")]));
+    issuer.has(Some(vec![instead]));
     let forgetting = async {
         while service.get("/stock", Some(&token)).await.0 != StatusCode::UNAUTHORIZED {
             tokio::time::sleep(Duration::from_millis(20)).await;
