@@ -39,8 +39,9 @@ impl FromStr for Origins {
     type Err = NoOrigins;
 
     fn from_str(text: &str) -> Result<Self, NoOrigins> {
-        let some = || text.split(',').map(|origin| read(origin.trim())).collect();
-        let origins: Option<Vec<_>> = if text.trim() == "*" { None } else { Some(some()?) };
+        let some =
+            || text.split(',').map(|origin| read(origin.trim())).collect::<Result<Vec<_>, _>>();
+        let origins = if text.trim() == "*" { None } else { Some(some()?) };
         let allowed = origins.clone().map_or_else(AllowOrigin::any, AllowOrigin::list);
         let layer = CorsLayer::new()
             .allow_origin(allowed)
