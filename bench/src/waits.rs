@@ -8,6 +8,7 @@ use crate::load::{closed_loop, whole};
 use crate::peers::{Contestant, Kind};
 use crate::report::{Better, Figure, Section, Unit};
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio_postgres::Client;
@@ -101,9 +102,7 @@ async fn round(bench: &Bench<'_>, ours: &mut Contestant, callers: usize) -> Resu
     // Milliseconds for each hundredth of what all cores have.
     let hundredth = whole.as_secs_f64() * 1_000.0 * cores / 100.0;
     let (flushes, ms) = (after.0 - before.0, after.1 - before.1);
-    let of_lanes = |ms: f64| ms * 100.0 / (whole.as_secs_f64() * 1_000.0 * lanes.sessions);
-    let lane = [lanes_after.ran - lanes.ran, lanes_after.waited - lanes.waited, ms].map(of_lanes);
-    let rest = (100.0 - lane.iter().sum::<f64>()).max(0.0);
+    let lane = shares(&lanes, &lanes_after, (ms, whole.as_secs_f64() * 1_000.0));
     Ok(Seen {
         rate: load.rate,
         p50: load.p50,
@@ -112,7 +111,7 @@ async fn round(bench: &Bench<'_>, ours: &mut Contestant, callers: usize) -> Resu
         batch: load.all as f64 / flushes,
         flush: ms / flushes,
         cpu: used.since(&cpu, hundredth),
-        lane: [lane[0], lane[1], lane[2], rest],
+        lane,
     })
 }
 
@@ -132,25 +131,36 @@ async fn flushed(client: &Client) -> Result<(f64, f64)> {
     Ok((row.get(0), row.get(1)))
 }
 
-/// What the lanes' sessions had of the cores so far, all together, in milliseconds.
-struct Scheduled {
-    sessions: f64,
-    ran: f64,
-    waited: f64,
-}
-
-async fn scheduled(client: &Client) -> Result<Scheduled> {
+/// What each of the lanes' sessions had of the cores so far, and waited for one, in milliseconds.
+async fn scheduled(client: &Client) -> Result<BTreeMap<i32, [f64; 2]>> {
     let sql = "select pid from pg_stat_activity \
                where datname = current_database() and application_name like 'daybook%lane%'";
-    let mut lanes = Scheduled { sessions: 0.0, ran: 0.0, waited: 0.0 };
+    let mut lanes = BTreeMap::new();
     for row in client.query(sql, &[]).await? {
-        let path = format!("/proc/{}/schedstat", row.get::<_, i32>(0));
+        let pid = row.get(0);
+        let path = format!("/proc/{pid}/schedstat");
         let text = std::fs::read_to_string(&path).with_context(|| format!("{path} is needed"))?;
         // Nanoseconds on a core, and on the queue for one: Documentation/scheduler/sched-stats.rst of the kernel.
         let mut ms = text.split_whitespace().map(|it| it.parse::<f64>().map(|ns| ns / 1e6));
-        lanes.sessions += 1.0;
-        lanes.ran += ms.next().context("schedstat is empty")??;
-        lanes.waited += ms.next().context("schedstat is short")??;
+        let ran = ms.next().context("schedstat is empty")??;
+        lanes.insert(pid, [ran, ms.next().context("schedstat is short")??]);
     }
     Ok(lanes)
+}
+
+/// Of the sessions that did anything: in hundredths of their time, as [`OF_A_LANE`] names them.
+fn shares(
+    before: &BTreeMap<i32, [f64; 2]>,
+    after: &BTreeMap<i32, [f64; 2]>,
+    (flush_ms, whole_ms): (f64, f64),
+) -> [f64; OF_A_LANE.len()] {
+    let since = after.iter().map(|(pid, [ran, waited])| {
+        let [ran_before, waited_before] = before.get(pid).copied().unwrap_or_default();
+        [ran - ran_before, waited - waited_before]
+    });
+    let busy: Vec<_> = since.filter(|[ran, _]| *ran > whole_ms / 100.0).collect();
+    let share = |ms: f64| ms * 100.0 / (whole_ms * busy.len() as f64);
+    let (ran, waited) = (busy.iter().map(|it| it[0]).sum(), busy.iter().map(|it| it[1]).sum());
+    let [ran, waited, flushing] = [ran, waited, flush_ms].map(share);
+    [ran, waited, flushing, (100.0 - ran - waited - flushing).max(0.0)]
 }

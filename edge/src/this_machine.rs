@@ -33,13 +33,19 @@ fn foreign(uri: &Uri, headers: &HeaderMap, origins: &Origins) -> Option<&'static
     // Of HTTP/2 it stands in the URI.
     let host = headers.get(header::HOST).map(HeaderValue::to_str);
     let host = host.or_else(|| uri.authority().map(|it| Ok(it.as_str())));
-    if !host.is_none_or(|host| host.is_ok_and(is_ours)) {
+    if !host.is_none_or(|host| host.is_ok_and(|host| is_ours(host) || is_plain(host))) {
         return Some("asked by another machine's name");
     }
     let origin = headers.get(header::ORIGIN)?;
     let name = origin.to_str().ok().and_then(|it| it.split_once("://"));
     let is_ours = name.is_some_and(|(_, host)| is_ours(host));
     (!is_ours && !origins.allow(origin)).then_some("asked by a page of another place")
+}
+
+/// A name without a dot, as containers have: nobody can have such a one made to lead here from outside.
+fn is_plain(host: &str) -> bool {
+    let name = host.split(':').next().unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// `localhost:7400`, `127.0.0.1`, `[::1]:7400`
@@ -65,9 +71,16 @@ mod tests {
             headers.extend(origin.map(|it| (header::ORIGIN, HeaderValue::from_static(it))));
             foreign(&Uri::from_static("/v1/orders"), &headers, &origins).is_none()
         };
-        for host in
-            ["localhost", "LOCALHOST:7400", "127.0.0.1:7400", "127.9.9.9", "[::1]:7400", "::1"]
-        {
+        for host in [
+            "localhost",
+            "LOCALHOST:7400",
+            "127.0.0.1:7400",
+            "127.9.9.9",
+            "[::1]:7400",
+            "::1",
+            "gateway",
+            "gateway:7400",
+        ] {
             assert!(asked(host, None), "{host}");
         }
         for host in [

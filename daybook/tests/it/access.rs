@@ -258,7 +258,7 @@ async fn a_customer_neither_sees_nor_changes_what_is_anothers() {
     for name in ["discount", "shipping", "tax_rate"] {
         let mut cheap = body.clone();
         match name {
-            "tax_rate" => cheap["lines"][0][name] = json!("0"),
+            "tax_rate" => cheap["lines"][0][name] = json!(0),
             _ => cheap[name] = money.clone(),
         }
         let (status, problem) = told(bob.post(&url).json(&cheap).send().await.unwrap()).await;
