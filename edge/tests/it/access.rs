@@ -213,6 +213,7 @@ fn a_table_lists_what_is_routed_with_who_may_take_it() {
         ("GET", "/stock"),
         ("POST", "/stock"),
         ("POST", "/many"),
+        ("POST", "/commands"),
         ("GET", "/orders"),
         ("GET", "/orders/{id}"),
         ("GET", "/log/{service}/{partition}"),
