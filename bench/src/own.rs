@@ -1,6 +1,7 @@
 //! A client reads what it has just written: in the process that took the command, and in another one of the same shop.
 
 use crate::bench::Bench;
+use crate::load::Latencies;
 use crate::process::{Daybook, free_port, program};
 use crate::report::{Figure, Unit};
 use crate::shop::{SKUS, prepare};
@@ -24,15 +25,14 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mut received = vec![1_000_000; SKUS];
     for _ in 0..bench.pace.rounds {
         for ((reader, _), rounds) in readers.iter().zip(&mut took) {
-            let mut waits = Vec::new();
+            let mut waits = Latencies::new();
             for number in 0..bench.pace.pick(500, 50) {
                 let sku = number * 7 % SKUS;
                 received[sku] += 1;
-                waits.push(once(&first, reader, sku, received[sku]).await?);
+                waits.record(once(&first, reader, sku, received[sku]).await?);
             }
-            waits.sort_by(f64::total_cmp);
-            rounds[0].push(waits[waits.len() / 2]);
-            rounds[1].push(waits[waits.len() * 99 / 100]);
+            rounds[0].push(waits.quantile_ms(0.5));
+            rounds[1].push(waits.quantile_ms(0.99));
         }
     }
     for ((_, whose), [p50s, p99s]) in readers.iter().zip(took) {
@@ -62,8 +62,8 @@ async fn second(data: &Path, own: &Path) -> Result<Daybook> {
     Ok(second)
 }
 
-/// Writes, and reads it with the position that the answer names; milliseconds of the reading. What is read must have it.
-async fn once(writer: &Daybook, reader: &Daybook, sku: usize, on_hand: u64) -> Result<f64> {
+/// Writes, and reads it with the position that the answer names; how long the reading took. What is read must have it.
+async fn once(writer: &Daybook, reader: &Daybook, sku: usize, on_hand: u64) -> Result<Duration> {
     let path = format!("/v1/stock/SKU{sku}");
     let url = format!("{}{path}/receive", writer.url);
     let written = writer.http.post(url).json(&json!({"quantity": 1})).send().await?;
@@ -75,5 +75,5 @@ async fn once(writer: &Daybook, reader: &Daybook, sku: usize, on_hand: u64) -> R
     let level: Value = read.json().await?;
     let took = began.elapsed();
     ensure!(level["on_hand"] == on_hand, "{path} is {level}, and had to be {on_hand}");
-    Ok(took.as_secs_f64() * 1_000.0)
+    Ok(took)
 }

@@ -1,6 +1,6 @@
 //! Where nobody is asked who he is: no page of another place may use a browser of this machine to act.
 
-use crate::{Origins, Problem};
+use crate::{Origins, Problem, caller};
 use axum::{
     Router,
     extract::{Request, State},
@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use std::net::IpAddr;
 
 /// Lets through what is asked of a name of this machine, and by no page but those of this machine and of `origins`. A page
 /// whose name is made to lead here (DNS rebinding) asks by that name; one that sends a form elsewhere is named as its
@@ -44,18 +43,19 @@ fn foreign(uri: &Uri, headers: &HeaderMap, origins: &Origins) -> Option<&'static
 
 /// A name without a dot, as containers have: nobody can have such a one made to lead here from outside.
 fn is_plain(host: &str) -> bool {
-    let name = host.split(':').next().unwrap_or_default();
+    let name = without_port(host);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// `localhost:7400`, `127.0.0.1`, `[::1]:7400`
 fn is_ours(host: &str) -> bool {
+    without_port(host).eq_ignore_ascii_case("localhost")
+        || caller::read(host).is_some_and(|address| address.is_loopback())
+}
+
+fn without_port(host: &str) -> &str {
     let port = |text: &str| text.parse::<u16>().is_ok();
-    let name = host.rsplit_once(':').filter(|(_, it)| port(it)).map_or(host, |(name, _)| name);
-    let plain = name.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(name);
-    let address = plain.parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    host.rsplit_once(':').filter(|(_, it)| port(it)).map_or(host, |(name, _)| name)
 }
 
 #[cfg(test)]

@@ -130,6 +130,11 @@ pub(crate) fn replace(path: &Path, text: &str) {
 }
 
 /// Waits until it has been counted more often than that.
+pub(crate) async fn hang_up(daybook: &Daybook) {
+    let pid = daybook.pid().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
+}
+
 pub(crate) async fn counts_on(daybook: &Daybook, metric: &str, from: f64) {
     eventually(&format!("{metric} is more than {from}"), async || {
         let now = daybook.metric(metric).await.unwrap_or_default();

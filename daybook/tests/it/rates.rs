@@ -1,11 +1,10 @@
 //! What one caller may ask for, through the real program, and changed without a restart.
 
 use crate::batch;
-use crate::on_file::{OnFile, REFUSED, TAKEN, counts_on, standing};
+use crate::on_file::{OnFile, REFUSED, TAKEN, counts_on, hang_up, standing};
 use crate::shop::eventually;
 use crate::support::{World, binary, free_port};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 #[tokio::test]
 async fn a_caller_gets_his_share_which_changes_at_a_hangup_and_not_by_a_bad_file() {
@@ -38,10 +37,6 @@ async fn a_caller_gets_his_share_which_changes_at_a_hangup_and_not_by_a_bad_file
     // Queries have a share of their own, here without an end.
     assert_eq!(daybook.get("/v1/stock").await.0, 200);
 
-    let hang_up = async || {
-        let pid = daybook.pid().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
-    };
     let heard = async |outcome: &str, times: f64| {
         let metric = format!("daybook_reloads_total{{outcome=\"{outcome}\"}}");
         eventually("the settings are read again", async || {
@@ -51,11 +46,11 @@ async fn a_caller_gets_his_share_which_changes_at_a_hangup_and_not_by_a_bad_file
         .await;
     };
     write("commands_per_s = 2\nno_such_key = 1\n");
-    hang_up().await;
+    hang_up(&daybook).await;
     heard("refused", 1.0).await;
     assert_eq!(receive().await.1, "\"commands\";q=5;w=5");
     write("commands_per_s = 1\ncommands_burst = 7\n");
-    hang_up().await;
+    hang_up(&daybook).await;
     heard("taken", 1.0).await;
     assert_eq!(receive().await.1, "\"commands\";q=7;w=7");
 
@@ -111,27 +106,26 @@ async fn a_route_has_a_limit_of_its_own_which_changes_at_a_hangup_and_not_by_a_b
     assert_eq!(policy, "\"commands\";q=1000;w=1");
     assert_eq!(daybook.get("/v1/stock").await.0, 200);
 
-    let hang_up = async |count: &str| {
+    let read_again = async |count: &str| {
         let before = daybook.metric(count).await.unwrap();
-        let pid = daybook.pid().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
+        hang_up(&daybook).await;
         counts_on(&daybook, count, before).await;
     };
     file.set("route_limits", "POST /v1/stock/{sku}/recieve=1:2");
     file.write();
-    hang_up(REFUSED).await;
+    read_again(REFUSED).await;
     let refused = standing(&daybook).await["refused"]["why"].to_string();
     assert!(refused.contains("POST /v1/stock/{sku}/receive"), "{refused}");
     assert_eq!(receive().await.1, "\"POST /v1/stock/{sku}/receive\";q=2;w=2");
     file.set("route_limits", "POST /v1/stock/{sku}/receive=1:9,GET /v1/stock=1:5");
     file.write();
-    hang_up(TAKEN).await;
+    read_again(TAKEN).await;
     assert_eq!(receive().await.1, "\"POST /v1/stock/{sku}/receive\";q=9;w=9");
     let stock = daybook.http.get(format!("{}/v1/stock", daybook.url)).send().await.unwrap();
     assert_eq!(stock.headers()["ratelimit-policy"], "\"GET /v1/stock\";q=5;w=5");
     file.set("route_limits", "");
     file.write();
-    hang_up(TAKEN).await;
+    read_again(TAKEN).await;
     assert_eq!(receive().await.1, "\"commands\";q=1000;w=1");
     daybook.stop().await;
 }

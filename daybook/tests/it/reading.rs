@@ -2,6 +2,7 @@
 //! of an order.
 
 use crate::kafka_copy::equals_the_logs;
+use crate::on_file::counts_on;
 use crate::rebuild_e2e::is_nearly_live;
 use crate::shop::{eventually, order, post, sell, settled};
 use crate::support::{Daybook, LIMIT, World};
@@ -80,7 +81,7 @@ async fn nobody_sees_what_was_before_his_own_command_under_a_rebuild_and_a_rebal
         }
         // It takes its share of the partitions, and gives it back.
         let third = world.start().await;
-        has_posted(&third, "stock").await;
+        counts_on(&third, "daybook_follower_events_total{follower=\"stock\"}", 0.0).await;
         third.stop().await;
         disturbed.store(false, Ordering::Relaxed);
     };
@@ -88,19 +89,6 @@ async fn nobody_sees_what_was_before_his_own_command_under_a_rebuild_and_a_rebal
     assert_eq!(stale.load(Ordering::Relaxed), 0, "of {} answers", asked.load(Ordering::Relaxed));
     first.stop().await;
     second.stop().await;
-}
-
-/// Until a process has posted some of a read model.
-async fn has_posted(daybook: &Daybook, follower: &str) {
-    let name = format!("daybook_follower_events_total{{follower=\"{follower}\"}} ");
-    eventually("it has its share of the partitions", async || {
-        let metrics = daybook.http.get(format!("{}/metrics", daybook.url)).send().await.unwrap();
-        let metrics = metrics.text().await.unwrap();
-        let posted =
-            metrics.lines().find_map(|line| line.strip_prefix(&*name)?.parse::<u64>().ok());
-        if posted.is_some_and(|events| events > 0) { Ok(()) } else { Err(format!("{posted:?}")) }
-    })
-    .await;
 }
 
 /// Asks until it is answered; who waited in vain asks again, as he is told.

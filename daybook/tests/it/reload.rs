@@ -5,19 +5,13 @@ mod refused;
 
 use crate::authority::{Authority, files};
 use crate::batch;
-use crate::on_file::{OnFile, REFUSED, TAKEN, counts_on, standing};
+use crate::on_file::{OnFile, REFUSED, TAKEN, counts_on, hang_up, standing};
 use crate::shop::{eventually, order, sell};
 use crate::support::{Daybook, World, http};
 use edge::tls::client;
 use reqwest::Client;
 use serde_json::json;
 use std::os::unix::fs::symlink;
-use tokio::process::Command;
-
-async fn hang_up(daybook: &Daybook) {
-    let pid = daybook.pid().to_string();
-    assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
-}
 
 /// A header of an answer to a query for somebody behind a proxy.
 async fn header(daybook: &Daybook, name: &str, from: &str) -> String {

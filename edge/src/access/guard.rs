@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 #[derive(Clone)]
 pub(crate) struct Guard {
@@ -48,18 +48,15 @@ pub(crate) async fn pass(
 ) -> Response {
     let verdict = match guard.permits(&request, &params) {
         Ok(verdict) => verdict,
-        Err(problem) => return refused(&Asker::of(&request), problem),
+        Err(problem) => return refused(&request, problem),
     };
     let only = match verdict {
         Verdict::Whole => None,
         Verdict::Only(customer) => Some(customer),
-        Verdict::IfHis(customer) => {
-            let asker = Asker::of(&request);
-            match guard.is_his(&customer, &params).await {
-                Ok(()) => Some(customer),
-                Err(problem) => return refused(&asker, problem),
-            }
-        }
+        Verdict::IfHis(customer) => match guard.is_his(&customer, &params).await {
+            Ok(()) => Some(customer),
+            Err(problem) => return refused(&request, problem),
+        },
     };
     if only.is_some() {
         request.extensions_mut().insert(OnlyOf(only));
@@ -67,33 +64,14 @@ pub(crate) async fn pass(
     next.run(request).await
 }
 
-/// Who was refused what, for those who look into it afterwards. Nothing of it is told to him.
-struct Asker {
-    subject: Option<Arc<Identity>>,
-    address: Option<IpAddr>,
-    path: String,
-    correlation: Option<Arc<str>>,
-}
-
-impl Asker {
-    fn of(request: &Request) -> Self {
-        let extensions = request.extensions();
-        Asker {
-            subject: extensions.get::<Arc<Identity>>().cloned(),
-            address: extensions.get::<CameFrom>().and_then(|from| from.0),
-            path: request.uri().path().to_owned(),
-            correlation: extensions.get::<RequestContext>().map(|it| it.correlation.clone()),
-        }
-    }
-}
-
-fn refused(asker: &Asker, problem: Problem) -> Response {
-    let Asker { subject, address, path, correlation } = asker;
-    let (subject, address) = (
-        subject.as_ref().map_or("nobody known", |it| &*it.subject),
-        address.map_or_else(|| "unknown".to_owned(), |it| it.to_string()),
-    );
-    let (why, correlation) = (problem.cause(), correlation.as_deref());
+/// Says who was refused what, to those who look into it afterwards. Nothing of it is told to him.
+fn refused(request: &Request, problem: Problem) -> Response {
+    let (extensions, path) = (request.extensions(), request.uri().path());
+    let subject = extensions.get::<Arc<Identity>>().map_or("nobody known", |it| &*it.subject);
+    let address = extensions.get::<CameFrom>().and_then(|from| from.0);
+    let address = address.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
+    let correlation = extensions.get::<RequestContext>().map(|it| &*it.correlation);
+    let why = problem.cause();
     // Of those who guess there may be any number: that they began is told once, by what makes them wait.
     if problem.is_in_a_rush() {
         tracing::debug!(target: "request", subject, address, path, why, correlation, "refused");

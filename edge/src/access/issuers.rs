@@ -129,13 +129,14 @@ impl Issuer {
         known.get(id).cloned().ok_or(Why::UnknownKey)
     }
 
-    /// What it publishes now of a key that it had; none if it does so no more.
-    pub(super) fn published(
+    /// Whether it still publishes the very key that it had.
+    pub(super) fn publishes(
         self: &Arc<Self>,
         id: &str,
-    ) -> Option<Option<Arc<AlgorithmParameters>>> {
+        key: &Option<Arc<AlgorithmParameters>>,
+    ) -> bool {
         self.refresh_in_time();
-        self.known()?.get(id).map(|key| key.published.clone())
+        self.known().is_some_and(|keys| keys.get(id).is_some_and(|now| now.published == *key))
     }
 
     fn known(&self) -> Option<Arc<HashMap<String, Key>>> {

@@ -33,9 +33,8 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// Whether the issuer still publishes this very key.
     pub(super) fn is_published(&self) -> bool {
-        self.issuer.published(&self.id).is_some_and(|it| it == self.published)
+        self.issuer.publishes(&self.id, &self.published)
     }
 }
 

@@ -37,7 +37,6 @@ pub(crate) struct QueueLimits {
 pub(crate) struct Queue(Arc<Shared>);
 
 struct Shared {
-    limits: QueueLimits,
     stop: CancellationToken,
     state: Mutex<State>,
     /// Of each lane.
@@ -45,6 +44,7 @@ struct Shared {
 }
 
 struct State {
+    limits: QueueLimits,
     /// By partition, in the order in which they came.
     waiting: Vec<VecDeque<Job>>,
     /// How many those are.
@@ -55,39 +55,37 @@ struct State {
     under_way: Vec<usize>,
     slow: Vec<bool>,
     closed: bool,
-    few: usize,
 }
 
 impl State {
     /// The lane that a partition is for: the first one while there is little, and another one while that is slow.
     fn lane_of(&self, partition: usize) -> usize {
-        let lanes = self.slow.len();
-        let little = self.waits + self.under_way.iter().sum::<usize>() <= self.few;
+        let QueueLimits { lanes, few, .. } = self.limits;
+        let little = self.waits + self.under_way.iter().sum::<usize>() <= few;
         let of = if little { 0 } else { partition % lanes };
         (of..of + lanes).map(|lane| lane % lanes).find(|lane| !self.slow[*lane]).unwrap_or(of)
     }
 
-    /// Whether something waits in a partition that the lane may take.
-    fn has(&self, lane: usize, partition: usize) -> bool {
-        self.taken[partition].is_none()
-            && !self.waiting[partition].is_empty()
-            && self.lane_of(partition) == lane
+    /// The lane that may take what waits in a partition; none if nothing does, or it is under way already.
+    fn may_take(&self, partition: usize) -> Option<usize> {
+        let is_free = self.taken[partition].is_none() && !self.waiting[partition].is_empty();
+        is_free.then(|| self.lane_of(partition))
     }
 }
 
 impl Queue {
     pub(crate) fn new(limits: QueueLimits, partitions: u32, stop: CancellationToken) -> Self {
         let state = State {
+            limits,
             waiting: (0..partitions).map(|_| VecDeque::new()).collect(),
             waits: 0,
             taken: (0..partitions).map(|_| None).collect(),
             under_way: vec![0; limits.lanes],
             slow: vec![false; limits.lanes],
             closed: false,
-            few: limits.few,
         };
         let wake = (0..limits.lanes).map(|_| Notify::new()).collect();
-        Queue(Arc::new(Shared { limits, stop, state: Mutex::new(state), wake }))
+        Queue(Arc::new(Shared { stop, state: Mutex::new(state), wake }))
     }
 
     /// Chains that wait.
@@ -96,12 +94,12 @@ impl Queue {
     }
 
     pub(crate) fn push(&self, job: Job) -> Result<(), AppendError> {
-        let Shared { limits, wake, stop, .. } = &*self.0;
+        let Shared { wake, stop, .. } = &*self.0;
         let mut state = self.state();
         if state.closed || stop.is_cancelled() {
             return Err(AppendError::Closed);
         }
-        if state.waits >= limits.waiting {
+        if state.waits >= state.limits.waiting {
             return Err(AppendError::Full);
         }
         let partition = index(job.partition);
@@ -168,11 +166,8 @@ impl Share {
         state.taken.iter_mut().filter(|of| **of == Some(self.lane)).for_each(|of| *of = None);
         state.under_way[self.lane] = 0;
         state.slow[self.lane] = false;
-        let partitions = 0..state.waiting.len();
-        let for_others = |at| {
-            (0..self.queue.0.limits.lanes).any(|lane| lane != self.lane && state.has(lane, at))
-        };
-        let others_wait = state.closed || partitions.into_iter().any(for_others);
+        let for_others = |at| state.may_take(at).is_some_and(|lane| lane != self.lane);
+        let others_wait = state.closed || (0..state.waiting.len()).any(for_others);
         drop(state);
         if others_wait {
             self.queue.wake_all();
@@ -209,10 +204,9 @@ impl Share {
     /// A batch, which may be empty, and whether nothing can follow it any more.
     fn take(&mut self) -> (Vec<Job>, bool) {
         let mut state = self.queue.state();
-        let mut batch =
-            Batch { limits: self.queue.0.limits, jobs: Vec::new(), bytes: 0, full: false };
+        let mut batch = Batch { limits: state.limits, jobs: Vec::new(), bytes: 0, full: false };
         let partitions = state.waiting.len();
-        let ours = |at: &usize| state.has(self.lane, *at);
+        let ours = |at: &usize| state.may_take(*at) == Some(self.lane);
         let ours: Vec<usize> =
             (self.from..self.from + partitions).map(|at| at % partitions).filter(ours).collect();
         for at in ours {
@@ -223,7 +217,7 @@ impl Share {
                 break;
             }
         }
-        let Batch { jobs, .. } = batch;
+        let jobs = batch.jobs;
         state.waits -= jobs.len();
         state.under_way[self.lane] = jobs.len();
         (jobs, state.closed && state.waits == 0)

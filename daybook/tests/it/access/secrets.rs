@@ -1,7 +1,7 @@
 //! What nobody is told; and what everybody should be.
 
 use super::{shows, wanted};
-use crate::on_file::{OnFile, counts_on};
+use crate::on_file::{OnFile, counts_on, hang_up};
 use crate::shop::{eventually, order, sell};
 use crate::support::{Daybook, World, variable};
 use axum::Router;
@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::process::Command;
 
 const DATABASE_PASSWORD: &str = "s3cret-of-postgres";
 const PROVIDER_KEY: &str = "sk_live_s3cret";
@@ -97,8 +96,7 @@ async fn no_secret_is_told_to_the_log_a_caller_or_a_metric() {
     // A file that is bad is refused, told of, and not shown.
     let private = fs::read_to_string(&keys_file).unwrap();
     fs::write(&keys_file, private.replace("\"keys\"", "\"keyz\"")).unwrap();
-    let pid = daybook.pid().to_string();
-    assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
+    hang_up(&daybook).await;
     eventually("the file is refused", async || {
         let said = file.log().contains("are refused as a whole");
         said.then_some(()).ok_or_else(|| "it is not".to_owned())
