@@ -37,7 +37,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let running = shop.start().await?;
     let door = &running.door;
     let calls = prepare(door, &shop.orders).await?;
-    let time = bench.pace.pick(Duration::from_secs(20), Duration::from_secs(3));
+    let time = bench.pace.pick(Duration::from_secs(20), Duration::from_secs(2));
     // Nobody pays for cold caches.
     asked(door, &calls, None, time / 3).await?;
     let mut without = BTreeMap::<_, Vec<f64>>::new();

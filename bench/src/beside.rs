@@ -24,7 +24,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let data = bench.servers.folder("beside");
     let (daybook, _) = Daybook::start(&data, &[]).await?;
     prepare(&daybook.door()).await?;
-    let time = bench.pace.pick(Duration::from_secs(20), Duration::from_secs(3));
+    let time = bench.pace.pick(Duration::from_secs(20), Duration::from_millis(1_500));
     // So that there is something to rebuild, and nobody pays for cold caches.
     for _ in 0..2 {
         loaded(&daybook, time).await?;

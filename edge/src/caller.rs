@@ -56,11 +56,10 @@ impl Proxies {
         if !nets.has(peer) {
             return Some(peer);
         }
-        let (plain, standard) =
-            (list(&request.headers, "x-forwarded-for"), list(&request.headers, "forwarded"));
-        let said: Vec<_> = match (plain.is_empty(), standard.is_empty()) {
-            (false, true) => plain.iter().map(|it| read(it)).collect(),
-            (true, false) => standard.iter().map(|it| forwarded_for(it)).collect(),
+        let (plain, standard) = forwarded(&request.headers);
+        let said = match (plain.is_empty(), standard.is_empty()) {
+            (false, true) => plain,
+            (true, false) => standard,
             (true, true) | (false, false) => Vec::new(),
         };
         let mut nearest = peer;
@@ -90,6 +89,13 @@ pub(crate) fn as_caller(address: IpAddr) -> IpAddr {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
         }
     }
+}
+
+/// For whom proxies say that they ask, by `X-Forwarded-For` and by `Forwarded`; none where it cannot be read.
+pub(crate) fn forwarded(headers: &HeaderMap) -> (Vec<Option<IpAddr>>, Vec<Option<IpAddr>>) {
+    let plain = list(headers, "x-forwarded-for").into_iter().map(read).collect();
+    let standard = list(headers, "forwarded").into_iter().map(forwarded_for).collect();
+    (plain, standard)
 }
 
 /// The elements of a header that is a list, in however many lines.

@@ -1,4 +1,5 @@
-//! Where nobody is asked who he is: no page of another place may use a browser of this machine to act.
+//! Where nobody is asked who he is: no page of another place may use a browser of this machine to act, and no proxy lets
+//! in who is elsewhere.
 
 use crate::{Origins, Problem, caller};
 use axum::{
@@ -8,10 +9,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use std::net::IpAddr;
 
 /// Lets through what is asked of a name of this machine, and by no page but those of this machine and of `origins`. A page
 /// whose name is made to lead here (DNS rebinding) asks by that name; one that sends a form elsewhere is named as its
-/// origin. Neither keeps out a program, which may say what it likes: for that there are tokens.
+/// origin; and a proxy says for whom it asks, whatever he says himself. Nothing of it keeps out a program of this machine,
+/// which may say what it likes: for that there are tokens.
 pub fn for_this_machine(router: Router, origins: &Origins) -> Router {
     router.layer(middleware::from_fn_with_state(origins.clone(), pass))
 }
@@ -34,6 +37,11 @@ fn foreign(uri: &Uri, headers: &HeaderMap, origins: &Origins) -> Option<&'static
     let host = host.or_else(|| uri.authority().map(|it| Ok(it.as_str())));
     if !host.is_none_or(|host| host.is_ok_and(|host| is_ours(host) || is_plain(host))) {
         return Some("asked by another machine's name");
+    }
+    let (plain, standard) = caller::forwarded(headers);
+    let is_here = |from: &Option<IpAddr>| from.is_some_and(|from| from.is_loopback());
+    if !plain.iter().chain(&standard).all(is_here) {
+        return Some("asked by a proxy for another machine");
     }
     let origin = headers.get(header::ORIGIN)?;
     let name = origin.to_str().ok().and_then(|it| it.split_once("://"));
@@ -96,6 +104,23 @@ mod tests {
         }
         for origin in ["https://shop.example", "null", "http://localhost.shop.example"] {
             assert!(!asked("localhost:7400", Some(origin)), "{origin}");
+        }
+        let forwarded = |name: &'static str, from: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, from.parse().unwrap());
+            foreign(&Uri::from_static("/v1/orders"), &headers, &origins).is_none()
+        };
+        for (name, from, passes) in [
+            ("x-forwarded-for", "127.0.0.1", true),
+            ("x-forwarded-for", "::1", true),
+            ("x-forwarded-for", "192.0.2.7", false),
+            ("x-forwarded-for", "127.0.0.1, 192.0.2.7", false),
+            ("x-forwarded-for", "unknown", false),
+            ("forwarded", "for=\"[::1]:4711\";proto=http", true),
+            ("forwarded", "for=192.0.2.7", false),
+            ("forwarded", "proto=https", false),
+        ] {
+            assert_eq!(forwarded(name, from), passes, "{name}: {from}");
         }
         let uri = Uri::from_static("https://shop.example/v1/orders");
         assert!(foreign(&uri, &HeaderMap::new(), &origins).is_some());

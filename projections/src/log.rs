@@ -6,7 +6,10 @@ pub(crate) mod stream;
 pub use elsewhere::{HttpOwner, first_of};
 pub(crate) use elsewhere::{has_lost, page_of, unanswered};
 
-use crate::query::{Ahead, Asker, Direction, Items, chain, failed, limit, one_way, sent};
+use crate::query::{
+    Ahead, Asker, Direction, Items, Seen, chain, failed, limit, lost_what_was_seen,
+    lost_what_was_told, one_way, sent,
+};
 use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
@@ -210,10 +213,15 @@ pub(crate) async fn list(
     let partition = number.ok_or_else(unknown)?;
     asker.has_lost_nothing_of(&[&*service]).await?;
     if let Some(last) = asker.events() {
-        let after = last.or(cursor.filter(|_| direction == Direction::Forward));
-        let next = after.map_or(0, |after| after.saturating_add(1));
-        let heads = log.known_heads();
-        return sent(&asker, LogAhead { log: log.clone(), heads, partition, next });
+        let after = cursor.filter(|_| direction == Direction::Forward);
+        let after = last.or(after.map(|number| Seen { epoch: None, number }));
+        let next = after.map_or(0, |after| after.number.saturating_add(1));
+        let (log, heads, epoch) = (log.clone(), log.known_heads(), after.and_then(|it| it.epoch));
+        let ahead = LogAhead { log, heads, partition, next, epoch };
+        if ahead.has_lost_it().await.map_err(failed)? {
+            return Err(lost_what_was_seen());
+        }
+        return sent(&asker, ahead);
     }
     let (from, size) = match (direction, cursor) {
         (Direction::Forward, after) => (after.map_or(0, |after| after.saturating_add(1)), limit),
@@ -256,6 +264,17 @@ struct LogAhead {
     heads: watch::Receiver<Vec<i64>>,
     partition: i32,
     next: i64,
+    /// Of the event before that one, if that is known.
+    epoch: Option<i32>,
+}
+
+impl LogAhead {
+    /// Whether a failover has taken what was seen last.
+    async fn has_lost_it(&self) -> Result<bool, StoreError> {
+        let Some(epoch) = self.epoch else { return Ok(false) };
+        let (service, partition) = (self.log.service().to_string(), self.partition);
+        self.log.has_lost(&Position { service, partition, epoch, offset: self.next - 1 }).await
+    }
 }
 
 impl Ahead for LogAhead {
@@ -263,11 +282,14 @@ impl Ahead for LogAhead {
         let at = usize::try_from(self.partition).unwrap_or_default();
         loop {
             let page = self.log.read_partition(self.partition, self.next, PAGE).await?;
-            if let Some(last) = page.last() {
-                self.next = last.offset + 1;
+            if let (Some(first), Some(last)) = (page.first(), page.last()) {
+                if Some(first.epoch) != self.epoch && self.has_lost_it().await? {
+                    return Err(lost_what_was_told());
+                }
+                (self.next, self.epoch) = (last.offset + 1, Some(last.epoch));
                 let event = |event: Recorded| {
-                    let shown =
-                        Event::default().id(event.offset.to_string()).event(&event.event_type);
+                    let shown = Event::default().id(Seen::id(event.epoch, event.offset));
+                    let shown = shown.event(&event.event_type);
                     Ok(shown.data(serde_json::to_string(&LoggedEvent::of(event)?)?))
                 };
                 return page.into_iter().map(event).collect();

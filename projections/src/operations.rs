@@ -61,7 +61,7 @@ fn of_orders() -> Vec<Operation> {
             "Orders, the latest first.",
             orders::asked,
         ),
-        list::<order_history::Entry, _>(
+        list_of_then::<order_history::Entry, _>(
             "/v1/orders/{id}/history",
             "listOrderEvents",
             "What happened to an order; as server-sent events it goes on.",
@@ -118,13 +118,12 @@ fn of_logs() -> Vec<Operation> {
         .heeds(&["Last-Event-ID"])
         .answers_as::<String>(StatusCode::OK, "text/event-stream", &[])
         .refuses(&["bad-request", "invalid-last-event-id", "not-found"]),
-        query(
+        list_of_then::<log::LoggedEvent, _>(
             "/v1/log/{service}/streams/{stream}",
             "readStream",
             "One stream of a log, as it is or as it was.",
+            log::stream::asked,
         )
-        .asks(log::stream::asked)
-        .answers::<Items<log::LoggedEvent>>(StatusCode::OK, &["ETag", "Daybook-As-Of"])
         .refuses(&["bad-request", "future", "not-found"]),
         Operation::new(
             Method::GET,
@@ -162,6 +161,18 @@ fn list<T: JsonSchema, A: 'static>(
     asked: fn(&mut ParamFields<'_>) -> Option<A>,
 ) -> Operation {
     query(path, id, summary).asks(asked).answers::<Items<T>>(StatusCode::OK, &[])
+}
+
+/// One of which the past is shown too.
+fn list_of_then<T: JsonSchema, A: 'static>(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    asked: fn(&mut ParamFields<'_>) -> Option<A>,
+) -> Operation {
+    query(path, id, summary)
+        .asks(asked)
+        .answers::<Items<T>>(StatusCode::OK, &["ETag", "Daybook-As-Of"])
 }
 
 fn act(path: &'static str, id: &'static str, summary: &'static str) -> Operation {

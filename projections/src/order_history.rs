@@ -1,6 +1,9 @@
 //! What happened to an order, event by event.
 
-use crate::query::{Ahead, AsOf, Asker, Filters, Page, Sorted, StreamAhead, failed, page, sent};
+use crate::query::{
+    Ahead, AsOf, Asker, Filters, Page, Seen, Sorted, StreamAhead, failed, lost_what_was_seen, page,
+    sent,
+};
 use crate::{Layout, Place, Projection, projection};
 use async_trait::async_trait;
 use axum::response::Response;
@@ -202,7 +205,8 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let (as_of, page) = params.read(asked)?;
     if let (Some(last), None) = (asker.events(), as_of) {
-        return live(&asker, order, last.or(page.after().copied()).unwrap_or(0)).await;
+        let after = page.after().copied().unwrap_or(0);
+        return live(&asker, order, last.unwrap_or(Seen { epoch: None, number: after })).await;
     }
     let sql = include_str!("order_history/list.sql");
     let only = Some(order.0);
@@ -227,7 +231,7 @@ pub(crate) async fn list(
 }
 
 /// The same as it goes on.
-async fn live(asker: &Asker, order: OrderId, after: i64) -> Result<Response, Problem> {
+async fn live(asker: &Asker, order: OrderId, after: Seen) -> Result<Response, Problem> {
     let stream = order::stream(order);
     let log = asker.log("orders").ok_or_else(|| asker.not_served(LAYOUT.name))?;
     asker.has_lost_nothing_of(LAYOUT.logs).await?;
@@ -236,6 +240,9 @@ async fn live(asker: &Asker, order: OrderId, after: i64) -> Result<Response, Pro
     }
     let ahead = StreamAhead::new(asker, "orders", stream, after);
     let ahead = ahead.ok_or_else(|| asker.not_served(LAYOUT.name))?;
+    if ahead.has_lost_it().await.map_err(failed)? {
+        return Err(lost_what_was_seen());
+    }
     sent(asker, History(ahead))
 }
 
@@ -244,7 +251,8 @@ struct History(StreamAhead);
 impl Ahead for History {
     async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         let event = |event: Recorded| {
-            let shown = Event::default().id(event.version.to_string()).event(&event.event_type);
+            let shown = Event::default().id(Seen::id(event.epoch, event.version));
+            let shown = shown.event(&event.event_type);
             Ok(shown.data(serde_json::to_string(&Entry::of_event(event)?)?))
         };
         self.0.events().await?.into_iter().map(event).collect()

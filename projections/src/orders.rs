@@ -1,7 +1,8 @@
 //! Orders as people look for them, with how far payment and shipment have come.
 
 use crate::query::{
-    Amount, Asker, Filters, Instant, Page, Sorted, StreamAhead, as_of, failed, page, with_version,
+    Amount, Asker, Filters, Instant, Page, Seen, Sorted, StreamAhead, as_of, failed, page,
+    with_version,
 };
 use crate::{Layout, Place, Projection, payments, projection};
 use async_trait::async_trait;
@@ -362,7 +363,9 @@ async fn settled(asker: &Asker, order: OrderId) -> Result<Option<Position>, Stor
     if log.read_stream(&stream, 0, 1).await?.is_empty() {
         return Ok(None);
     }
-    let Some(mut ahead) = StreamAhead::new(asker, "orders", stream, 0) else { return Ok(None) };
+    let Some(mut ahead) = StreamAhead::new(asker, "orders", stream, Seen::START) else {
+        return Ok(None);
+    };
     loop {
         for event in ahead.events().await? {
             if matches!(&*event.event_type, "order.confirmed" | "order.cancelled") {

@@ -9,7 +9,7 @@ mod teller;
 
 pub(crate) use as_of::{AsOf, as_of, told};
 pub(crate) use asker::Asker;
-pub(crate) use events::{Ahead, StreamAhead, sent};
+pub(crate) use events::{Ahead, Seen, StreamAhead, lost_what_was_seen, lost_what_was_told, sent};
 pub(crate) use filters::{Direction, Filters, Instant, Sorted};
 #[cfg(fuzzing)]
 pub use page::cursor;

@@ -53,6 +53,26 @@ async fn the_deciders_own_word_is_a_conflict_and_nothing_else_is() {
     unknown.is_problem(422, "invalid-fields", &["/stream"]);
     let other = ask(asked(&stream, 3, json!({"explode": {}}))).await;
     other.is_problem(422, "invalid-fields", &["/command"]);
+    // Its own deciders', but nothing that one service asks of another: neither the command, nor in the name of others.
+    for (id, stream, command) in [
+        (4, "stock-A", json!({"receive": {"quantity": 1}})),
+        (5, "stock-A", json!({"adjust": {"change": 1, "reason": "found"}})),
+        (6, &*stream, json!({"ship": {}})),
+    ] {
+        let none = ask(asked(stream, id, command)).await;
+        none.is_problem(422, "invalid-fields", &["/command"]);
+    }
+    let mut other = reserve(7, 1);
+    other["actor"] = json!("ann");
+    ask(other).await.is_problem(422, "invalid-fields", &["/command"]);
+    let product = ask(asked("product-A", 8, json!({"discontinue": {}}))).await;
+    product.is_problem(422, "invalid-fields", &["/stream"]);
+    let payment = format!("payment-{ORDER}");
+    let outcome = json!({"succeeded": {"reference": "x"}});
+    let paid = json!({"answer": {"operation": "authorisation", "attempt": 1, "outcome": outcome}});
+    let paid = ask(asked(&payment, 9, paid)).await;
+    paid.is_problem(422, "invalid-fields", &["/command"]);
+    assert_eq!(shop.events().await, 0);
     let empty = ask(json!({})).await;
     let fields = ["/actor", "/command", "/command_id", "/occurred_at", "/stream"];
     let mut found: Vec<_> = empty.body["errors"].as_array().unwrap().iter().collect();

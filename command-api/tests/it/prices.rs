@@ -68,6 +68,29 @@ async fn an_order_waits_for_a_price_that_was_just_set() {
     assert_eq!(placed.status, StatusCode::CREATED, "{}", placed.body);
 }
 
+/// Who does not say what he expects to pay gets the price of the list as it is, and with a token not an older one.
+#[tokio::test]
+async fn an_order_without_a_price_has_the_one_that_its_caller_has_set() {
+    let wait = Duration::from_secs(60);
+    let shop = Shop::with(Settings { min_position_wait: wait, ..Settings::default() }).await;
+    shop.list("A", 255).await;
+    shop.post_prices().await;
+    let reprice = shop.post("/v1/products/A/reprice").send(json!({"price": pounds(300)})).await;
+    let min = reprice.header("daybook-position");
+
+    // There is a price, so whoever sends no token waits for no other.
+    let without = shop.post("/v1/orders").send(order("A")).await;
+    let with = shop.post("/v1/orders").header("daybook-min-position", min).send(order("A"));
+    let (with, ()) = tokio::join!(with, shop.post_prices());
+    for (placed, price) in [(without, 255), (with, 300)] {
+        assert_eq!(placed.status, StatusCode::CREATED, "{}", placed.body);
+        let stream = placed.body["stream"].as_str().unwrap();
+        let event = shop.orders().read_stream(stream, 0, 1).await.unwrap().pop().unwrap();
+        let event: serde_json::Value = serde_json::from_str(&event.payload).unwrap();
+        assert_eq!(event["lines"][0]["unit_price"], pounds(price), "{event}");
+    }
+}
+
 /// Whoever types what the guide says types it faster than the list follows.
 #[tokio::test]
 async fn what_was_listed_or_repriced_a_moment_ago_can_be_ordered_without_further_ado() {

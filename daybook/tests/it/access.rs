@@ -52,6 +52,12 @@ impl Guarded {
         shows(&self.keys.token(&wanted(subject, roles, customer), clock::now()).unwrap())
     }
 
+    fn service(&self, to: &str) -> Client {
+        let audience = format!("daybook/{to}");
+        let wanted = Wanted { audience, ..wanted("checkout", &[Role::Service], None) };
+        shows(&self.keys.token(&wanted, clock::now()).unwrap())
+    }
+
     fn ask(&self, who: &Client, method: &Method, path: &str) -> RequestBuilder {
         let request = who.request(method.clone(), format!("{}{path}", self.daybook.url));
         if *method == Method::POST { request.json(&json!({})) } else { request }
@@ -122,6 +128,8 @@ async fn every_route_lets_in_whom_its_row_names_and_nobody_else() {
     for role in Role::ALL.map(Some).into_iter().chain([None]) {
         let customer = (role == Some(Role::Customer)).then_some("17850");
         let who = match role {
+            // What a service shows is for one other service.
+            Some(Role::Service) => shop.service("orders"),
             Some(role) => shop.caller("ann", &[role], customer),
             None => nobody.clone(),
         };
@@ -141,6 +149,9 @@ async fn every_route_lets_in_whom_its_row_names_and_nobody_else() {
             }
         }
     }
+    let at_all = shop.caller("checkout", &[Role::Service], None);
+    let asking = shop.ask(&at_all, &Method::POST, "/internal/commands").send().await.unwrap();
+    assert_eq!(asking.status(), StatusCode::FORBIDDEN, "good at every service");
     let metrics = shop.ask(&shop.daybook.http, &Method::GET, "/metrics").send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     for why in ["no-token", "forbidden", "not-his"] {

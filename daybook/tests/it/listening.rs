@@ -29,7 +29,7 @@ impl Listening {
         socket.set_recv_buffer_size(window).unwrap();
         let address = daybook.url.trim_start_matches("http://").parse().unwrap();
         let mut connection = socket.connect(address).await.unwrap();
-        let last = last.map(|last| format!("last-event-id: {last}\r\n")).unwrap_or_default();
+        let last = last.map(|last| format!("last-event-id: 1:{last}\r\n")).unwrap_or_default();
         let head =
             format!("GET {path} HTTP/1.1\r\nhost: here\r\naccept: text/event-stream\r\n{last}\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();
@@ -46,7 +46,7 @@ impl Listening {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let id = event.lines().find_map(|line| line.strip_prefix("id:"));
-                let id = id.map(|id| id.trim().parse().unwrap());
+                let id = id.map(|id| id.trim().strip_prefix("1:").unwrap().parse().unwrap());
                 self.text = rest.to_owned();
                 match id {
                     Some(id) => return Some(id),

@@ -1,16 +1,15 @@
 //! Reading as a user does it: one's own writes on two processes, rows and logs held against each other, the story
 //! of an order.
 
+mod clients;
+
 use crate::kafka_copy::equals_the_logs;
-use crate::on_file::counts_on;
 use crate::rebuild_e2e::is_nearly_live;
 use crate::shop::{eventually, order, post, sell, settled};
-use crate::support::{Daybook, LIMIT, World};
-use futures_util::future::join_all;
+use crate::support::{LIMIT, World};
 use serde_json::{Value, json};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::process::Command;
 
 /// How a command ended, and what it said.
@@ -39,72 +38,6 @@ impl Said {
 }
 
 const SIGINT: i32 = 2;
-const CLIENTS: usize = 100;
-/// Of each client at least; they go on until nothing disturbs them any more.
-const ROUNDS: usize = 4;
-
-/// A hundred clients, each with a SKU of its own: what one of two processes has written, the other one shows, whatever
-/// else goes on.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_what_was_before_his_own_command_under_a_rebuild_and_a_rebalance() {
-    let world = World::new().await;
-    let (first, second) = (world.start().await, world.start().await);
-    let (stale, asked, disturbed) =
-        (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(true));
-    let clients = (0..CLIENTS).map(|client| {
-        let daybooks = [&first, &second];
-        let (stale, asked, disturbed) = (&stale, &asked, &disturbed);
-        async move {
-            for round in 1.. {
-                if ROUNDS < round && !disturbed.load(Ordering::Relaxed) {
-                    break;
-                }
-                asked.fetch_add(1, Ordering::Relaxed);
-                let writes = daybooks[(client + round) % 2];
-                let reads = daybooks[(client + round + client / 2) % 2];
-                let path = format!("/v1/stock/OWN{client}");
-                let url = format!("{}{path}/receive", writes.url);
-                let done = post(&writes.http, &url, None, &json!({"quantity": 1})).await;
-                assert_eq!(done.status, 200, "{}", done.body);
-                let position = done.position.unwrap();
-                let seen = read(reads, &path, &position).await;
-                if seen["on_hand"] != round {
-                    stale.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        }
-    });
-    let disturbing = async {
-        for _ in 0..2 {
-            let rebuilt = said(&world, "rebuild", &["stock"]).await;
-            assert_eq!(rebuilt.code, 0, "{}\n{}", rebuilt.out, rebuilt.err);
-        }
-        // It takes its share of the partitions, and gives it back.
-        let third = world.start().await;
-        counts_on(&third, "daybook_follower_events_total{follower=\"stock\"}", 0.0).await;
-        third.stop().await;
-        disturbed.store(false, Ordering::Relaxed);
-    };
-    tokio::join!(join_all(clients), disturbing);
-    assert_eq!(stale.load(Ordering::Relaxed), 0, "of {} answers", asked.load(Ordering::Relaxed));
-    first.stop().await;
-    second.stop().await;
-}
-
-/// Asks until it is answered; who waited in vain asks again, as he is told.
-async fn read(daybook: &Daybook, path: &str, position: &str) -> Value {
-    eventually("it is shown", async || {
-        let asked = daybook.http.get(format!("{}{path}", daybook.url));
-        let answer = asked.header("daybook-min-position", position).send().await.unwrap();
-        let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
-        if status == 200 {
-            return Ok(body);
-        }
-        assert_eq!(status, 503, "{body}");
-        Err(body.to_string())
-    })
-    .await
-}
 
 #[tokio::test]
 async fn rows_that_were_changed_are_named_and_a_rebuild_asks_before_it_replaces_them() {
@@ -330,16 +263,30 @@ async fn the_story_of_an_order_is_told_across_its_streams_with_what_it_waits_for
             it["key"].as_str().unwrap().starts_with("authorise") && it["last_error"] != Value::Null
         })
     };
-    daybook.until("it waits for the provider", &path, tried).await;
+    let story = daybook.until("it waits for the provider", &path, tried).await;
+    let due = story["due"].as_array().unwrap().iter();
+    let mut due = due.filter(|it| it["key"].as_str().unwrap().starts_with("authorise"));
+    let due = due.find(|it| it["stream"] == format!("payment-{lost}")).unwrap();
+    let instant =
+        |it: &Value| it.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let placed = instant(&story["events"][0]["recorded_at"]);
+    assert!(placed < instant(&due["due_at"]), "{story:#}");
+    assert!(due["tries"].as_i64().unwrap() >= 1, "{due}");
+    let error = due["last_error"].as_str().unwrap();
+    assert!(error.contains("500"), "{error}");
     let told = said(&world, "explain order", &[&lost]).await;
     assert_eq!(told.code, 0, "{}", told.err);
+    let payment = format!("payment-{lost}");
     for part in [
         "order.placed",
         "because of order.placed",
         "stock-85123A",
+        "payment.authorisation_requested",
+        &payment,
         "still due:",
         "authorise",
         "tried",
+        error,
     ] {
         assert!(told.out.contains(part), "{part}? {}", told.out);
     }

@@ -49,26 +49,26 @@ async fn what_a_changed_file_says_takes_effect_and_a_request_under_way_goes_on()
     file.set("cors_origins", "https://shop.example");
     file.write();
     eventually("requests are logged", async || {
-        header(&daybook, "ratelimit", "203.0.113.1").await;
+        header(&daybook, "ratelimit", "127.1.0.1").await;
         if file.log().contains("/v1/stock") { Ok(()) } else { Err(file.log()) }
     })
     .await;
-    let policy = header(&daybook, "ratelimit-policy", "203.0.113.1").await;
+    let policy = header(&daybook, "ratelimit-policy", "127.1.0.1").await;
     assert_eq!(policy, "\"queries\";q=1000;w=1000");
-    let origin = header(&daybook, "access-control-allow-origin", "203.0.113.1").await;
+    let origin = header(&daybook, "access-control-allow-origin", "127.1.0.1").await;
     assert_eq!(origin, "https://shop.example");
 
     // Nobody behind a proxy is told apart, until it is trusted: then each has a whole share.
     for _ in 0..50 {
-        header(&daybook, "ratelimit", "203.0.113.1").await;
+        header(&daybook, "ratelimit", "127.1.0.1").await;
     }
-    assert_ne!(header(&daybook, "ratelimit", "203.0.113.2").await, "\"queries\";r=999;t=1");
+    assert_ne!(header(&daybook, "ratelimit", "127.1.0.2").await, "\"queries\";r=999;t=1");
     file.set("trusted_proxies", "127.0.0.1");
     file.write();
     let mut host = 2;
     eventually("another caller has a whole share", async || {
         host += 1;
-        let left = header(&daybook, "ratelimit", &format!("203.0.113.{host}")).await;
+        let left = header(&daybook, "ratelimit", &format!("127.1.0.{host}")).await;
         if left == "\"queries\";r=999;t=1" { Ok(()) } else { Err(left) }
     })
     .await;

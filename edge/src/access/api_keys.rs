@@ -152,6 +152,7 @@ fn identity(key: &ApiKey) -> Result<Identity, String> {
         scopes,
         customer: key.customer.as_deref().map(Into::into),
         acting: None,
+        only_at: None,
         how: How::ApiKey,
     })
 }

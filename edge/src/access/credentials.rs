@@ -11,7 +11,7 @@ use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::{Algorithm, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,10 +36,8 @@ impl AccessSettings {
         format!("{}/{service}", self.audience)
     }
 
-    /// For whom a token of our own must be.
-    fn audiences(&self) -> Vec<String> {
-        let services = self.services.iter().map(|service| self.audience_of(service));
-        services.chain([self.audience.clone()]).collect()
+    fn services_by_audience(&self) -> BTreeMap<String, Arc<str>> {
+        self.services.iter().map(|it| (self.audience_of(it), it.as_str().into())).collect()
     }
 }
 
@@ -81,7 +79,8 @@ impl Credentials {
         let trust = Trust {
             name: String::new(),
             issuer: settings.issuer.clone(),
-            audiences: settings.audiences(),
+            audience: settings.audience.clone(),
+            services: settings.services_by_audience(),
             roles_claim: "roles".to_owned(),
             customer_claim: "customer".to_owned(),
             grants_scopes: true,

@@ -14,6 +14,8 @@ pub struct Identity {
     pub customer: Option<Arc<str>>,
     /// Who acts for him, if not he himself.
     pub acting: Option<Arc<str>>,
+    /// The one service that believes what he shows, if no other one does.
+    pub only_at: Option<Arc<str>>,
     pub how: How,
 }
 
@@ -30,15 +32,18 @@ impl Identity {
         self.scopes.contains(&scope)
     }
 
-    /// Whether his word counts that this one has acted: he himself, or whom he acts for.
+    /// Whether his word counts at this service that this one has acted: he himself, or whom he acts for.
     ///
     /// # Errors
-    /// 403, if it is anybody else.
-    pub fn vouches_for(&self, actor: &str) -> Result<(), Problem> {
-        if *self.subject == *actor {
-            return Ok(());
+    /// 403, if it is anybody else, or if what he shows is good elsewhere too.
+    pub fn vouches_for(&self, actor: &str, service: &str) -> Result<(), Problem> {
+        if self.only_at.as_deref() != Some(service) {
+            return Err(forbidden().detail(format!("This takes a token for {service} alone.")));
         }
-        Err(forbidden().detail("This is somebody else than the one for whom you act."))
+        if *self.subject != *actor {
+            return Err(forbidden().detail("This is somebody else than the one for whom you act."));
+        }
+        Ok(())
     }
 
     /// Who is told of as having acted, in the metadata of events, and who is part of the ids of commands: the same in
@@ -48,6 +53,35 @@ impl Identity {
         match &self.acting {
             None => Cow::Borrowed(&self.subject),
             Some(acting) => Cow::Owned(format!("{acting} for {}", self.subject)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{How, Identity};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_word_counts_of_who_has_acted_where_the_token_is_for() {
+        let token = |only_at: Option<&str>| Identity {
+            subject: "checkout-saga".into(),
+            roles: BTreeSet::new(),
+            scopes: BTreeSet::new(),
+            customer: None,
+            acting: Some("checkout".into()),
+            only_at: only_at.map(Into::into),
+            how: How::Token,
+        };
+        for (only_at, actor, counts) in [
+            (Some("orders"), "checkout-saga", true),
+            (Some("orders"), "checkout", false),
+            // One process may be both of them.
+            (Some("payments"), "checkout-saga", false),
+            (None, "checkout-saga", false),
+        ] {
+            let said = token(only_at).vouches_for(actor, "orders");
+            assert_eq!(said.is_ok(), counts, "{only_at:?} {actor}");
         }
     }
 }

@@ -9,7 +9,7 @@ use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::time::Instant;
@@ -108,7 +108,8 @@ impl Issuer {
         let trust = Trust {
             name: settings.name.clone(),
             issuer: settings.issuer.clone(),
-            audiences: vec![settings.audience.clone()],
+            audience: settings.audience.clone(),
+            services: BTreeMap::new(),
             roles_claim: settings.roles_claim.clone(),
             customer_claim: settings.customer_claim.clone(),
             grants_scopes: false,

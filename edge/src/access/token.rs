@@ -9,7 +9,7 @@ use jsonwebtoken::jwk::AlgorithmParameters;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -44,8 +44,10 @@ pub(super) struct Trust {
     /// Before each subject, so that nobody is taken for another issuer's; empty for the issuer inside.
     pub(super) name: String,
     pub(super) issuer: String,
-    /// One of them is enough.
-    pub(super) audiences: Vec<String>,
+    /// For whom they must be; one of the services below will do.
+    pub(super) audience: String,
+    /// By audience: what is for one of them alone.
+    pub(super) services: BTreeMap<String, Arc<str>>,
     /// Where the roles and the customer's reference stand, as names with dots between them.
     pub(super) roles_claim: String,
     pub(super) customer_claim: String,
@@ -123,7 +125,8 @@ pub(super) fn believe(token: &str, key: &Key, trust: &Trust, skew_s: u64) -> Res
     validation.leeway = skew_s;
     validation.validate_nbf = true;
     validation.set_issuer(&[&trust.issuer]);
-    validation.set_audience(&trust.audiences);
+    let audiences: Vec<_> = trust.services.keys().chain([&trust.audience]).collect();
+    validation.set_audience(&audiences);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let told = decode::<Told>(token, &key.decoding, &validation).map_err(why)?.claims;
     let until = (told.exp as i64).saturating_add_unsigned(skew_s);
@@ -147,8 +150,10 @@ fn identity(told: Told, trust: &Trust) -> Result<Identity, Why> {
     } else if !named.is_empty() {
         scopes.retain(|it| named.contains(it));
     }
-    // Services take each other's word for what has happened: none of theirs is made elsewhere.
-    if !trust.name.is_empty() {
+    let only_at = told.others.get("aud").and_then(Value::as_str);
+    let only_at = only_at.and_then(|audience| trust.services.get(audience)).cloned();
+    // Services take each other's word for what has happened: what they show is made for one of them, and not elsewhere.
+    if only_at.is_none() {
         scopes.remove(&Scope::COMMANDS_SEND);
     }
     let customer = within(&trust.customer_claim);
@@ -160,6 +165,7 @@ fn identity(told: Told, trust: &Trust) -> Result<Identity, Why> {
         scopes,
         customer,
         acting: told.act.map(|acting| qualified(&trust.name, &acting.sub)).transpose()?,
+        only_at,
         how: How::Token,
     })
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use edge::{ParamFields, Problem};
 use event_store::follow::{ApplyError, discarded};
 use event_store::{Log, Recorded};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::fmt;
@@ -73,14 +73,17 @@ impl JsonSchema for AsOf {
     }
 }
 
-/// The rows as they were, and the instant.
+/// The rows as they were, the instant, and the version that the thing had then.
 pub(crate) struct Then {
     pub(crate) rows: Vec<Row>,
     at: DateTime<Utc>,
+    version: i64,
 }
 
 impl Then {
-    pub(crate) fn told(&self, response: Response) -> Response {
+    pub(crate) fn told(&self, mut response: Response) -> Response {
+        let of_it = response.headers_mut().entry(header::ETAG);
+        of_it.or_insert_with(|| edge::conditional::etag(self.version));
         told(self.at, response)
     }
 }
@@ -120,6 +123,7 @@ impl Asker {
         // Of this session, and gone with the transaction.
         let place = Place { schema: "pg_temp".into(), generation: 0 };
         tx.batch_execute(&place.sql(layout.create)).await.map_err(failed)?;
+        let mut own_version = 0;
         for ((service, stream), nth) in streams.iter().zip(0..) {
             let teller = self.teller(service).ok_or_else(|| self.not_served(layout.name))?;
             let until = match as_of {
@@ -135,12 +139,15 @@ impl Asker {
                 page.retain(|event| !left_out.contains(&event.event_id));
                 projection.post(&place, &tx, &page).await.map_err(broken)?;
             }
+            if nth == 0 {
+                own_version = version;
+            }
         }
         let statement = filters.fill(&place.sql(sql));
         let statement = tx.prepare_cached(&statement).await.map_err(failed)?;
         let rows = tx.query(&statement, filters.arguments()).await.map_err(failed)?;
         tx.rollback().await.map_err(failed)?;
-        Ok(Then { rows, at })
+        Ok(Then { rows, at, version: own_version })
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{AsOf, Filters, Queries, View, away, failed};
+use super::{AsOf, Filters, Queries, Seen, View, away, failed};
 use crate::log::has_lost;
 use crate::{Layout, Place, Projection};
 use axum::extract::FromRequestParts;
@@ -23,7 +23,7 @@ pub(crate) struct Asker {
     queries: Queries,
     min: Vec<Position>,
     /// Where he was told last, if he wants to be told of events as they come.
-    events: Option<Option<i64>>,
+    events: Option<Option<Seen>>,
     /// How long he would wait for what he asks for to be settled.
     patience: Option<Duration>,
     /// How long what he showed is good; none where nobody is asked.
@@ -67,8 +67,8 @@ impl FromRequestParts<Queries> for Asker {
     }
 }
 
-/// Of server-sent events: the id of the last one that was seen.
-fn events(headers: &HeaderMap) -> Result<Option<Option<i64>>, Problem> {
+/// Of server-sent events: the last one that was seen.
+fn events(headers: &HeaderMap) -> Result<Option<Option<Seen>>, Problem> {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let wanted = |accept: &str| {
         let mut kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default());
@@ -78,8 +78,7 @@ fn events(headers: &HeaderMap) -> Result<Option<Option<i64>>, Problem> {
         return Ok(None);
     }
     let Some(last) = headers.get(LAST_EVENT_ID) else { return Ok(Some(None)) };
-    let last =
-        last.to_str().ok().and_then(|last| last.trim().parse().ok()).filter(|last| *last >= 0);
+    let last = last.to_str().ok().and_then(Seen::read);
     let unknown = || {
         Problem::bad_request("invalid-last-event-id", "Last-Event-ID is an id that an event had.")
     };
@@ -100,7 +99,7 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
 
 impl Asker {
     /// Where the caller was told last, if he wants to be told of events as they come.
-    pub(crate) fn events(&self) -> Option<Option<i64>> {
+    pub(crate) fn events(&self) -> Option<Option<Seen>> {
         self.events
     }
 
@@ -240,7 +239,7 @@ impl Asker {
         Ok(())
     }
 
-    async fn is_not_lost(&self, min: &Position) -> Result<(), Problem> {
+    pub(crate) async fn is_not_lost(&self, min: &Position) -> Result<(), Problem> {
         if self.is_lost(min).await? { Err(lost(min)) } else { Ok(()) }
     }
 

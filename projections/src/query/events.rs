@@ -8,6 +8,7 @@ use edge::Problem;
 use edge::access::Stay;
 use event_store::{Log, Recorded, StoreError};
 use futures_util::stream;
+use http::StatusCode;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,6 +24,34 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Events that are read at once.
 const PAGE: i64 = 100;
+
+/// The last event that a reader has seen: where it stood, and in which epoch, as its id says it: `2:17`. A failover may
+/// have put another one in its place. Whoever says `17` alone takes that for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) epoch: Option<i32>,
+    pub(crate) number: i64,
+}
+
+impl Seen {
+    /// Nothing yet, of a stream.
+    pub(crate) const START: Seen = Seen { epoch: None, number: 0 };
+
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
+        match text.trim().split_once(':') {
+            Some((epoch, text)) => {
+                Some(Seen { epoch: Some(epoch.parse().ok()?), number: number(text)? })
+            }
+            None => Some(Seen { epoch: None, number: number(text.trim())? }),
+        }
+    }
+
+    /// The id of an event.
+    pub(crate) fn id(epoch: i32, number: i64) -> String {
+        format!("{epoch}:{number}")
+    }
+}
 
 /// What an answer that goes on is made of: the events that come next, once there are some.
 pub(crate) trait Ahead: Send + 'static {
@@ -78,11 +107,24 @@ async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible
     Some((Ok(going.ready.pop_front()?), going))
 }
 
+pub(crate) fn lost_what_was_told() -> StoreError {
+    StoreError::Other("the log has lost what was told last".to_owned())
+}
+
+/// To whoever says what he has seen last, and it is not there any more.
+pub(crate) fn lost_what_was_seen() -> Problem {
+    Problem::new(StatusCode::GONE, "lost-position").detail(
+        "The log has lost the event that you have seen last. Read it anew, without Last-Event-ID.",
+    )
+}
+
 /// What is yet to come in one stream.
 pub(crate) struct StreamAhead {
     log: Log,
     stream: String,
     version: i64,
+    /// Of the event of that version, if that is known.
+    epoch: Option<i32>,
     told: Option<broadcast::Receiver<Arc<Recorded>>>,
     heads: watch::Receiver<Vec<i64>>,
     /// The head of its partition before it was last read.
@@ -95,12 +137,20 @@ impl StreamAhead {
         queries: &Queries,
         service: &str,
         stream: String,
-        after: i64,
+        after: Seen,
     ) -> Option<Self> {
         let log = queries.log(service)?.clone();
         let told = queries.0.runner.as_ref().and_then(|it| Some(it.feed(service)?.live()));
         let heads = log.known_heads();
-        Some(StreamAhead { log, stream, version: after, told, heads, head: -1 })
+        let Seen { epoch, number: version } = after;
+        Some(StreamAhead { log, stream, version, epoch, told, heads, head: -1 })
+    }
+
+    /// Whether a failover has taken what was seen last.
+    pub(crate) async fn has_lost_it(&self) -> Result<bool, StoreError> {
+        let Some(epoch) = self.epoch else { return Ok(false) };
+        let there = self.log.read_stream(&self.stream, self.version.saturating_sub(1), 1).await?;
+        Ok(!there.first().is_some_and(|it| it.version == self.version && it.epoch == epoch))
     }
 
     /// The next events, once there are some.
@@ -108,8 +158,11 @@ impl StreamAhead {
         loop {
             self.head = self.known_head();
             let page = self.log.read_stream(&self.stream, self.version, PAGE).await?;
-            if let Some(last) = page.last() {
-                self.version = last.version;
+            if let (Some(first), Some(last)) = (page.first(), page.last()) {
+                if Some(first.epoch) != self.epoch && self.has_lost_it().await? {
+                    return Err(lost_what_was_told());
+                }
+                (self.version, self.epoch) = (last.version, Some(last.epoch));
                 return Ok(page);
             }
             self.wait().await;

@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use projections::{Place, Posting, Queries};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
 pub(crate) async fn answer(
@@ -108,6 +108,9 @@ async fn the_past_is_what_the_view_showed_then() {
             let (status, headers, past) = told(answer(&router, &path, &[]).await).await;
             assert_eq!((status, &past), (StatusCode::OK, shown), "{path}");
             assert_eq!(headers["daybook-as-of"], **at, "{path}");
+            let items = past["items"].as_array().map(Vec::len);
+            let version = past["version"].as_u64().map(|it| usize::try_from(it).unwrap());
+            assert_eq!(headers["etag"], *tag(version.or(items).unwrap()), "{path}");
         }
     }
     for path in &paths {
@@ -438,18 +441,19 @@ async fn what_happens_is_told_as_it_happens_and_who_comes_again_goes_on() {
     shop.placed(1, 0, vec![]).await;
     let mut listening = Listening::to(&router, &history, &[]).await;
     let (id, placed) = listening.next().await;
-    assert_eq!((&*id, &placed["type"]), ("1", &json!("order.placed")));
+    assert_eq!((&*id, &placed["type"]), ("1:1", &json!("order.placed")));
     shop.placed(2, 0, vec![]).await;
     shop.order(1, 0, vec![Command::Confirm {}]).await;
     let (id, confirmed) = listening.next().await;
-    assert_eq!((&*id, &confirmed["type"]), ("2", &json!("order.confirmed")));
+    assert_eq!((&*id, &confirmed["type"]), ("1:2", &json!("order.confirmed")));
     process.posted().await;
     assert_eq!(got(&router, &history).await["items"], json!([placed, confirmed]));
 
-    let mut again = Listening::to(&router, &history, &[("last-event-id", "1")]).await;
-    assert_eq!(again.next().await, (id, confirmed.clone()));
-    let wrong = [("accept", "text/event-stream"), ("last-event-id", "x")];
-    assert_eq!(answer(&router, &history, &wrong).await.status(), StatusCode::BAD_REQUEST);
+    let mut again = Listening::to(&router, &history, &[("last-event-id", "1:1")]).await;
+    assert_eq!(again.next().await, (id.clone(), confirmed.clone()));
+    // As ids were before they told the epoch.
+    let mut as_before = Listening::to(&router, &history, &[("last-event-id", "1")]).await;
+    assert_eq!(as_before.next().await, (id, confirmed.clone()));
 
     let partition = process.log("orders").partition_of(&format!("order-{}", order_id(1)));
     let path = format!("/v1/log/orders/{partition}");
@@ -457,9 +461,21 @@ async fn what_happens_is_told_as_it_happens_and_who_comes_again_goes_on() {
     let mut found = 0;
     while found < 2 {
         let (id, event) = log.next().await;
-        assert_eq!(id, (offset + 1).to_string(), "none is left out");
+        assert_eq!(id, format!("1:{}", offset + 1), "none is left out");
         offset += 1;
         found += usize::from(event["stream"] == format!("order-{}", order_id(1)));
+    }
+    for (path, id, status) in [
+        (&history, "x", StatusCode::BAD_REQUEST),
+        (&history, "1:x", StatusCode::BAD_REQUEST),
+        (&history, "x:1", StatusCode::BAD_REQUEST),
+        // Another one stands there now, or none.
+        (&history, "2:1", StatusCode::GONE),
+        (&history, "1:3", StatusCode::GONE),
+        (&path, "2:0", StatusCode::GONE),
+    ] {
+        let headers = [("accept", "text/event-stream"), ("last-event-id", id)];
+        assert_eq!(answer(&router, path, &headers).await.status(), status, "{path}, {id}");
     }
     leaving.cancel();
     assert!(listening.ends().await && again.ends().await && log.ends().await);
@@ -481,6 +497,13 @@ async fn who_would_wait_is_told_once_the_order_has_settled() {
     let (_, headers, order) = told(answer(&router, &path, &[("prefer", "wait=0")]).await).await;
     assert_eq!(order["status"], "placed");
     assert_eq!(headers["preference-applied"], "wait=0");
+    // He waited for nothing, and is told how it is.
+    let began = Instant::now();
+    let (status, headers, order) =
+        told(answer(&router, &path, &[("prefer", "wait=1")]).await).await;
+    assert_eq!((status, &order["status"]), (StatusCode::OK, &json!("placed")));
+    assert_eq!(headers["preference-applied"], "wait=1");
+    assert!(Duration::from_secs(1) <= began.elapsed());
     let waits = tokio::spawn({
         let (router, path) = (router.clone(), path.clone());
         async move { told(answer(&router, &path, &[("prefer", "wait=20")]).await).await }

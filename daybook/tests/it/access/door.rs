@@ -87,6 +87,6 @@ async fn who_listens_is_let_go_when_his_token_expires_and_goes_on_with_a_fresh_o
     let answer = listens(&lives(3_600), &last).await;
     assert_eq!(answer.status(), 200);
     shop.daybook.command(&format!("/v1/orders/{id}/ship"), &json!({})).await;
-    seen.extend(told(answer, Some("3")).await);
-    assert_eq!(seen, ["1", "2", "3"], "none is left out, and none comes twice");
+    seen.extend(told(answer, Some("1:3")).await);
+    assert_eq!(seen, ["1:1", "1:2", "1:3"], "none is left out, and none comes twice");
 }

@@ -49,7 +49,7 @@ async fn a_bad_file_is_refused_as_a_whole_said_once_and_tells_no_secret() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let refused = standing(&daybook).await["refused"].clone();
         assert!(refused["why"].as_str().unwrap().contains(why), "{why}: {refused}");
-        let policy = header(&daybook, "ratelimit-policy", "").await;
+        let policy = header(&daybook, "ratelimit-policy", "127.0.0.1").await;
         assert_eq!(policy, "\"queries\";q=5;w=1", "{why}");
         assert_eq!(daybook.metric(TAKEN).await, Some(taken), "{why}");
 
@@ -125,7 +125,7 @@ async fn a_bad_file_for_kafka_holds_up_all_else_until_it_is_mended() {
 
         replace(path, &good);
         counts_on(&daybook, TAKEN, taken.unwrap()).await;
-        let policy = header(&daybook, "ratelimit-policy", "").await;
+        let policy = header(&daybook, "ratelimit-policy", "127.0.0.1").await;
         assert!(policy.contains(&format!("q={queries};")), "{policy}");
     }
     let log = file.log();

@@ -1,7 +1,7 @@
 use super::Service;
 use super::forge::{self, Rsa};
 use super::issuer::Issuer;
-use edge::access::{AccessLimits, Role, read_issuers};
+use edge::access::{AccessLimits, Role, Wanted, read_issuers};
 use edge::{Access, clock};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -60,16 +60,20 @@ async fn a_token_of_another_issuer_is_believed_by_the_keys_that_it_publishes() {
     ] {
         assert_eq!(service.why("/stock", &token).await.as_deref(), Some(why));
     }
-    // Services believe each other what has happened, and nobody else, whatever role he has.
+    // Services believe each other what has happened, by what is shown to one of them, and nobody else, whatever role he has.
     let mut service_of_theirs = claims(&issuer);
     service_of_theirs["realm_access"]["roles"] = json!(["service"]);
-    let own = service.token(super::as_role(Role::Service));
+    let own = |audience: &str| {
+        let wanted = super::as_role(Role::Service);
+        service.token(Wanted { audience: audience.to_owned(), ..wanted })
+    };
     let (_, key) = service.api_key(Role::Service);
     service.access.read_again().unwrap().unwrap().trust();
     for (token, status) in [
         (rsa.token("one", &service_of_theirs), StatusCode::FORBIDDEN),
         (key, StatusCode::FORBIDDEN),
-        (own, StatusCode::OK),
+        (own("shop"), StatusCode::FORBIDDEN),
+        (own("shop/orders"), StatusCode::OK),
     ] {
         let answer = service.send(Method::POST, "/commands", Some(&token)).await;
         assert_eq!(answer.status(), status);
