@@ -1,5 +1,5 @@
-//! The shop apart, a process for each service, under a light load; then one service after the other stands still, and
-//! what those notice who ask the others.
+//! The shop apart, a process for each service, under a light load; then one service after the other stands still or is
+//! killed, and what those notice who ask the others.
 
 use crate::bench::Bench;
 use crate::door::{Door, SERVICES};
@@ -34,10 +34,10 @@ type Noticed = BTreeMap<&'static str, f64>;
 
 pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mut shop = Shop::lay(bench.servers, "absent", Shape::Split).await?;
-    let running = shop.start().await?;
-    let door = &running.door;
+    let mut running = shop.start().await?;
+    let door = &running.door.clone();
     let calls = prepare(door, &shop.orders).await?;
-    let time = bench.pace.pick(Duration::from_secs(20), Duration::from_secs(2));
+    let time = bench.pace.pick(Duration::from_secs(12), Duration::from_millis(1_500));
     // Nobody pays for cold caches.
     asked(door, &calls, None, time / 3).await?;
     let mut without = BTreeMap::<_, Vec<f64>>::new();
@@ -47,17 +47,19 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
             without.entry(name).or_default().push(p99);
         }
         let frost = running.freeze(away)?;
-        let amid = asked(door, &calls, Some(away), time).await?;
+        with.push((format!("the {away} frozen"), asked(door, &calls, Some(away), time).await?));
         drop(frost);
         drained(door).await?;
-        for (name, p99) in &amid {
-            let figure = format!("{name}, p99, the {away} frozen");
-            bench.section.add(Figure::new(figure, Unit::Ms, vec![*p99]));
-        }
-        with.push((away, amid));
+        running.process(away)?.kill().await?;
+        with.push((format!("the {away} killed"), asked(door, &calls, Some(away), time).await?));
+        running.process(away)?.again().await?;
+        drained(door).await?;
     }
     let mut ratios = Vec::new();
     for (away, amid) in with {
+        for (name, p99) in &amid {
+            bench.section.add(Figure::new(format!("{name}, p99, {away}"), Unit::Ms, vec![*p99]));
+        }
         let worst = amid.iter().map(|(name, p99)| (p99 / median(&without[name]), *name));
         let worst = worst.max_by(|one, other| one.0.total_cmp(&other.0));
         ratios.push((away, worst.context("nobody asked")?));
@@ -66,9 +68,9 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
         bench.section.add(Figure::new(format!("{name}, p99, all there"), Unit::Ms, p99s));
     }
     for (away, (ratio, name)) in ratios {
-        let figure = format!("p99 with the {away} frozen / all there, the worst");
+        let figure = format!("p99 with {away} / all there, the worst");
         bench.section.add(Figure::new(figure, Unit::Times, vec![ratio]).at_most(2.0));
-        bench.section.note(format!("The worst with the {away} frozen: {name}."));
+        bench.section.note(format!("The worst with {away}: {name}."));
     }
     running.stop().await
 }

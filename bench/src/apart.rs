@@ -79,7 +79,7 @@ async fn turn(contestant: &mut Shop, bench: &Bench<'_>, found: &mut Found) -> Re
         shop::prepare(&door).await?;
     }
     // The first orders of new processes would tell of their cold caches.
-    let (warm, time, settling) = bench.pace.pick((5, 15, [5, 15]), (1, 2, [1, 3]));
+    let (warm, time, settling) = bench.pace.pick((5, 12, [5, 10]), (1, 2, [1, 2]));
     placed(&running, orders, 50, warm).await?;
     for per_second in PER_SECOND {
         let quantiles = placed(&running, orders, per_second, time).await?;

@@ -26,7 +26,7 @@ pub async fn run(bench: &mut Bench<'_>) -> Result<()> {
     for _ in 0..bench.pace.rounds {
         for ((reader, _), rounds) in readers.iter().zip(&mut took) {
             let mut waits = Latencies::new();
-            for number in 0..bench.pace.pick(500, 20) {
+            for number in 0..bench.pace.pick(150, 20) {
                 let sku = number * 7 % SKUS;
                 received[sku] += 1;
                 waits.record(once(&first, reader, sku, received[sku]).await?);

@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Daybook {
     child: Child,
+    command: Command,
     pub url: String,
     pub http: reqwest::Client,
 }
@@ -47,7 +48,18 @@ impl Daybook {
         command.arg("--data-dir").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]);
         command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let (child, http) = (command.spawn()?, reqwest::Client::new());
-        Ok(Daybook { child, url: format!("http://127.0.0.1:{port}"), http })
+        Ok(Daybook { child, command, url: format!("http://127.0.0.1:{port}"), http })
+    }
+
+    /// Ends it without a word.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// The same once more, after it has ended.
+    pub async fn again(&mut self) -> Result<()> {
+        self.child = self.command.spawn()?;
+        self.ready().await
     }
 
     /// Returns when a command is accepted, and says how long that took.

@@ -152,11 +152,15 @@ impl Running {
         self.processes.iter().map(|(_, process)| process.memory_mib()).sum()
     }
 
+    /// The process of a service.
+    pub fn process(&mut self, service: &str) -> Result<&mut Daybook> {
+        let mut serving = self.processes.iter_mut().filter(|(part, _)| part.contains(&service));
+        Ok(&mut serving.next().context("no such service")?.1)
+    }
+
     /// Stops the process of a service where it is: its connections are taken, and nothing comes of them.
-    pub fn freeze(&self, service: &str) -> Result<Frost> {
-        let mut serving = self.processes.iter().filter(|(part, _)| part.contains(&service));
-        let (_, process) = serving.next().context("no such service")?;
-        let pid = process.pid()?;
+    pub fn freeze(&mut self, service: &str) -> Result<Frost> {
+        let pid = self.process(service)?.pid()?;
         let stopped = std::process::Command::new("kill").args(["-STOP", &pid]).status()?;
         ensure!(stopped.success(), "{service} was not stopped");
         Ok(Frost(pid))

@@ -85,7 +85,7 @@ struct Seen {
 async fn round(bench: &Bench<'_>, ours: &mut Contestant, callers: usize) -> Result<Seen> {
     bench.servers.checkpoint().await?;
     let client = ours.database.connect("bench look").await?;
-    let time = bench.pace.pick(Duration::from_secs(10), Duration::from_millis(500));
+    let time = bench.pace.pick(Duration::from_secs(5), Duration::from_millis(500));
     let peer = ours.peer.clone();
     let one = move |caller, number| {
         let peer = peer.clone();
