@@ -45,7 +45,7 @@ pub enum Name {
     Settled,
     /// Orders on their way through one process, beside a process and a database for each service, without and with HAProxy
     Apart,
-    /// Each service on its own; one after the other stands still: what those notice who ask the others
+    /// Each service on its own; one after the other stands still, and is killed: what those notice who ask the others
     Absent,
     /// Orders accepted by one process, with tokens, rate limits and TLS at its door
     Guarded,
