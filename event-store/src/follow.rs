@@ -18,7 +18,8 @@ pub use checkpoint::{Checkpoint, Standing, Start, has_posted, standing, wait_unt
 pub use feed::{Feed, Transport};
 pub use locks::{Lock, Locks};
 pub use parked::{
-    Aside, Parked, Spot, Stretch, Which, discard, discarded, parked, parked_in, retry,
+    Aside, Parked, Spot, Stretch, Which, discard, discarded, parked, parked_in, parked_streams,
+    retry,
 };
 pub use post::{Batch, Posted, post};
 pub use runner::{FollowLimits, Runner, Stopped, is_worked};

@@ -2,8 +2,8 @@
 
 use crate::{Layout, Place};
 use deadpool_postgres::{ClientWrapper, Object};
-use event_store::StoreError;
 use event_store::follow::ReadSide;
+use event_store::{Position, StoreError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -16,7 +16,26 @@ use uuid::Uuid;
 pub struct Compared {
     pub tables: Vec<ComparedTable>,
     /// Streams with parked events: what they are about is left out on both sides.
-    pub parked: Vec<String>,
+    pub parked: Vec<ParkedStream>,
+}
+
+/// A stream that is not compared, because an event of it could not be posted.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParkedStream {
+    pub stream: String,
+    /// Of the first event that could not be posted, and why not.
+    pub position: Position,
+    pub reason: String,
+    pub by: ParkedBy,
+}
+
+/// Who could not post it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParkedBy {
+    Live,
+    Replay,
+    Both,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -70,6 +89,16 @@ impl Compared {
         self.tables.iter().map(|table| table.differing).sum()
     }
 
+    /// Whether nothing that was compared differs: no row, no table in its columns; and every event is posted that was posted
+    /// before.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        let columns = |it: &ComparedTable| it.only_live.is_empty() && it.only_replayed.is_empty();
+        self.differing() == 0
+            && self.tables.iter().all(columns)
+            && !self.parked.iter().any(|it| it.by == ParkedBy::Replay)
+    }
+
     #[must_use]
     pub fn rows(&self) -> i64 {
         self.tables.iter().map(|table| table.rows).sum()
@@ -84,6 +113,21 @@ impl Compared {
     /// Every row that is named.
     pub fn differences(&self) -> impl Iterator<Item = (&'static str, &Difference)> {
         self.tables.iter().flat_map(|it| it.differences.iter().map(|row| (it.table, row)))
+    }
+}
+
+impl fmt::Display for ParkedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ParkedStream { stream, position, reason, by } = self;
+        let whose = match by {
+            ParkedBy::Live => "the live rows wait for it",
+            ParkedBy::Replay => "the live rows have it, a replay cannot post it",
+            ParkedBy::Both => "nor are the live rows past it",
+        };
+        write!(
+            f,
+            "{stream} has parked events, and was not compared: {position}: {reason} ({whose})"
+        )
     }
 }
 
@@ -158,10 +202,10 @@ impl Snapshot {
         (live, replayed): (&Place, &Place),
         tell: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Compared, StoreError> {
-        let generations = vec![live.generation, replayed.generation];
-        let sql = live.sql(include_str!("compare/parked.sql"));
-        let rows = self.session.query(&sql, &[&layout.name, &generations]).await?;
-        let parked: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let (name, sql) = (layout.name, live.sql(include_str!("compare/parked.sql")));
+        let generations = (&live.generation, &replayed.generation);
+        let rows = self.session.query(&sql, &[&name, generations.0, generations.1]).await?;
+        let parked: Vec<_> = rows.iter().map(parked_stream).collect();
         let mut pages = Pages { done: 0, total: 0, tell };
         for &table in layout.tables {
             for place in [live, replayed] {
@@ -182,7 +226,7 @@ impl Snapshot {
         layout: &Layout,
         table: &'static str,
         (live, replayed): (&Place, &Place),
-        parked: &[String],
+        parked: &[ParkedStream],
         pages: &mut Pages<'_>,
     ) -> Result<ComparedTable, StoreError> {
         let (mine, other) = (name_of(table, live), name_of(table, replayed));
@@ -215,7 +259,7 @@ impl Snapshot {
                 Some("its rows are about many streams, and some have parked events");
             return Ok(compared);
         }
-        let ids = parked.iter().filter_map(|stream| Some(stream.split_once('-')?.1.to_owned()));
+        let ids = parked.iter().filter_map(|it| Some(it.stream.split_once('-')?.1.to_owned()));
         let ids: Option<Vec<String>> = Some(ids.collect()).filter(|ids: &Vec<_>| !ids.is_empty());
         let quoted = |column: &&Column| format!("\"{}\"", column.name);
         let columns = both.iter().map(quoted).collect::<Vec<_>>().join(", ");
@@ -318,6 +362,21 @@ impl Sum {
 struct Column {
     name: String,
     is_key: bool,
+}
+
+fn parked_stream(row: &Row) -> ParkedStream {
+    let position = Position {
+        service: row.get("service"),
+        partition: row.get("partition"),
+        epoch: row.get("epoch"),
+        offset: row.get("log_offset"),
+    };
+    let by = match (row.get("by_live"), row.get("by_replay")) {
+        (true, false) => ParkedBy::Live,
+        (false, true) => ParkedBy::Replay,
+        (true, true) | (false, false) => ParkedBy::Both,
+    };
+    ParkedStream { stream: row.get("stream"), position, reason: row.get("reason"), by }
 }
 
 fn difference(

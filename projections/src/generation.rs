@@ -6,7 +6,9 @@ pub use tables::{Generation, generations};
 pub(crate) use tables::{add, drop_generation, live, lock};
 
 use crate::query::chain;
-use crate::{Check, Layout, Place, Posting, Projection, RebuildError, Work, all, rebuild};
+use crate::{
+    Check, Layout, Place, Posting, Projection, RebuildError, Rebuilt, Verified, Work, all, rebuild,
+};
 use event_store::StoreError;
 use event_store::follow::{Follower, ReadSide, Runner, Source};
 use std::collections::HashMap;
@@ -178,6 +180,55 @@ impl Followed {
 /// How soon a generation is tried to be built again, and how often it is looked whether another process has done it.
 const BUILD_AGAIN: Duration = Duration::from_secs(5);
 
+/// Says what there is to say of a new generation, as `daybook rebuild` does.
+fn tell(version: i32, built: &Rebuilt) {
+    let Rebuilt { projection, generation, events, left_out, parked, .. } = built;
+    let built_s = built.took.as_secs_f64();
+    tracing::info!(
+        projection,
+        version,
+        generation,
+        events,
+        left_out,
+        parked,
+        built_s,
+        "it is live"
+    );
+    let Verified::Replay { shows, compared, against, changes, changes_unknown } = &built.verified
+    else {
+        return;
+    };
+    let rows = compared.rows();
+    tracing::info!(projection, version, rows, shows, "it was verified by a second replay");
+    for stream in &compared.parked {
+        tracing::warn!(projection, version, "{stream}");
+    }
+    if let Some((old, changes)) = against.zip(changes.as_ref()) {
+        let (rows, changed) = (changes.rows(), changes.differing());
+        tracing::info!(
+            projection,
+            version,
+            old,
+            rows,
+            changed,
+            "so many rows are not those of the old version"
+        );
+        for (table, row) in changes.differences() {
+            // What stands in it is for who asks, and not for a log.
+            tracing::info!(projection, version, table, stream = row.stream, "a row is another one");
+        }
+        for table in &changes.tables {
+            let (table, gone, new) = (table.table, &table.only_live, &table.only_replayed);
+            if !gone.is_empty() || !new.is_empty() {
+                tracing::info!(projection, version, table, ?gone, ?new, "its columns are others");
+            }
+        }
+    }
+    if let Some((old, why)) = against.zip(changes_unknown.as_ref()) {
+        tracing::warn!(projection, version, old, why, "what has changed is not known");
+    }
+}
+
 /// Builds the generations that this binary's version lacks, one after the other, beside those of other versions.
 /// `reads` must have other pools than the followers.
 pub async fn build_missing(
@@ -199,8 +250,7 @@ pub async fn build_missing(
             };
             match built {
                 Ok(built) => {
-                    let (events, built_s) = (built.events, built.took.as_secs_f64());
-                    tracing::info!(projection = name, version, events, built_s, "it is live");
+                    tell(version, &built);
                     break;
                 }
                 Err(RebuildError::UnderWay(_)) => {}

@@ -33,7 +33,9 @@ pub mod fuzzing {
 }
 
 pub use checkouts::{NeedsAttention, needing_attention};
-pub use compare::{ColumnDiffers, Columns, Compared, ComparedTable, Difference};
+pub use compare::{
+    ColumnDiffers, Columns, Compared, ComparedTable, Difference, ParkedBy, ParkedStream,
+};
 pub use generation::{
     Generation, Generations, SWITCH_PATIENCE, build_missing, follow, generations,
 };

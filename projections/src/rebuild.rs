@@ -3,6 +3,7 @@
 //! line leaves the live generation as it was.
 
 mod work;
+mod aside;
 mod builder;
 mod gentle;
 mod patience;
@@ -13,9 +14,9 @@ pub use work::Work;
 
 use crate::Place;
 use crate::compare::Compared;
-use event_store::StoreError;
 use event_store::failpoint::failpoint;
 use event_store::follow::{ApplyError, is_worked};
+use event_store::{Position, StoreError};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,6 +117,8 @@ pub struct Rebuilt {
     pub events: u64,
     /// Of these, what somebody had discarded.
     pub left_out: u64,
+    /// Of these, what could not be posted, and what is behind it in its stream.
+    pub parked: u64,
     /// Until it was compared, and with the comparison.
     #[serde(rename = "built_s", serialize_with = "seconds")]
     pub built: Duration,
@@ -159,13 +162,19 @@ pub enum RebuildError {
     NoLog { projection: &'static str, service: &'static str },
     #[error("an event cannot be posted")]
     Apply(#[from] ApplyError),
+    #[error("{position} of `{stream}` cannot be posted")]
+    Event { position: Position, stream: String, source: ApplyError },
+    #[error(
+        "more than {most} events of one partition cannot be posted, the next one of them is {position} of `{stream}`"
+    )]
+    TooManyParked { most: usize, position: Position, stream: String, source: ApplyError },
     #[error("the database is out of reach, or refused")]
     Store(#[from] StoreError),
     #[error("another process posted into the new generation, or dropped it")]
     Overtaken,
     #[error("a task of the rebuild ended early")]
     Task(#[from] tokio::task::JoinError),
-    #[error("{} rows are not what the log says", .0.differing())]
+    #[error("{} rows are not what the log says{}", .0.differing(), more(.0))]
     Differs(Box<Compared>),
     #[error("a second replay gave {} other rows: the fold does not give the same each time", .0.differing())]
     Unsteady(Box<Compared>),
@@ -194,6 +203,15 @@ pub enum RebuildError {
          posted by nobody; rebuild it"
     )]
     NowhereNear(&'static str),
+}
+
+/// What else differs.
+fn more(compared: &Compared) -> &'static str {
+    if compared.differing() == 0 && !compared.is_same() {
+        ", but their columns are others, or the live ones hold what cannot be posted again"
+    } else {
+        ""
+    }
 }
 
 impl RebuildError {
@@ -275,6 +293,7 @@ pub async fn rebuild(work: &Work<'_>, check: Check) -> Result<Rebuilt, RebuildEr
             generation: builder.place.generation,
             events: builder.done(),
             left_out: builder.left_out(),
+            parked: builder.parked(),
             built,
             took: began.elapsed(),
             verified,

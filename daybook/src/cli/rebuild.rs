@@ -190,7 +190,7 @@ fn said(rebuilt: &Rebuilt, json: bool) -> Result<u8> {
         println!("{}", serde_json::to_string(rebuilt)?);
         return Ok(code);
     }
-    let Rebuilt { projection, generation, events, left_out, built, took, .. } = rebuilt;
+    let Rebuilt { projection, generation, events, left_out, parked, built, took, .. } = rebuilt;
     let seconds = built.as_secs_f64();
     let rate = *events as f64 / seconds.max(0.001);
     println!(
@@ -198,6 +198,9 @@ fn said(rebuilt: &Rebuilt, json: bool) -> Result<u8> {
     );
     if *left_out > 0 {
         println!("{projection}: {left_out} of them were discarded and left out");
+    }
+    if *parked > 0 {
+        println!("{projection}: {parked} of them are parked: see daybook parked list");
     }
     let compared = match &rebuilt.verified {
         Verified::Nothing => {
@@ -248,7 +251,7 @@ fn said(rebuilt: &Rebuilt, json: bool) -> Result<u8> {
         println!("{projection}: the table {} was not compared: {why}", table.table);
     }
     for stream in &compared.parked {
-        println!("{projection}: {stream} has parked events, and was not compared");
+        println!("{projection}: {stream}");
     }
     Ok(code)
 }

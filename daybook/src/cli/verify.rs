@@ -87,7 +87,7 @@ impl Verify {
 
     fn tell(&self, name: &str, compared: &Compared) -> u8 {
         let differing = compared.differing();
-        let same = differing == 0 && compared.is_whole();
+        let same = compared.is_same() && compared.is_whole();
         if self.json {
             println!("{}", json!({"projection": name, "same": same, "compared": compared}));
         } else {
@@ -102,7 +102,7 @@ impl Verify {
                 println!("{name}: {differing} of {rows} rows are not what the log says{named}");
             }
             for stream in &compared.parked {
-                println!("{name}: {stream} has parked events, and was not compared");
+                println!("{name}: {stream}");
             }
         }
         if same { 0 } else { REFUSED }

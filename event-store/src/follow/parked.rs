@@ -105,6 +105,8 @@ const ASK: &str = "update {schema}.parked p set asked = $1, asked_by = $2, asked
        and ($4::text is null or follower = $4) \
        and ($5::text is null or (service, partition, log_offset) = ($5, $6, $7))";
 
+const STREAMS: &str = "select distinct stream from {schema}.parked \
+     where follower = $1 and generation = $2 and service = $3 and partition = $4";
 const DISCARDED: &str = "select event_id from {schema}.discarded \
      where follower = $1 and service = $2 and partition = $3";
 
@@ -233,6 +235,22 @@ pub async fn discarded(
     let client = read.pool.get().await?;
     let statement = client.prepare_cached(&read.sql(DISCARDED)).await?;
     let rows = client.query(&statement, &[&follower, &service, &partition]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The streams of a partition of which a generation has parked events: what comes behind those is parked, too.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn parked_streams(
+    read: &ReadSide,
+    (follower, generation): (&str, i32),
+    service: &str,
+    partition: i32,
+) -> Result<HashSet<String>, StoreError> {
+    let client = read.pool.get().await?;
+    let statement = client.prepare_cached(&read.sql(STREAMS)).await?;
+    let rows = client.query(&statement, &[&follower, &generation, &service, &partition]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

@@ -1,9 +1,11 @@
+use super::aside::Aside;
 use super::gentle::Gentle;
 use super::patience::{self, Patience};
 use super::{Done, Phase, Progress, RebuildError, Tell, Unit};
 use crate::{Layout, Place, Posting, Projection};
+use event_store::Recorded;
 use event_store::follow::{
-    ApplyError, Batch, Checkpoint, Posted, ReadSide, Source, discarded, is_worked, post,
+    ApplyError, Batch, Checkpoint, Posted, ReadSide, Source, is_worked, post,
 };
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -40,6 +42,7 @@ pub(super) struct Builder {
     done: AtomicU64,
     total: AtomicU64,
     left_out: AtomicU64,
+    parked: AtomicU64,
     /// The live generation and its version: of this version, else of the newest other.
     live: Option<(i32, i32)>,
     /// Whether it goes where the live generation is, though nobody works that one.
@@ -68,7 +71,7 @@ impl Builder {
     ) -> Result<Self, RebuildError> {
         let (fills, place_of_it) = (true, place.clone());
         let posting = Posting { projection: projection.clone(), place: place_of_it, fills };
-        let (done, total, left_out, stands_back, exactly) = Default::default();
+        let (done, total, left_out, parked, stands_back, exactly) = Default::default();
         let (serves, grows, gentle, patience) = Default::default();
         let layout = projection.layout();
         let client = read.pool.get().await?;
@@ -86,6 +89,7 @@ impl Builder {
             done,
             total,
             left_out,
+            parked,
             live,
             exactly,
             stands_back,
@@ -125,6 +129,10 @@ impl Builder {
 
     pub(super) fn left_out(&self) -> u64 {
         self.left_out.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn parked(&self) -> u64 {
+        self.parked.load(Ordering::Relaxed)
     }
 
     pub(super) fn report(&self, phase: Phase) {
@@ -365,7 +373,8 @@ impl Builder {
         let (generation, most) = (self.place.generation, self.projection.filled_at_once());
         let mut at =
             Checkpoint::load(&self.read, &self.posting, generation, log, partition).await?;
-        let left_out = discarded(&self.read, self.layout().name, service, partition).await?;
+        let of_it = (self.layout().name, generation);
+        let mut aside = Aside::load(&self.read, of_it, service, partition).await?;
         while at.next_offset < target {
             while self.stands_back() {
                 self.report(phase);
@@ -378,15 +387,14 @@ impl Builder {
             let limit = batch.min(target - at.next_offset);
             let read = || log.read_partition(partition, at.next_offset, limit);
             let page = self.patience.ask(read, patience, || self.report(phase)).await?;
-            let batch = Batch::new(at.clone(), page.into_iter().map(Arc::new).collect());
-            // The live generation has posted what the log lost since; the log is the truth.
-            let Some(mut batch) = batch else { break };
-            let count = batch.len();
-            batch.events.retain(|event| !left_out.contains(&event.event_id));
-            self.left_out.fetch_add((count - batch.len()) as u64, Ordering::Relaxed);
-            self.post(&batch).await?;
+            if page.is_empty() {
+                // The live generation has posted what the log lost since; the log is the truth.
+                break;
+            }
+            let count = page.len();
+            at =
+                self.post_or_park(at, page.into_iter().map(Arc::new).collect(), &mut aside).await?;
             self.done.fetch_add(count as u64, Ordering::Relaxed);
-            at = batch.end;
             self.report(phase);
             if let Some(gentle) = &mut gentle {
                 let grows = self.grows.load(Ordering::Relaxed) as f64;
@@ -396,7 +404,41 @@ impl Builder {
         Ok(())
     }
 
-    async fn post(&self, batch: &Batch) -> Result<(), RebuildError> {
+    /// Posts events that follow a checkpoint, and gives the one behind them. What fails for good is halved until the culprit
+    /// is alone, and parked as its follower would park it.
+    async fn post_or_park(
+        &self,
+        mut at: Checkpoint,
+        events: Vec<Arc<Recorded>>,
+        aside: &mut Aside,
+    ) -> Result<Checkpoint, RebuildError> {
+        // The next one last.
+        let mut pieces = vec![events];
+        while let Some(mut piece) = pieces.pop() {
+            let Some(batch) = Batch::new(at.clone(), piece.clone()) else { continue };
+            let batch = aside.apart(batch);
+            match (self.post(&batch).await?, &*piece) {
+                (Ok(()), _) => {
+                    let left_out = piece.len() - batch.len();
+                    self.left_out.fetch_add(left_out as u64, Ordering::Relaxed);
+                    self.parked.fetch_add(batch.aside.len() as u64, Ordering::Relaxed);
+                    at = batch.end;
+                }
+                (Err(error), [event]) => {
+                    aside.park(event, error)?;
+                    pieces.push(piece);
+                }
+                (Err(_), _) => {
+                    let later = piece.split_off(piece.len() / 2);
+                    pieces.extend([later, piece]);
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// Posts a batch, or says why it never can be.
+    async fn post(&self, batch: &Batch) -> Result<Result<(), ApplyError>, RebuildError> {
         let (batch, mut pause) = (std::slice::from_ref(batch), RETRY_FIRST);
         for last in (1..=TRIES).map(|tried| tried == TRIES) {
             match post(&self.read, &self.posting, self.place.generation, batch).await {
@@ -407,9 +449,12 @@ impl Builder {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
+                Err(error @ (ApplyError::Poison(_) | ApplyError::Unknown(_))) => {
+                    return Ok(Err(error));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }

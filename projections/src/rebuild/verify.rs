@@ -30,7 +30,7 @@ pub(super) async fn verify(
             let compared = met.compare(layout, (live, &builder.place), &builder.comparing()).await;
             if *version == layout.version {
                 let compared = compared?;
-                return Ok(if compared.differing() == 0 {
+                return Ok(if compared.is_same() {
                     Verdict::Verified(Verified::Live { compared })
                 } else {
                     Verdict::Differs(compared)
@@ -69,7 +69,7 @@ async fn replay(work: &Work<'_>, first: &Arc<Builder>) -> Result<Compared, Rebui
     let compared: Result<Compared, RebuildError> = compared.await;
     work.drop(&place).await?;
     let compared = compared?;
-    if compared.differing() == 0 {
+    if compared.is_same() {
         return Ok(compared);
     }
     work.drop(&first.place).await?;

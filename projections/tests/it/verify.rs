@@ -11,8 +11,8 @@ use domain::payments::payment::Operation;
 use event_store::Recorded;
 use event_store::follow::ApplyError;
 use projections::{
-    Check, Columns, Compared, Layout, Place, Projection, RebuildError, Tell, Verified, Work, all,
-    drop_one, generations, roll_back, verify,
+    Check, Columns, Compared, Layout, ParkedBy, Place, Projection, RebuildError, Tell, Verified,
+    Work, all, drop_one, generations, roll_back, verify,
 };
 use std::sync::Arc;
 
@@ -209,6 +209,134 @@ async fn a_bug_of_the_rebuild_alone_is_caught_by_the_rows_that_were_posted_one_b
     assert_eq!(left_behind(&serving).await, 0);
     beside.1 = named("orders");
     assert_eq!(beside.verify().await.unwrap().differing(), 0, "the live rows are as they were");
+}
+
+/// A fold that cannot take some event of one stream.
+struct Choking {
+    inner: Arc<dyn Projection>,
+    on: (String, &'static str),
+    error: fn(String) -> ApplyError,
+}
+
+impl Choking {
+    fn swallow(&self, batch: &[Arc<Recorded>]) -> Result<(), ApplyError> {
+        let chokes =
+            |it: &Arc<Recorded>| (&*it.stream, &*it.event_type) == (&*self.on.0, self.on.1);
+        if batch.iter().any(chokes) {
+            return Err((self.error)("it sticks in the throat".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Projection for Choking {
+    fn layout(&self) -> &'static Layout {
+        self.inner.layout()
+    }
+
+    async fn post(
+        &self,
+        place: &Place,
+        tx: &Transaction<'_>,
+        batch: &[Arc<Recorded>],
+    ) -> Result<(), ApplyError> {
+        self.swallow(batch)?;
+        self.inner.post(place, tx, batch).await
+    }
+
+    async fn fill(
+        &self,
+        place: &Place,
+        tx: &Transaction<'_>,
+        batch: &[Arc<Recorded>],
+    ) -> Result<(), ApplyError> {
+        self.swallow(batch)?;
+        self.inner.fill(place, tx, batch).await
+    }
+}
+
+/// One event that a rebuild cannot post holds up nothing but its stream, and is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_posted_again_is_named_and_left_out() {
+    let (serving, mut beside) = beside("orders").await;
+    let stream = format!("order-{}", order_id(4));
+    let on = (stream.clone(), "order.confirmed");
+    let sql = format!(
+        "select 'orders/' || partition || '@1:' || log_offset from orders.event \
+          where stream = '{stream}' and type = 'order.confirmed'"
+    );
+    let position: String = serving.admin.query_one(&sql, &[]).await.unwrap().get(0);
+    let choking = |error| Choking { inner: named("orders"), on: on.clone(), error };
+    beside.1 = Arc::new(choking(ApplyError::Poison));
+
+    let compared = beside.verify().await.unwrap();
+    assert_eq!((compared.differing(), compared.is_same()), (0, false), "{compared:?}");
+    assert_eq!(compared.rows(), 9, "all but that one: {compared:?}");
+    let [parked] = &compared.parked[..] else { panic!("{compared:?}") };
+    assert_eq!((&parked.stream, parked.position.to_string()), (&stream, position.clone()));
+    assert_eq!((&*parked.reason, parked.by), ("it sticks in the throat", ParkedBy::Replay));
+    let told = parked.to_string();
+    assert!(told.contains(&position) && told.contains("sticks"), "{told}");
+
+    // The live rows have it, so the new ones would be worse, unless somebody says that this may be.
+    let refused = projections::rebuild(&beside.work(), Check::Verify).await;
+    let Err(RebuildError::Differs(compared)) = refused else { panic!("{refused:?}") };
+    assert_eq!(compared.parked.len(), 1);
+    assert_eq!(left_behind(&serving).await, 0);
+    assert_eq!(serving.number("select count(*) from orders_read.parked").await, 0);
+    let accepted = projections::rebuild(&beside.work(), Check::Accept).await.unwrap();
+    assert_eq!((accepted.generation, accepted.parked), (2, 2), "it, and the parcel behind it");
+    let status = format!(
+        "select status = 'placed' from orders_read.order_2 where order_id = '{}'",
+        order_id(4)
+    );
+    assert!(serving.admin.query_one(&status, &[]).await.unwrap().get::<_, bool>(0));
+    // Now neither side is past it.
+    let compared = beside.verify().await.unwrap();
+    assert_eq!((compared.is_same(), compared.is_whole()), (true, false), "{compared:?}");
+    assert_eq!(compared.parked[0].by, ParkedBy::Both);
+
+    // Whoever can post it does, once he is asked to.
+    let ask = "update orders_read.parked set asked = 'retry' where reason is not null";
+    serving.admin.batch_execute(ask).await.unwrap();
+    eventually("it is posted", || async {
+        let sql = "select count(*) from orders_read.order_2 where status = 'shipped'";
+        serving.number(sql).await == 5
+    })
+    .await;
+    beside.1 = named("orders");
+    let compared = beside.verify().await.unwrap();
+    assert!(compared.is_same() && compared.is_whole(), "{compared:?}");
+
+    // What a newer binary wrote waits for that one.
+    beside.1 = Arc::new(choking(ApplyError::Unknown));
+    let waits = beside.verify().await;
+    let Err(RebuildError::Event { position: at, stream: of, .. }) = &waits else {
+        panic!("{waits:?}")
+    };
+    assert_eq!((at.to_string(), of), (position, &stream));
+    let told = waits.unwrap_err().to_string();
+    assert!(told.contains(&stream), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_somebody_added_or_dropped_are_named() {
+    let (serving, beside) = beside("stock").await;
+    let added = "alter table inventory_read.stock_1 add column shelf text";
+    serving.admin.batch_execute(added).await.unwrap();
+    let compared = beside.verify().await.unwrap();
+    assert_eq!((compared.differing(), compared.is_same()), (0, false), "{compared:?}");
+    assert_eq!(compared.tables[0].only_live, ["shelf"]);
+    let refused = projections::rebuild(&beside.work(), Check::Verify).await;
+    let Err(error @ RebuildError::Differs(_)) = refused else { panic!("{refused:?}") };
+    assert!(error.to_string().contains("columns"), "{error}");
+
+    let dropped = "alter table inventory_read.stock_1 drop column shelf, drop column available";
+    serving.admin.batch_execute(dropped).await.unwrap();
+    let compared = beside.verify().await.unwrap();
+    assert_eq!((compared.differing(), compared.is_same()), (0, false), "{compared:?}");
+    assert_eq!(compared.tables[0].only_replayed, ["available"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,6 +119,9 @@ impl Client<'_> {
         let history = self.read(&format!("{path}/history"), &position).await;
         let list = format!("/v1/orders?customer={customer}&limit=1000");
         let list = self.read(&list, &position).await;
+        // He orders again once this one has settled, or the shop would have more to do than it can.
+        let settled = self.reads.http.get(format!("{}{path}", self.reads.url));
+        settled.header("prefer", "wait=20").send().await.unwrap();
         shown["customer"] == *customer
             && history["items"][0]["type"] == "order.placed"
             && list["items"].as_array().unwrap().len() == self.round
