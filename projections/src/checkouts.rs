@@ -40,6 +40,7 @@ const LAYOUT: Layout = Layout {
     logs: &["checkout"],
     tables: &["checkout"],
     key: ("checkout", "order_id"),
+    of_others: &[],
     create: include_str!("checkouts/tables.sql"),
     index: include_str!("checkouts/indexes.sql"),
 };

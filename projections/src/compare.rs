@@ -279,7 +279,7 @@ impl Snapshot {
         let sql = sql.replace("{table}", &mine).replace("{other}", &other);
         let rows = self.session.query(&sql, &[&ids, &NAMED]).await?;
         compared.differing = rows.first().map_or(0, |row| row.get(2));
-        let stream = by_stream.then_some((category, key));
+        let stream = by_stream.then_some((category, key, layout.of_others));
         for row in &rows {
             compared.differences.push(difference(row, &keys, stream)?);
         }
@@ -382,7 +382,7 @@ fn parked_stream(row: &Row) -> ParkedStream {
 fn difference(
     row: &Row,
     keys: &[&Column],
-    stream: Option<(&str, &str)>,
+    stream: Option<(&str, &str, &[(&str, &str)])>,
 ) -> Result<Difference, StoreError> {
     let side = |at| -> Result<Option<Map<String, Value>>, StoreError> {
         Ok(row.get::<_, Option<&str>>(at).map(serde_json::from_str).transpose()?)
@@ -390,9 +390,6 @@ fn difference(
     let (live, replayed) = (side(0)?, side(1)?);
     let either = live.as_ref().or(replayed.as_ref()).cloned().unwrap_or_default();
     let is_key = |name: &str| keys.iter().any(|key| key.name == name);
-    let stream = stream.and_then(|(category, column)| {
-        Some(format!("{category}-{}", either.get(column)?.as_str()?))
-    });
     let columns = match (live, replayed) {
         (Some(_), None) => Columns::OnlyLive,
         (None, _) => Columns::OnlyReplayed,
@@ -404,6 +401,19 @@ fn difference(
             Columns::Differ(pairs.filter(|it| it.live != it.replayed).collect())
         }
     };
+    let stream = stream.and_then(|(category, column, of_others)| {
+        let id = either.get(column)?.as_str()?;
+        Some(format!("{}-{id}", told_by(&columns, of_others).unwrap_or(category)))
+    });
     let key = either.into_iter().filter(|(column, _)| is_key(column)).collect();
     Ok(Difference { key, stream, columns })
+}
+
+/// The kind of stream that tells all the columns that differ, if they are all another one's.
+fn told_by<'a>(columns: &Columns, of_others: &[(&str, &'a str)]) -> Option<&'a str> {
+    let Columns::Differ(columns) = columns else { return None };
+    let other = |it: &ColumnDiffers| of_others.iter().find(|(column, _)| *column == it.column);
+    let mut others = columns.iter().map(|it| other(it).map(|(_, category)| *category));
+    let first = others.next()??;
+    others.all(|it| it == Some(first)).then_some(first)
 }

@@ -34,6 +34,7 @@ const LAYOUT: Layout = Layout {
     logs: &["orders"],
     tables: &["order_event"],
     key: ("order", "order_id"),
+    of_others: &[],
     create: include_str!("order_history/tables.sql"),
     index: "",
 };

@@ -36,6 +36,7 @@ const LAYOUT: Layout = Layout {
     logs: &["orders", "payments"],
     tables: &["order"],
     key: ("order", "order_id"),
+    of_others: &[("payment_status", "payment")],
     create: include_str!("orders/tables.sql"),
     index: include_str!("orders/indexes.sql"),
 };

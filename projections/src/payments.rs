@@ -28,6 +28,7 @@ const LAYOUT: Layout = Layout {
     logs: &["payments"],
     tables: &["payment"],
     key: ("payment", "order_id"),
+    of_others: &[],
     create: include_str!("payments/tables.sql"),
     index: "",
 };

@@ -25,6 +25,7 @@ const LAYOUT: Layout = Layout {
     logs: &["catalogue"],
     tables: &["product"],
     key: ("product", "sku"),
+    of_others: &[],
     create: include_str!("products/tables.sql"),
     index: include_str!("products/indexes.sql"),
 };

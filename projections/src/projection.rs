@@ -63,6 +63,8 @@ pub struct Layout {
     /// The kind of stream that a row is about, and the column with its name: a row of a table that has the column is
     /// about one stream, others are about many.
     pub key: (&'static str, &'static str),
+    /// Columns that are told by streams of another kind, with that: the one that has the same id.
+    pub of_others: &'static [(&'static str, &'static str)],
     pub create: &'static str,
     /// Apart from `create`, because a rebuild makes them when the rows are there.
     pub index: &'static str,

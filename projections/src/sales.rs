@@ -28,6 +28,7 @@ const LAYOUT: Layout = Layout {
     logs: &["orders"],
     tables: &["sale", "sales"],
     key: ("order", "order_id"),
+    of_others: &[],
     create: include_str!("sales/tables.sql"),
     index: include_str!("sales/indexes.sql"),
 };

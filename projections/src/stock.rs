@@ -25,6 +25,7 @@ const LAYOUT: Layout = Layout {
     logs: &["inventory"],
     tables: &["stock"],
     key: ("stock", "sku"),
+    of_others: &[],
     create: TABLES,
     index: include_str!("stock/indexes.sql"),
 };

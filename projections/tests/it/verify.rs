@@ -1,7 +1,7 @@
 //! Rows that are not what the log says are found, whoever made them wrong.
 
 use crate::stories::{Shop, authorise, gbp, order_id, pieces, succeeded};
-use crate::support::{Process, eventually, fresh_database, rebuild};
+use crate::support::{PARTITIONS, Process, eventually, fresh_database, rebuild};
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use domain::catalogue::product;
@@ -9,11 +9,12 @@ use domain::inventory::stock;
 use domain::orders::order::Command;
 use domain::payments::payment::Operation;
 use event_store::Recorded;
-use event_store::follow::ApplyError;
+use event_store::follow::{ApplyError, is_worked};
 use projections::{
     Check, Columns, Compared, Layout, ParkedBy, Place, Projection, RebuildError, Tell, Verified,
     Work, all, drop_one, generations, roll_back, verify,
 };
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn quiet() -> Tell {
@@ -86,9 +87,11 @@ impl Projection for BlindFilling {
 /// The same fold as the next version of it.
 fn next_version(name: &str, blind_to: &'static str) -> Arc<dyn Projection> {
     let inner = named(name);
-    let Layout { name, version, service, logs, tables, key, create, index } = inner.layout();
+    let Layout { name, version, service, logs, tables, key, of_others, create, index } =
+        inner.layout();
     let version = version + 1;
-    let layout = Layout { name, version, service, logs, tables, key: *key, create, index };
+    let layout =
+        Layout { name, version, service, logs, tables, key: *key, of_others, create, index };
     Arc::new(Blind { inner, to: blind_to, layout: Box::leak(Box::new(layout)) })
 }
 
@@ -171,8 +174,33 @@ async fn rows_that_somebody_changed_by_hand_are_named() {
     let columns: Vec<_> = columns.iter().map(|it| (&*it.column, &it.live, &it.replayed)).collect();
     assert_eq!(columns.len(), 2, "{columns:?}");
     assert!(columns.contains(&("status", &"closed".into(), &"confirmed".into())));
+    for (column, live, replayed) in columns {
+        let (old, new): (Value, Value) = match column {
+            "status" => ("closed".into(), "confirmed".into()),
+            "total" => (replayed.as_i64().unwrap().saturating_add(1).into(), replayed.clone()),
+            _ => panic!("{differences:?}"),
+        };
+        assert_eq!((live, replayed), (&old, &new));
+    }
     assert!(matches!(differences[1].columns, Columns::OnlyReplayed));
     assert!(matches!(differences[2].columns, Columns::OnlyLive));
+    for (row, id) in differences.iter().zip([wrong, gone, new]) {
+        assert_eq!(Value::Object(row.key.clone()), json!({"order_id": id}));
+    }
+
+    // What payments tell of an order is to be looked for there.
+    let mend = format!(
+        "delete from orders_read.order_1 where order_id in ('{wrong}', '{gone}', '{new}'); \
+                        update orders_read.order_1 set payment_status = 'refunded' where order_id = '{}'",
+        order_id(5)
+    );
+    serving.admin.batch_execute(&mend).await.unwrap();
+    let compared = beside.verify().await.unwrap();
+    let of_payment = compared
+        .differences()
+        .map(|(_, row)| row)
+        .find(|row| matches!(row.columns, Columns::Differ(_)));
+    assert_eq!(of_payment.unwrap().stream, Some(format!("payment-{}", order_id(5))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -415,15 +443,40 @@ async fn a_new_version_is_verified_by_a_second_replay_and_says_what_it_changes()
     assert_eq!(beside.verify().await.unwrap().differing(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_new_version_changes_is_not_known_where_the_old_one_stands_elsewhere() {
+    let (serving, mut beside) = beside("orders").await;
+    serving.stop.cancel();
+    let read = beside.0.read("orders").clone();
+    for partition in 0..PARTITIONS {
+        let partition = i32::try_from(partition).unwrap();
+        eventually("nobody follows any more", || async {
+            !is_worked(&read, "orders", 1, "orders", partition).await.unwrap()
+        })
+        .await;
+    }
+    let forget =
+        "delete from orders_read.checkpoint where follower = 'orders' and service = 'orders'";
+    serving.admin.batch_execute(forget).await.unwrap();
+    beside.1 = next_version("orders", "order.shipped");
+    let rebuilt = projections::rebuild(&beside.work(), Check::Verify).await.unwrap();
+    let Verified::Replay { changes, changes_unknown, against, .. } = &rebuilt.verified else {
+        panic!("{rebuilt:?}")
+    };
+    assert!(changes.is_none() && against.is_some(), "{rebuilt:?}");
+    assert_eq!(changes_unknown.as_deref(), Some("the live rows are not at the same place"));
+}
+
 /// The next version of the fold with a table more.
 fn with_a_table_more(name: &str) -> Arc<dyn Projection> {
     let inner = named(name);
-    let Layout { name, version, service, logs, tables, key, create, index } = inner.layout();
+    let Layout { name, version, service, logs, tables, key, of_others, create, index } =
+        inner.layout();
     let tables = Box::leak([*tables, &["more"]].concat().into_boxed_slice());
     let create =
         format!("{create}; create table {{schema}}.more_{{g}} (sku text primary key)").leak();
     let (version, key) = (version + 1, *key);
-    let layout = Layout { name, version, service, logs, tables, key, create, index };
+    let layout = Layout { name, version, service, logs, tables, key, of_others, create, index };
     Arc::new(Blind { inner, to: "nothing", layout: Box::leak(Box::new(layout)) })
 }
 
