@@ -192,7 +192,9 @@ pub async fn build_missing(
         let Some(read) = side_of(layout, &reads) else { continue };
         let (name, version) = (layout.name, layout.version);
         tracing::info!(projection = name, version, "a generation of this version is built");
-        let work = Work { projection: &projection, read, logs: &logs, tell: Arc::new(|_| {}) };
+        // Whoever stops it does not wait for it; the next start clears away what it leaves.
+        let (tell, never) = (Arc::new(|_| {}), CancellationToken::new());
+        let work = Work { projection: &projection, read, logs: &logs, tell, stop: never };
         while generations.live(name).is_none() {
             let Some(built) = stop.run_until_cancelled(rebuild(&work, Check::Verify)).await else {
                 return;

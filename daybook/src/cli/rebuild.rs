@@ -11,6 +11,7 @@ use event_store::follow::ReadSide;
 use event_store::follow::Source;
 use projections::{Check, Projection, RebuildError, Rebuilt, Verified, Work};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 use super::reach::Reached;
 use crate::settings::ReachFlags;
@@ -155,7 +156,8 @@ impl Shelf {
         let Some(read) = self.reads.iter().find(|read| *read.service == *service) else {
             bail!("there is no service {service}");
         };
-        Ok(Work { projection, read, logs: &self.logs, tell })
+        let stop = CancellationToken::new();
+        Ok(Work { projection, read, logs: &self.logs, tell, stop })
     }
 }
 
