@@ -59,8 +59,8 @@ Examples:
 const CODES_OF_DROP: &str = "\
 Exit codes:
   0  it is gone
-  4  refused, and it is there still: it is live, a process follows it, a newer version of the program has made it, there
-     is none of that number, or another process rebuilds the read model
+  4  refused, and nothing is dropped: it is live, a process follows it, a newer version of the
+     program has made it, there is none of that number, or another process rebuilds the read model
   1  failed; `daybook generations list` tells whether it is gone";
 
 impl Generations {

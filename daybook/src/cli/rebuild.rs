@@ -73,22 +73,23 @@ Examples:
 
 Exit codes:
   0  every generation that was asked for is live and verified
-  3  live, and not verified: as was asked for with --no-verify or --accept-differences, or because parked events
-     kept rows from being compared
+  3  live, and not verified: as was asked for with --no-verify or --accept-differences, or because
+     parked events kept rows from being compared
   4  refused, and the old generation is live: rows differ, or another process is at it
   1  failed, and the old generation is live
-  5  not known: the connection was lost as the new one was made live, and Postgres has not answered since;
-     `daybook generations list` tells which one is
+  5  not known: the connection was lost as the new one was made live, and Postgres has not answered
+     since; `daybook generations list` tells which one is
   130  stopped by Ctrl-C or SIGTERM; the last line says what is left
 Of several read models the worst counts: 130, then 5, 1, 4, 3.";
 
 const CODES_OF_ROLLBACK: &str = "\
 Exit codes:
   0  the generation that was live before is live again
-  4  refused, and nothing has changed: there is none to go back to, it has parked events, or another process is at it
+  4  refused, and nothing has changed: there is none to go back to, it has parked events, or another
+     process is at it
   1  failed, and nothing has changed
   5  not known: the connection was lost as it was made live, and Postgres has not answered since;
-     `daybook generations list` tells which one is
+     `daybook generations list` tells which one is live
   130  stopped by Ctrl-C or SIGTERM; the last line says what is left";
 
 impl Rebuild {

@@ -51,8 +51,8 @@ Examples:
 
 Exit codes:
   0  the rows are what the log says; the log, or its copy, is in order
-  4  rows differ, or could not be compared: another process rebuilds the read model, nothing is live, or parked events
-     kept some from it; the log, or its copy, is not in order
+  4  rows differ, or could not be compared: another process rebuilds the read model, nothing is
+     live, or parked events kept some from it; the log, or its copy, is not in order
   1  failed
   130  stopped by Ctrl-C or SIGTERM; nothing is left behind, or the last line says what
 Of several read models the worst counts: 130, then 1, then 4.";
