@@ -15,6 +15,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "bench_rebuild";
 
@@ -58,7 +59,8 @@ async fn rates(
             }
             let read = if name == "stock" { &orders.stock } else { &orders.read };
             let logs: Vec<_> = orders.logs.iter().map(Source::from).collect();
-            let work = Work { projection: &projection, read, logs: &logs, tell: Arc::new(|_| {}) };
+            let (tell, stop) = (Arc::new(|_| {}), CancellationToken::new());
+            let work = Work { projection: &projection, read, logs: &logs, tell, stop };
             let rebuilt = projections::rebuild(&work, Check::Verify).await?;
             rates.push(rebuilt.events as f64 / rebuilt.built.as_secs_f64());
             verifying.push((rebuilt.took - rebuilt.built).as_secs_f64());

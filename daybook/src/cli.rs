@@ -19,6 +19,7 @@ mod rebuild;
 mod sandbox_provider;
 mod serve;
 mod status;
+mod stopping;
 mod token;
 mod verify;
 

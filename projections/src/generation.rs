@@ -181,7 +181,7 @@ impl Followed {
 const BUILD_AGAIN: Duration = Duration::from_secs(5);
 
 /// Says what there is to say of a new generation, as `daybook rebuild` does.
-fn tell(version: i32, built: &Rebuilt) {
+fn told(version: i32, built: &Rebuilt) {
     let Rebuilt { projection, generation, events, left_out, parked, .. } = built;
     let built_s = built.took.as_secs_f64();
     tracing::info!(
@@ -243,14 +243,16 @@ pub async fn build_missing(
         let Some(read) = side_of(layout, &reads) else { continue };
         let (name, version) = (layout.name, layout.version);
         tracing::info!(projection = name, version, "a generation of this version is built");
-        let work = Work { projection: &projection, read, logs: &logs, tell: Arc::new(|_| {}) };
+        // Whoever stops it does not wait for it; the next start clears away what it leaves.
+        let (tell, never) = (Arc::new(|_| {}), CancellationToken::new());
+        let work = Work { projection: &projection, read, logs: &logs, tell, stop: never };
         while generations.live(name).is_none() {
             let Some(built) = stop.run_until_cancelled(rebuild(&work, Check::Verify)).await else {
                 return;
             };
             match built {
                 Ok(built) => {
-                    tell(version, &built);
+                    told(version, &built);
                     break;
                 }
                 Err(RebuildError::UnderWay(_)) => {}

@@ -44,8 +44,8 @@ pub use operations::operations;
 pub use projection::{Layout, Place, Posting, Projection};
 pub use query::{Amount, Queries, ROOM, Teller};
 pub use rebuild::{
-    Check, Phase, Progress, RebuildError, Rebuilt, Tell, Unit, Verified, Work, drop_one, rebuild,
-    roll_back, verify,
+    Check, Left, Phase, Progress, RebuildError, Rebuilt, Tell, Unit, Verified, Work, drop_one,
+    rebuild, roll_back, verify,
 };
 pub use router::routes;
 pub use timeline::{Absent, BecauseOf, Happened, Part, StillDue, Timeline, timeline};

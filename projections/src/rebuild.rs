@@ -153,7 +153,7 @@ fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok
     serializer.serialize_f64(took.as_secs_f64())
 }
 
-/// Why the live generation is still the old one.
+/// Why the live generation is still the old one, if it is not said to be another.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     #[error("`{0}` is being rebuilt or verified by another process")]
@@ -203,6 +203,30 @@ pub enum RebuildError {
          posted by nobody; rebuild it"
     )]
     NowhereNear(&'static str),
+    /// Neither that the old generation is the live one can be said, nor that the new one is.
+    #[error(
+        "the connection was lost while generation {generation} of `{projection}` was made the live one, and whether \
+         it is could not be found out"
+    )]
+    Unknown {
+        projection: &'static str,
+        generation: i32,
+        #[source]
+        why: StoreError,
+    },
+    #[error("it was stopped")]
+    Stopped(Left),
+}
+
+/// What there is after somebody stopped a rebuild or a verification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// What it built is dropped, and what was live is.
+    Nothing,
+    /// It was stopped too late: this generation is live.
+    Live(i32),
+    /// Why what it built could not be dropped at once. The next one does that.
+    Unknown(String),
 }
 
 /// What else differs.

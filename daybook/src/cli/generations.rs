@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 use projections::{Generation, generations};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 use super::reach::Reached;
 use super::rebuild::{REFUSED, Shelf, named, names};
@@ -38,6 +39,7 @@ enum Act {
         flags: ReachFlags,
     },
     /// Drop one that nobody needs: neither the live one, nor one that a process follows
+    #[command(after_long_help = CODES_OF_DROP)]
     Drop {
         /// Of which read model
         #[arg(value_name = "PROJECTION", value_parser = PossibleValuesParser::new(names()))]
@@ -53,6 +55,13 @@ const EXAMPLES: &str = "\
 Examples:
   daybook generations list
   daybook generations drop orders 3";
+
+const CODES_OF_DROP: &str = "\
+Exit codes:
+  0  it is gone
+  4  refused, and nothing is dropped: it is live, a process follows it, a newer version of the
+     program has made it, there is none of that number, or another process rebuilds the read model
+  1  failed; `daybook generations list` tells whether it is gone";
 
 impl Generations {
     pub(super) async fn run(self) -> Result<ExitCode> {
@@ -103,7 +112,7 @@ async fn list(reached: &Reached, only: Option<&str>, json: bool) -> Result<()> {
 }
 
 async fn drop_one(reached: &Reached, name: &str, generation: i32) -> Result<ExitCode> {
-    let shelf = Shelf::of(reached).await?;
+    let shelf = Shelf::of(reached, &CancellationToken::new()).await?;
     let all = projections::all();
     let Some(projection) = all.iter().find(|it| it.layout().name == name) else {
         bail!("there is no read model {name}");

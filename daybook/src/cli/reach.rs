@@ -194,6 +194,11 @@ impl Reached {
         }
     }
 
+    /// The data folder whose Postgres was started for this, if it was.
+    pub(super) fn started(&self) -> Option<String> {
+        self.embedded.as_ref().map(|_| self.settings.data_dir.display().to_string())
+    }
+
     pub(super) async fn leave(self) {
         if let Some(embedded) = self.embedded {
             embedded.stop().await;

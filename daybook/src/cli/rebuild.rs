@@ -1,6 +1,8 @@
 //! `daybook rebuild`
 
+mod outcome;
 mod told;
+mod which;
 
 use std::process::ExitCode;
 
@@ -9,12 +11,17 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use event_store::follow::ReadSide;
 use event_store::follow::Source;
-use projections::{Check, Projection, RebuildError, Rebuilt, Verified, Work};
+use projections::{Check, Projection, Rebuilt, Verified, Work};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 use super::reach::Reached;
+use super::stopping::{at_work, before_it_began};
 use crate::settings::ReachFlags;
+use outcome::UNVERIFIED;
+pub(super) use outcome::{Asked, REFUSED, if_rows_differ, refused, worst};
 pub(super) use told::{Telling, differences, named};
+pub(super) use which::{Which, names};
 
 /// Post a read model again from the log, beside the live one, and change over
 ///
@@ -22,8 +29,8 @@ pub(super) use told::{Telling, differences, named};
 /// its rows are compared with those of the live one at the same place of the log; if they are the same it becomes
 /// the live one, and running processes take it within a second. The log is only read. The old generation is kept
 /// until the next rebuild, to go back to. While the live one falls behind, the rebuild stands back. While the owner of a
-/// log elsewhere does not answer, it waits for him, ten minutes at most. Killed at any moment it leaves the live
-/// generation as it was, and the next rebuild clears away what is left.
+/// log elsewhere does not answer, it waits for him, ten minutes at most. Ctrl-C or SIGTERM drops what was built. Killed at
+/// any moment it leaves the live generation as it was, and the next rebuild clears away what is left.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Rebuild {
@@ -44,20 +51,10 @@ pub(super) struct Rebuild {
     flags: ReachFlags,
 }
 
-/// Which read models are meant.
-#[derive(Debug, Args)]
-pub(super) struct Which {
-    /// Which read models
-    #[arg(value_name = "PROJECTION", value_parser = PossibleValuesParser::new(names()))]
-    projections: Vec<String>,
-    /// Every read model, one after the other
-    #[arg(long, conflicts_with = "projections")]
-    all: bool,
-}
-
 #[derive(Debug, Subcommand)]
 enum Act {
     /// Go back to the generation that was live before, once it has posted what came since
+    #[command(after_long_help = CODES_OF_ROLLBACK)]
     Rollback {
         /// Which read model
         #[arg(value_name = "PROJECTION", value_parser = PossibleValuesParser::new(names()))]
@@ -76,21 +73,24 @@ Examples:
 
 Exit codes:
   0  every generation that was asked for is live and verified
-  3  live, and not verified: as was asked for with --no-verify or --accept-differences, or because parked events
-     kept rows from being compared
+  3  live, and not verified: as was asked for with --no-verify or --accept-differences, or because
+     parked events kept rows from being compared
   4  refused, and the old generation is live: rows differ, or another process is at it
   1  failed, and the old generation is live
-Of several read models the worst counts: 1, then 4, then 3.";
+  5  not known: the connection was lost as the new one was made live, and Postgres has not answered
+     since; `daybook generations list` tells which one is
+  130  stopped by Ctrl-C or SIGTERM; the last line says what is left
+Of several read models the worst counts: 130, then 5, 1, 4, 3.";
 
-const UNVERIFIED: u8 = 3;
-pub(super) const REFUSED: u8 = 4;
-const FAILED: u8 = 1;
-
-/// The worst of several.
-fn worst(codes: impl IntoIterator<Item = u8>) -> ExitCode {
-    let rank = |code: &u8| [0, UNVERIFIED, REFUSED, FAILED].iter().position(|it| it == code);
-    codes.into_iter().max_by_key(rank).unwrap_or_default().into()
-}
+const CODES_OF_ROLLBACK: &str = "\
+Exit codes:
+  0  the generation that was live before is live again
+  4  refused, and nothing has changed: there is none to go back to, it has parked events, or another
+     process is at it
+  1  failed, and nothing has changed
+  5  not known: the connection was lost as it was made live, and Postgres has not answered since;
+     `daybook generations list` tells which one is live
+  130  stopped by Ctrl-C or SIGTERM; the last line says what is left";
 
 impl Rebuild {
     pub(super) async fn run(self) -> Result<ExitCode> {
@@ -103,47 +103,34 @@ impl Rebuild {
             (false, true) => Check::Accept,
             (false, false) => Check::Verify,
         };
-        let reached = Reached::find(&self.flags).await?;
-        reached.stand_back();
-        let rebuilt = rebuild_all(&reached, &asked, check, self.json).await;
-        reached.leave().await;
-        rebuilt
+        at_work(&self.flags, async |reached, stop| {
+            let here = self.which.here(asked, reached, self.json)?;
+            reached.stand_back();
+            rebuild_all((reached, stop), &here, check, self.json).await
+        })
+        .await
     }
-}
-
-impl Which {
-    pub(super) fn asked(&self) -> Result<Vec<Arc<dyn Projection>>> {
-        if self.projections.is_empty() && !self.all {
-            bail!("say which read models, or --all; there are {}", names().join(", "));
-        }
-        let wanted = |p: &Arc<dyn Projection>| {
-            self.all || self.projections.iter().any(|name| name == p.layout().name)
-        };
-        Ok(projections::all().into_iter().filter(wanted).collect())
-    }
-}
-
-pub(super) fn names() -> Vec<&'static str> {
-    projections::all().iter().map(|projection| projection.layout().name).collect()
 }
 
 /// The logs and read schemas that work on read models needs.
 pub(super) struct Shelf {
     logs: Vec<Source>,
     reads: Vec<ReadSide>,
+    stop: CancellationToken,
 }
 
 impl Shelf {
     /// The same for whoever writes: with the tables of this version of the program.
-    async fn laid(reached: &Reached) -> Result<Self> {
+    async fn laid(reached: &Reached, stop: &CancellationToken) -> Result<Self> {
         for (service, database) in &reached.databases {
             event_store::lay(database, service, reached.settings.partitions).await?;
         }
-        Self::of(reached).await
+        Self::of(reached, stop).await
     }
 
-    pub(super) async fn of(reached: &Reached) -> Result<Self> {
-        Ok(Shelf { logs: reached.sources().await?, reads: reached.reads()? })
+    pub(super) async fn of(reached: &Reached, stop: &CancellationToken) -> Result<Self> {
+        let (logs, reads) = (reached.sources().await?, reached.reads()?);
+        Ok(Shelf { logs, reads, stop: stop.clone() })
     }
 
     pub(super) fn work<'a>(
@@ -153,19 +140,22 @@ impl Shelf {
     ) -> Result<Work<'a>> {
         let service = projection.layout().service;
         let Some(read) = self.reads.iter().find(|read| *read.service == *service) else {
-            bail!("there is no service {service}");
+            bail!("`{service}` is not here");
         };
-        Ok(Work { projection, read, logs: &self.logs, tell })
+        Ok(Work { projection, read, logs: &self.logs, tell, stop: self.stop.clone() })
     }
 }
 
 async fn rebuild_all(
-    reached: &Reached,
+    (reached, stop): (&Reached, &CancellationToken),
     asked: &[Arc<dyn Projection>],
     check: Check,
     json: bool,
 ) -> Result<ExitCode> {
-    let shelf = Shelf::laid(reached).await?;
+    let Some(shelf) = stop.run_until_cancelled(Shelf::laid(reached, stop)).await else {
+        return Ok(before_it_began());
+    };
+    let shelf = shelf?;
     let mut codes = Vec::new();
     for projection in asked {
         let telling = Telling::new(projection.layout().name, json);
@@ -174,8 +164,11 @@ async fn rebuild_all(
         telling.finish();
         codes.push(match rebuilt {
             Ok(rebuilt) => said(&rebuilt, json)?,
-            Err(error) => refused(projection.layout().name, "rebuilt", error, json)?,
+            Err(error) => refused(projection.layout().name, Asked::Rebuild, &error, json),
         });
+        if stop.is_cancelled() {
+            break;
+        }
     }
     Ok(worst(codes))
 }
@@ -256,32 +249,12 @@ fn said(rebuilt: &Rebuilt, json: bool) -> Result<u8> {
     Ok(code)
 }
 
-/// That a generation did not become the live one, and why.
-pub(super) fn refused(name: &str, what: &str, error: RebuildError, json: bool) -> Result<u8> {
-    let code = if error.is_refusal() { REFUSED } else { FAILED };
-    if json {
-        println!("{}", told::failure(name, &error));
-        return Ok(code);
-    }
-    eprintln!(
-        "daybook: `{name}` was not {what}, and the old generation answers on: {}",
-        named(&error)
-    );
-    if let Some(compared) = error.compared() {
-        eprintln!("{}", differences(compared));
-        eprintln!(
-            "Either the live rows are wrong, or what this binary makes of the log is. If it is the live rows: \
-             daybook rebuild {name} --accept-differences"
-        );
-    }
-    Ok(code)
-}
-
 async fn roll_back(name: &str, flags: &ReachFlags) -> Result<ExitCode> {
-    let reached = Reached::find(flags).await?;
-    let done = async {
-        let shelf = Shelf::laid(&reached).await?;
-        let all = projections::all();
+    at_work(flags, async |reached, stop| {
+        let Some(shelf) = stop.run_until_cancelled(Shelf::laid(reached, stop)).await else {
+            return Ok(before_it_began());
+        };
+        let (shelf, all) = (shelf?, projections::all());
         let Some(projection) = all.iter().find(|it| it.layout().name == name) else {
             bail!("there is no read model {name}");
         };
@@ -289,18 +262,13 @@ async fn roll_back(name: &str, flags: &ReachFlags) -> Result<ExitCode> {
         let work = shelf.work(projection, telling.tell())?;
         let back = projections::roll_back(&work).await;
         telling.finish();
-        match back {
+        Ok(match back {
             Ok(generation) => {
                 println!("{name}: generation {generation} is live again");
-                Ok(ExitCode::SUCCESS)
+                ExitCode::SUCCESS
             }
-            Err(error) => {
-                eprintln!("daybook: `{name}` was not rolled back: {}", named(&error));
-                Ok(if error.is_refusal() { REFUSED } else { FAILED }.into())
-            }
-        }
-    };
-    let done = done.await;
-    reached.leave().await;
-    done
+            Err(error) => refused(name, Asked::RollBack, &error, false).into(),
+        })
+    })
+    .await
 }

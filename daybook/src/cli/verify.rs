@@ -6,11 +6,16 @@ use anyhow::{Context, Result};
 use clap::Args;
 use event_store::Checked;
 use event_store::kafka::Brokers;
-use projections::{Compared, readable};
+use projections::{Compared, Projection, readable};
 use serde_json::json;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 use super::reach::Reached;
-use super::rebuild::{REFUSED, Shelf, Telling, Which, differences, refused};
+use super::rebuild::{
+    Asked, REFUSED, Shelf, Telling, Which, differences, if_rows_differ, refused, worst,
+};
+use super::stopping::{at_work, before_it_began};
 use crate::embedded::Runtime;
 use crate::settings::ReachFlags;
 use crate::shop::topic_of;
@@ -18,8 +23,8 @@ use crate::shop::topic_of;
 /// Compare the rows of a read model with what the log says, or check the log itself
 ///
 /// For a read model the log is posted again into tables of its own, beside the live ones and up to the same place; the
-/// rows are compared, and the tables are dropped. Rows that differ are named with the columns, both values, and the
-/// stream to look at.
+/// rows are compared, and the tables are dropped, also if Ctrl-C or SIGTERM stops it. Rows that differ are named with the
+/// columns, both values, and the stream to look at.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Verify {
@@ -46,43 +51,54 @@ Examples:
 
 Exit codes:
   0  the rows are what the log says; the log, or its copy, is in order
-  4  rows differ, or could not be compared: another process rebuilds the read model, nothing is live, or parked events
-     kept some from it; the log, or its copy, is not in order
-  1  failed";
+  4  rows differ, or could not be compared: another process rebuilds the read model, nothing is
+     live, or parked events kept some from it; the log, or its copy, is not in order
+  1  failed
+  130  stopped by Ctrl-C or SIGTERM; nothing is left behind, or the last line says what
+Of several read models the worst counts: 130, then 1, then 4.";
 
 impl Verify {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let reached = Reached::find(&self.flags).await?;
-        reached.stand_back();
-        let verified = async {
-            if self.log || self.kafka {
-                self.logs(&reached).await
-            } else {
-                self.read_models(&reached).await
+        let of_logs = self.log || self.kafka;
+        // Before a Postgres is started for it.
+        let asked = if of_logs { Vec::new() } else { self.which.asked()? };
+        at_work(&self.flags, async |reached, stop| {
+            reached.stand_back();
+            if !of_logs {
+                let here = self.which.here(asked, reached, self.json)?;
+                return self.read_models(reached, stop, &here).await;
             }
-        };
-        let verified = verified.await;
-        reached.leave().await;
-        verified
+            let checked = stop.run_until_cancelled(self.logs(reached)).await;
+            // They are only read.
+            checked.unwrap_or_else(|| Ok(before_it_began()))
+        })
+        .await
     }
 
-    async fn read_models(&self, reached: &Reached) -> Result<ExitCode> {
-        let (asked, shelf) = (self.which.asked()?, Shelf::of(reached).await?);
-        let mut worst = 0;
-        for projection in asked {
+    async fn read_models(
+        &self,
+        reached: &Reached,
+        stop: &CancellationToken,
+        here: &[Arc<dyn Projection>],
+    ) -> Result<ExitCode> {
+        let Some(shelf) = stop.run_until_cancelled(Shelf::of(reached, stop)).await else {
+            return Ok(before_it_began());
+        };
+        let (shelf, mut codes) = (shelf?, Vec::new());
+        for projection in here {
             let name = projection.layout().name;
             let telling = Telling::new(name, self.json);
-            let compared = projections::verify(&shelf.work(&projection, telling.tell())?).await;
+            let compared = projections::verify(&shelf.work(projection, telling.tell())?).await;
             telling.finish();
-            let code = match compared {
+            codes.push(match compared {
                 Ok(compared) => self.tell(name, &compared),
-                Err(error) => refused(name, "verified", error, self.json)?,
-            };
-            if worst != 1 && code != 0 {
-                worst = code;
+                Err(error) => refused(name, Asked::Verify, &error, self.json),
+            });
+            if stop.is_cancelled() {
+                break;
             }
         }
-        Ok(worst.into())
+        Ok(worst(codes))
     }
 
     fn tell(&self, name: &str, compared: &Compared) -> u8 {
@@ -94,7 +110,7 @@ impl Verify {
             let (rows, named) = (compared.rows(), differences(compared));
             if same {
                 println!("{name}: its {rows} rows are what the log says");
-            } else if differing == 0 {
+            } else if differing == 0 && compared.is_same() {
                 println!(
                     "{name}: of its rows {rows} are what the log says, and not all were compared{named}"
                 );
@@ -103,6 +119,11 @@ impl Verify {
             }
             for stream in &compared.parked {
                 println!("{name}: {stream}");
+            }
+            if !compared.is_same() {
+                eprintln!("{}", if_rows_differ(name));
+            } else if !compared.parked.is_empty() {
+                eprintln!("To see what keeps them: daybook parked list");
             }
         }
         if same { 0 } else { REFUSED }
@@ -115,7 +136,7 @@ impl Verify {
             let service = log.service().to_string();
             if self.log {
                 let telling = Telling::new("log", self.json);
-                let tell = telling.counting();
+                let tell = telling.counting(&service, "events");
                 let checked = log.check(&readable, &tell).await?;
                 telling.finish();
                 worst = worst.max(self.tell_log(&service, "log", "events", &checked));
@@ -123,7 +144,7 @@ impl Verify {
             if let (Some(brokers), Some(topic)) = (&brokers, topic_of(&service)) {
                 let topic = format!("{}{topic}", reached.settings.topic_prefix);
                 let telling = Telling::new("copy", self.json);
-                let tell = telling.counting();
+                let tell = telling.counting(&service, "records");
                 let checked = log.compare_copy(brokers, &topic, &tell).await;
                 telling.finish();
                 let checked = checked.with_context(|| format!("{topic} cannot be read"))?;

@@ -37,6 +37,7 @@ mod own_servers;
 mod parked;
 mod postgres_faults;
 mod torture;
+mod told_to_stop;
 mod two_processes;
 mod rolling;
 mod idempotency;

@@ -6,11 +6,9 @@ mod clients;
 use crate::kafka_copy::equals_the_logs;
 use crate::rebuild_e2e::is_nearly_live;
 use crate::shop::{eventually, order, post, sell, settled};
-use crate::support::{LIMIT, World};
+use crate::support::World;
 use serde_json::{Value, json};
-use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
-use tokio::process::Command;
 
 /// How a command ended, and what it said.
 pub(crate) struct Said {
@@ -36,8 +34,6 @@ impl Said {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap())
     }
 }
-
-const SIGINT: i32 = 2;
 
 #[tokio::test]
 async fn rows_that_were_changed_are_named_and_a_rebuild_asks_before_it_replaces_them() {
@@ -135,8 +131,7 @@ async fn a_rebuild_tells_how_far_it_is_in_words_and_as_json() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_is_interrupted_leaves_what_generations_list_shows_and_the_next_one_clears()
-{
+async fn a_rebuild_that_is_killed_leaves_what_generations_list_shows_and_the_next_one_clears() {
     let world = World::new().await.without_kafka();
     let daybook = world.start().await;
     sell(&world, &daybook, "85123A", 255, 100).await;
@@ -147,11 +142,7 @@ async fn a_rebuild_that_is_interrupted_leaves_what_generations_list_shows_and_th
     held.execute("select from inventory_read.checkpoint for update", &[]).await.unwrap();
     let mut rebuilding = world.command("rebuild").arg("stock").spawn().unwrap();
     is_nearly_live(&watcher, "stock", "inventory_read").await;
-    let interrupt = format!("-{SIGINT}");
-    let pid = rebuilding.id().expect("it waits").to_string();
-    assert!(Command::new("kill").args([interrupt, pid]).status().await.unwrap().success());
-    let ended = tokio::time::timeout(LIMIT, rebuilding.wait()).await.expect("it ends").unwrap();
-    assert_eq!(ended.signal(), Some(SIGINT), "{ended}");
+    rebuilding.kill().await.unwrap();
     held.rollback().await.unwrap();
     let states = async || {
         let listed = said(&world, "generations list", &["stock", "--json"]).await.json();
@@ -162,7 +153,7 @@ async fn a_rebuild_that_is_interrupted_leaves_what_generations_list_shows_and_th
     let listed = said(&world, "generations list", &["stock"]).await;
     assert!(listed.out.lines().any(|line| line.contains(" 2 building ")), "{}", listed.out);
     daybook.until("the live one answers", "/v1/stock/85123A", available).await;
-    let again = eventually("what was interrupted has let go", async || {
+    let again = eventually("what was killed has let go", async || {
         let again = said(&world, "rebuild", &["stock"]).await;
         if again.code == 0 { Ok(again) } else { Err(again.err) }
     });
@@ -191,7 +182,12 @@ async fn the_log_and_its_copy_are_checked_record_by_record() {
         let output = command.args(["--topic-prefix", &prefix]).output().await.unwrap();
         let Output { status, stdout, stderr } = output;
         let lines = String::from_utf8(stdout).unwrap();
-        let lines: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+        let lines = lines.lines().map(|it| serde_json::from_str::<Value>(it).unwrap());
+        let (told, lines): (Vec<_>, Vec<_>) = lines.partition(|it| it.get("progress").is_some());
+        for of in ["log", "copy"] {
+            let tells = |it: &Value| it["progress"]["of"] == of && it["progress"]["done"] == 0;
+            assert_eq!(told.iter().filter(|it| tells(it)).count(), 5, "{told:?}");
+        }
         (status.code().unwrap(), lines, String::from_utf8(stderr).unwrap())
     };
     let (code, checked, err) = verify().await;
@@ -200,6 +196,8 @@ async fn the_log_and_its_copy_are_checked_record_by_record() {
         let own = checked.iter().filter(|it| it["service"] == "orders" && it["of"] == of);
         own.map(|it| it["checked"]["read"].as_u64().unwrap()).sum::<u64>()
     };
+    let told = said(&world, "verify", &["--log"]).await;
+    assert!(told.err.contains("orders: the log, 0 events"), "{}", told.err);
     assert!(read("log") >= 10 && read("copy") >= read("log"), "{checked:?}");
 
     // As nobody may, and a disk might: one event is another one, and one is gone.

@@ -187,6 +187,11 @@ fn every_command_teaches_with_examples() {
         assert!(text.contains("Examples:"), "{command} has no examples");
         assert!(text.contains(&format!("daybook {command}")), "{command}'s examples lack it");
     }
+    let with_codes: [&[&str]; 4] =
+        [&["rebuild"], &["rebuild", "rollback"], &["verify"], &["generations", "drop"]];
+    for command in with_codes {
+        assert!(help(&[command, &["--help"]].concat()).contains("Exit codes:"), "{command:?}");
+    }
     for shell in ["bash", "zsh", "fish"] {
         assert!(help(&["completions", shell]).contains("sandbox-provider"));
     }

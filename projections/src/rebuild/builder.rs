@@ -54,7 +54,7 @@ pub(super) struct Builder {
     grows: AtomicU64,
     /// The pace then, held by the one who posts: one partition at a time.
     gentle: Mutex<Gentle>,
-    patience: Patience,
+    pub(super) patience: Patience,
     tell: Tell,
 }
 

@@ -1,6 +1,7 @@
 //! The owner of a log elsewhere may be away for a while, as he is when he is restarted. Nobody waits for a rebuild, so it
-//! waits for him, and says so.
+//! waits for him, and says so. So it does for Postgres where nobody else can say what came to pass.
 
+use crate::query::chain;
 use event_store::StoreError;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,26 +32,56 @@ impl Patience {
         most: Duration,
         tell: impl Fn(),
     ) -> Result<T, StoreError> {
+        let is_away = |error: &StoreError| {
+            if let StoreError::Elsewhere { why, passes: true, .. } = error {
+                return Some(why.clone());
+            }
+            None
+        };
+        self.insist(ask, is_away, most, tell).await
+    }
+
+    /// What Postgres says of what was asked of it, and not answered. It is asked for as long as it is away.
+    ///
+    /// # Errors
+    /// What it said last, or at once what no waiting mends.
+    pub(super) async fn look_up<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        ask: impl Fn() -> F,
+        tell: impl Fn(),
+    ) -> Result<T, StoreError> {
+        let is_away = |error: &StoreError| {
+            let why = || format!("a commit was not answered, and {}", chain(error));
+            error.is_transient().then(why)
+        };
+        self.insist(ask, is_away, LONG, tell).await
+    }
+
+    async fn insist<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        ask: impl Fn() -> F,
+        is_away: impl Fn(&StoreError) -> Option<String>,
+        most: Duration,
+        tell: impl Fn(),
+    ) -> Result<T, StoreError> {
         let until = Instant::now() + most;
         let mut waits = false;
         loop {
-            match ask().await {
-                Err(StoreError::Elsewhere { why, passes: true, .. }) if Instant::now() < until => {
-                    if !waits {
-                        tracing::warn!(why, "a rebuild waits for the owner of a log");
-                    }
-                    waits = true;
-                    *self.lock() = Some(why);
-                    tell();
-                    sleep(ASK_AGAIN).await;
+            let said = ask().await;
+            let away = said.as_ref().err().and_then(&is_away).filter(|_| Instant::now() < until);
+            let Some(why) = away else {
+                if waits {
+                    *self.lock() = None;
                 }
-                said => {
-                    if waits {
-                        *self.lock() = None;
-                    }
-                    return said;
-                }
+                return said;
+            };
+            if !waits {
+                tracing::warn!(why, "a rebuild waits for whoever does not answer");
             }
+            waits = true;
+            *self.lock() = Some(why);
+            tell();
+            sleep(ASK_AGAIN).await;
         }
     }
 
@@ -88,6 +119,26 @@ mod tests {
         let began = Instant::now();
         assert_eq!(asked(u32::MAX, true, &patience).await, (26, false));
         assert_eq!((began.elapsed(), patience.why()), (SHORT, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_to_pass_is_asked_until_postgres_answers_or_patience_ends() {
+        let (patience, questions) = (Patience::default(), Cell::new(0));
+        let asked = async |away: u32| {
+            questions.set(0);
+            let ask = async || {
+                questions.set(questions.get() + 1);
+                if questions.get() <= away { Err(StoreError::Silent) } else { Ok(()) }
+            };
+            patience.look_up(ask, || assert!(patience.why().is_some())).await.is_ok()
+        };
+        assert!(asked(10).await);
+        assert_eq!((questions.get(), patience.why()), (11, None));
+        let began = Instant::now();
+        assert!(!asked(u32::MAX).await);
+        assert_eq!((began.elapsed(), patience.why()), (LONG, None));
+        let broken = async || Err::<(), _>(StoreError::Other("broken".to_owned()));
+        assert!(patience.look_up(broken, || panic!("nobody waits")).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

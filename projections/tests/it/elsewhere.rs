@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// What answers for the logs of a process.
 async fn logs(process: &Process) -> Router {
@@ -246,6 +247,7 @@ async fn rebuilt(
         read: process.read("inventory"),
         logs: &elsewhere,
         tell: Arc::new(move |it| hears.lock().unwrap().push(it)),
+        stop: CancellationToken::new(),
     };
     let rebuilt = projections::rebuild(&work, Check::Verify).await;
     (rebuilt, std::mem::take(&mut *said.lock().unwrap()))

@@ -14,5 +14,8 @@ mod elsewhere;
 mod reading;
 mod own_writes;
 mod rebuild;
+mod refusals;
+mod stopped;
+mod switch;
 mod generations;
 mod independent;

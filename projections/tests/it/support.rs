@@ -185,7 +185,8 @@ pub(crate) async fn rebuild(
     tell: Tell,
 ) -> Result<Rebuilt, RebuildError> {
     let logs: Vec<_> = logs.iter().map(Source::from).collect();
-    projections::rebuild(&Work { projection, read, logs: &logs, tell }, Check::Verify).await
+    let stop = CancellationToken::new();
+    projections::rebuild(&Work { projection, read, logs: &logs, tell, stop }, Check::Verify).await
 }
 
 /// Decides a command, occurred at some second.

@@ -16,12 +16,13 @@ use projections::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
-fn quiet() -> Tell {
+pub(crate) fn quiet() -> Tell {
     Arc::new(|_| {})
 }
 
-fn named(name: &str) -> Arc<dyn Projection> {
+pub(crate) fn named(name: &str) -> Arc<dyn Projection> {
     all().into_iter().find(|it| it.layout().name == name).unwrap()
 }
 
@@ -95,21 +96,22 @@ fn next_version(name: &str, blind_to: &'static str) -> Arc<dyn Projection> {
     Arc::new(Blind { inner, to: blind_to, layout: Box::leak(Box::new(layout)) })
 }
 
-struct Beside(Process, Arc<dyn Projection>);
+pub(crate) struct Beside(pub(crate) Process, pub(crate) Arc<dyn Projection>);
 
 impl Beside {
-    async fn verify(&self) -> Result<Compared, RebuildError> {
+    pub(crate) async fn verify(&self) -> Result<Compared, RebuildError> {
         verify(&self.work()).await
     }
 
-    fn work(&self) -> Work<'_> {
+    pub(crate) fn work(&self) -> Work<'_> {
         let read = self.0.read(self.1.layout().service);
-        Work { projection: &self.1, read, logs: &self.0.sources, tell: quiet() }
+        let stop = CancellationToken::new();
+        Work { projection: &self.1, read, logs: &self.0.sources, tell: quiet(), stop }
     }
 }
 
 /// A shop with ten orders of every kind, whose rows are posted; and a process beside it, for one read model.
-async fn beside(name: &str) -> (Process, Beside) {
+pub(crate) async fn beside(name: &str) -> (Process, Beside) {
     let database = fresh_database().await;
     let serving = Process::start(&database).await;
     serving.follow().await;
@@ -129,7 +131,7 @@ async fn beside(name: &str) -> (Process, Beside) {
 }
 
 /// Tables, generations and checkpoints beside the live ones.
-async fn left_behind(process: &Process) -> i64 {
+pub(crate) async fn left_behind(process: &Process) -> i64 {
     process
         .number(
             "select (select count(*) from pg_tables where schemaname like '%\\_read' and tablename ~ '_[2-9][0-9]*$') \

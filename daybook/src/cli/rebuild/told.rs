@@ -49,14 +49,42 @@ impl Telling {
         })
     }
 
-    /// Of a count whose end nobody knows.
-    pub(in crate::cli) fn counting(&self) -> impl Fn(u64) + Sync + use<> {
-        let bar = self.bar.clone();
+    /// Of a count whose end nobody knows, of what a service has so many of.
+    pub(in crate::cli) fn counting(
+        &self,
+        service: &str,
+        of: &'static str,
+    ) -> impl Fn(u64) + Sync + use<> {
+        let (bar, lines) = (self.bar.clone(), self.lines.clone());
+        let counted = format!("{service}: the {}", bar.prefix());
+        let progress = json!({"service": service, "of": bar.prefix()});
         bar.set_style(
             ProgressStyle::with_template("{prefix:14} {human_pos}, {per_sec}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
-        move |done| bar.set_position(done)
+        let (began, told) = (Instant::now(), Mutex::new(None::<Instant>));
+        let tell = move |done| {
+            bar.set_position(done);
+            let Some(lines) = &lines else { return };
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.is_some_and(|when| when.elapsed() < LINE_EVERY) {
+                return;
+            }
+            *told = Some(Instant::now());
+            let rate = done as f64 / began.elapsed().as_secs_f64().max(1e-9);
+            if lines.json {
+                let mut progress = progress.clone();
+                progress["done"] = json!(done);
+                progress["rate"] = json!(rate);
+                println!("{}", json!({"progress": progress}));
+                return;
+            }
+            let (done, rate) = (HumanCount(done), HumanCount(rate as u64));
+            eprintln!("{counted}, {done} {of}, {rate}/s");
+        };
+        // Before the first page is there.
+        tell(0);
+        tell
     }
 
     pub(in crate::cli) fn finish(&self) {
@@ -144,11 +172,6 @@ pub(in crate::cli) fn differences(compared: &Compared) -> String {
 pub(in crate::cli) fn named(error: &RebuildError) -> String {
     let sources = std::iter::successors(error.source(), |&source| source.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
-}
-
-/// The same as JSON.
-pub(super) fn failure(name: &str, error: &RebuildError) -> String {
-    json!({"projection": name, "error": named(error), "compared": error.compared()}).to_string()
 }
 
 #[cfg(test)]
