@@ -219,7 +219,7 @@ fn endpoints(
     let reads = |reading: &dyn Fn(&Row) -> bool| {
         projections::routes().keeping(reading).router(queries.clone(), access)
     };
-    let logs = reads(&|row| takes && is_of_log(row));
+    let logs = settings.rates.of_logs(reads(&|row| takes && is_of_log(row)));
     let views = settings.rates.of_queries(reads(&|row| shows && !is_of_log(row)));
     let queries = edge::queried(views.merge(logs), settings.compress_from_bytes);
     let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());
