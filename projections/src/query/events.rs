@@ -55,7 +55,7 @@ struct Going<A> {
 }
 
 async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible>, Going<A>)> {
-    while going.ready.is_empty() {
+    loop {
         let stay = &mut going.stay;
         let ended = async {
             match stay {
@@ -63,9 +63,12 @@ async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible
                 None => std::future::pending().await,
             }
         };
+        // Who is slow to take what is ready may stay no longer for it.
         let next = tokio::select! {
-            next = going.leaving.run_until_cancelled(going.ahead.next()) => next?,
+            biased;
             () = ended => return None,
+            () = std::future::ready(()), if !going.ready.is_empty() => Ok(Vec::new()),
+            next = going.leaving.run_until_cancelled(going.ahead.next()) => next?,
         };
         match next {
             Ok(events) => going.ready.extend(events),
@@ -74,8 +77,10 @@ async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible
                 return None;
             }
         }
+        if let Some(event) = going.ready.pop_front() {
+            return Some((Ok(event), going));
+        }
     }
-    Some((Ok(going.ready.pop_front()?), going))
 }
 
 /// What is yet to come in one stream.
