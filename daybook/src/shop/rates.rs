@@ -2,6 +2,7 @@ use axum::Router;
 use edge::{Proxies, RateLimit, Row};
 
 use crate::settings::Settings;
+use crate::table::Table;
 
 /// How much one caller may ask for, by kind of request. Clones share it, and it may change while the shop is open.
 #[derive(Clone, Debug)]
@@ -56,15 +57,15 @@ pub(crate) fn limited() -> impl Iterator<Item = String> {
 }
 
 fn commands_of_callers() -> Vec<String> {
-    command_api::routes().rows().filter(|row| !is_internal(row)).map(Row::name).collect()
+    Table::new(false).commands.rows().filter(|row| !is_internal(row)).map(Row::name).collect()
 }
 
 fn queries_of_callers() -> Vec<String> {
-    projections::routes().rows().filter(|row| !is_of_log(row)).map(Row::name).collect()
+    Table::new(false).queries.rows().filter(|row| !is_of_log(row)).map(Row::name).collect()
 }
 
 fn of_logs() -> Vec<String> {
-    projections::routes().rows().filter(|row| is_of_log(row)).map(Row::name).collect()
+    Table::new(false).queries.rows().filter(|row| is_of_log(row)).map(Row::name).collect()
 }
 
 /// Services ask for what is owed already: whoever comes with something new does not keep them out.
@@ -75,4 +76,21 @@ pub(super) fn is_internal(row: &Row) -> bool {
 /// Who follows a log asks for much, and for nothing that others wait for.
 pub(super) fn is_of_log(row: &Row) -> bool {
     row.path.starts_with("/v1/log/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limited;
+    use crate::table::Table;
+    use edge::{Permission, Row};
+
+    #[test]
+    fn every_route_of_callers_may_have_a_limit_but_those_of_services_and_of_many_lines() {
+        let rows = Table::new(true).rows();
+        let takes_somebody = rows.iter().filter(|row| row.permission != Permission::Open);
+        let without = takes_somebody.map(Row::name).filter(|name| !limited().any(|it| it == *name));
+        // Of many commands each line is counted as the command that it is.
+        let known = ["POST /internal/commands", "POST /v1/commands", "GET /metrics"];
+        assert_eq!(without.collect::<Vec<_>>(), known);
+    }
 }
