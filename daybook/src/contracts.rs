@@ -5,7 +5,7 @@ mod asyncapi;
 mod openapi;
 
 pub use asyncapi::asyncapi;
-pub use openapi::{openapi, operations, rows};
+pub use openapi::{openapi, operations};
 
 use axum::response::Html;
 use edge::{Permission, Routes};

@@ -12,6 +12,7 @@ pub mod import;
 pub mod shop;
 pub mod problems;
 pub mod contracts;
+pub mod table;
 
 use clap::Parser;
 use std::process::ExitCode;

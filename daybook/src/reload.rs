@@ -2,7 +2,7 @@
 //!
 //! One reloader hears SIGHUP and notices changed files: the settings file and every file that the settings name. It reads
 //! all of them again, makes of them whatever the parts are to be told, and tells them only if all of it is good; else
-//! everything stays as it was, and that is said.
+//! everything stays as it was, and that is said. One thing waits for nothing: what was trusted and is withdrawn.
 //!
 //! Files are looked at now and then rather than watched. A secret that is mounted into a container changes with the link
 //! `..data` in a folder that nobody named, and over a network or into a container there may come no word of a change at all;
@@ -82,7 +82,10 @@ impl Reloader {
                         (self.in_force, self.lines) = (loaded, lines_of);
                         standing.taken(&differing.taken.join(", "), &files, differing.waiting);
                     }
-                    Err(error) => standing.refused(&format!("{error:#}")),
+                    Err(error) => {
+                        standing.refused(&format!("{error:#}"));
+                        withdraw(&parts).await;
+                    }
                 }
                 last = self.read.clone();
             }
@@ -109,6 +112,14 @@ impl Reloader {
         let files = seen.changed_since(&self.read);
         self.read = seen;
         Ok((news?, files))
+    }
+}
+
+/// Who was to lose something does not keep it because something else is not good.
+async fn withdraw(parts: &Parts) {
+    let access = parts.access.clone();
+    if spawn_blocking(move || access.withdraw()).await.unwrap_or(false) {
+        tracing::warn!("keys or issuers that were withdrawn are not trusted any more");
     }
 }
 

@@ -103,6 +103,8 @@ pub struct Settings {
     pub commands_burst: u32,
     pub queries_per_s: u32,
     pub queries_burst: u32,
+    pub logs_per_s: u32,
+    pub logs_burst: u32,
     pub route_limits: Option<String>,
     pub body_limit_bytes: usize,
     pub request_timeout_s: u64,

@@ -17,12 +17,12 @@ pub use plan::{SERVICES, ShopSettings, topic_of};
 pub use rates::Rates;
 pub(crate) use rates::limited;
 
-use crate::{contracts, problems};
+use crate::table::Table;
 use acting::{Acting, Writers};
 use anyhow::Result;
 use axum::Router;
 use command_api::CommandApi;
-use edge::{Access, Health, Row};
+use edge::{Access, Health, Routes, Row};
 use event_store::follow::{FollowLimits, ReadSide, Runner, Source};
 use event_store::{Log, Pace};
 use gate::Gate;
@@ -108,14 +108,24 @@ impl Shop {
         }));
         let owners = Owners::new(&services);
         let access = settings.access.clone().owned(Arc::new(owners));
-        let (endpoints, commands) = endpoints(api, queries, &settings, &access, waiting);
+        let Table {
+            commands,
+            queries: reads,
+            health: own,
+            access: keys,
+            problems,
+            contracts,
+            many: _,
+        } = Table::new(!access.is_off());
+        let (endpoints, commands) =
+            endpoints((commands, api), (reads, queries), &settings, &access, waiting);
         let commands = access.identified(gate.clone().before(commands));
         let router = gate
             .before(endpoints)
-            .merge(edge::health::routes().router(health.clone(), &access))
-            .merge(edge::access::routes().router(access.clone(), &access))
-            .merge(problems::routes().router((), &access))
-            .merge(contracts::routes(!access.is_off()).router((), &access));
+            .merge(own.router(health.clone(), &access))
+            .merge(keys.router(access.clone(), &access))
+            .merge(problems.router((), &access))
+            .merge(contracts.router((), &access));
         let router = access.identified(router);
         let logs = services.logs().cloned().collect();
         Ok(Shop { health, called, router, commands, logs, runner, acting, tasks })
@@ -198,8 +208,8 @@ fn other_pools(services: &Services, size: usize) -> Result<Vec<ReadSide>> {
 
 /// The endpoints of the roles of this process; and of them, once more, the commands of callers.
 fn endpoints(
-    api: Option<CommandApi>,
-    queries: Queries,
+    (commands, api): (Routes<CommandApi>, Option<CommandApi>),
+    (reads, queries): (Routes<Queries>, Queries),
     settings: &ShopSettings,
     access: &Access,
     waiting: Arc<AtomicUsize>,
@@ -208,18 +218,18 @@ fn endpoints(
     let (takes, shows) = (api.is_some(), settings.part.has(Role::Queries));
     let (mut router, mut of_callers) = (Router::new(), Router::new());
     if let Some(api) = api {
-        let internal = command_api::routes().keeping(is_internal).router(api.clone(), access);
+        let internal = commands.clone().keeping(is_internal).router(api.clone(), access);
         let internal = edge::admitted(internal, "services", limits.of_services(), Arc::default());
-        let commands = command_api::routes().keeping(|row| !is_internal(row)).router(api, access);
+        let commands = commands.keeping(|row| !is_internal(row)).router(api, access);
         let commands = edge::admitted(commands, "commands", limits.of_commands(), waiting);
         of_callers = settings.rates.of_commands(commands);
         router = of_callers.clone().merge(internal);
     }
     // Whoever writes a log shows it.
     let reads = |reading: &dyn Fn(&Row) -> bool| {
-        projections::routes().keeping(reading).router(queries.clone(), access)
+        reads.clone().keeping(reading).router(queries.clone(), access)
     };
-    let logs = reads(&|row| takes && is_of_log(row));
+    let logs = settings.rates.of_logs(reads(&|row| takes && is_of_log(row)));
     let views = settings.rates.of_queries(reads(&|row| shows && !is_of_log(row)));
     let queries = edge::queried(views.merge(logs), settings.compress_from_bytes);
     let queries = edge::admitted(queries, "queries", limits.of_queries(), Arc::default());

@@ -3,6 +3,8 @@
 //! budget of retries allow; and who fails again and again is left alone.
 
 mod lines;
+#[cfg(test)]
+mod tests;
 
 pub use lines::Lines;
 
@@ -71,6 +73,18 @@ impl Default for PeerLimits {
                 longest_pause: Duration::from_millis(5_000),
             },
         }
+    }
+}
+
+impl PeerLimits {
+    /// One after each failure. The die keeps apart those whose questions failed together.
+    fn pauses(&self) -> impl Iterator<Item = Duration> {
+        ExponentialBuilder::default()
+            .with_min_delay(self.retry_first)
+            .with_max_delay(self.retry_most)
+            .with_max_times(self.retries)
+            .with_jitter()
+            .build()
     }
 }
 
@@ -250,12 +264,7 @@ impl Peer {
     ) -> Result<Answered, Unanswered> {
         let Inner { service, limits, budget, .. } = &*self.0;
         let deadline = Instant::now() + limits.deadline;
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(limits.retry_first)
-            .with_max_delay(limits.retry_most)
-            .with_max_times(limits.retries)
-            .with_jitter();
-        let mut pauses = pauses.build();
+        let mut pauses = limits.pauses();
         budget.deposit();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -5,7 +5,7 @@ mod by_route;
 pub use by_route::{NoRouteQuotas, RouteQuotas};
 
 use crate::{
-    Identity, Problem,
+    Identity, Problem, Scope,
     caller::{Proxies, as_caller},
 };
 use axum::{
@@ -147,8 +147,7 @@ impl RateLimit {
         self.rules().of(request)
     }
 
-    /// What is left to whoever asks, or after how many seconds there will be something. None: nobody knows who it is,
-    /// as where there is no connection.
+    /// What is left to whoever asks, or after how many seconds there will be something. None: he is not counted.
     fn take(&self, rule: &Rule, request: &Parts) -> Option<Result<u32, u64>> {
         let caller = Caller::of(request, &self.0.proxies)?;
         let bucket = rule.left.get(&caller).unwrap_or_else(|| {
@@ -180,9 +179,12 @@ enum Caller {
 }
 
 impl Caller {
+    /// None if nobody knows who it is, as where there is no connection; and of a service of ours, which asks for what is
+    /// owed already: whoever comes with something new does not keep it out.
     fn of(request: &Parts, proxies: &Proxies) -> Option<Self> {
         if let Some(identity) = request.extensions.get::<Arc<Identity>>() {
-            return Some(Caller::Subject(identity.subject.clone()));
+            let is_of_ours = identity.may(Scope::COMMANDS_SEND);
+            return (!is_of_ours).then(|| Caller::Subject(identity.subject.clone()));
         }
         proxies.address(request).map(as_caller).map(Caller::Address)
     }

@@ -9,6 +9,7 @@ use http::Method;
 
 /// The table of a part's routes. Nothing is routed that does not stand in one, and a route cannot be written down
 /// without saying who may take it.
+#[derive(Clone)]
 pub struct Routes<S> {
     rows: Vec<(Row, MethodRouter<S>)>,
 }

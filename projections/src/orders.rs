@@ -341,7 +341,7 @@ pub(crate) async fn find(
     // Where too many wait already, he is told how it is now: it is no more than a preference.
     let place = asker.listens();
     let patience = if place.is_some() { patience } else { Duration::ZERO };
-    let settled = timeout(patience, settled(&asker, order)).await;
+    let settled = asker.staying(timeout(patience, settled(&asker, order))).await?;
     drop(place);
     let asker = match settled.ok().transpose().map_err(failed)?.flatten() {
         Some(position) => asker.having_seen(position),

@@ -26,6 +26,7 @@ use crate::embedded::Embedded;
 use crate::reload::{Parts, Reloader};
 use crate::settings::{ServeFlags, Settings};
 use crate::shop::{Part, Rates, Role, SERVICES, Shop, ShopSettings};
+use crate::table::Table;
 
 /// Start Daybook: take commands, settle orders, post read models, answer queries
 ///
@@ -125,7 +126,7 @@ async fn serve(
     // the rest by its path, as a gateway does, does not see the lines.
     let commands = edge::layered(shop.commands(), limits);
     let many = Batch::new(commands, settings.limits.batch(), stop.clone());
-    let many = access.identified(command_api::many().router(many, &access));
+    let many = access.identified(Table::new(!access.is_off()).many.router(many, &access));
     let router = shop.router().merge(many);
     let router = if access.is_off() { edge::for_this_machine(router, &origins) } else { router };
     let router = edge::layered_for(router, limits, &origins);

@@ -5,6 +5,7 @@ mod headers;
 mod own;
 
 use crate::problems::{Kind, kinds};
+use crate::table::Table;
 use edge::{Answer, Operation, PROBLEM_JSON, Permission, Row};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -18,29 +19,12 @@ pub fn operations() -> Vec<Operation> {
     parts.into_iter().flatten().collect()
 }
 
-/// Every row of every table.
-#[must_use]
-pub fn rows() -> Vec<Row> {
-    let (commands, queries) = (command_api::routes(), projections::routes());
-    let (health, own, problems) =
-        (edge::health::routes(), super::routes(false), crate::problems::routes());
-    let many = command_api::many();
-    let access = edge::access::routes();
-    let rows = commands
-        .rows()
-        .chain(access.rows())
-        .chain(many.rows())
-        .chain(queries.rows())
-        .chain(health.rows());
-    rows.chain(own.rows()).chain(problems.rows()).cloned().collect()
-}
-
 /// The document of a process whose callers are asked who they are, or are not asked.
 #[must_use]
 pub fn openapi(are_asked: bool) -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
-    let rows = rows();
+    let rows = Table::new(are_asked).rows();
     for operation in operations() {
         let takes = |row: &&Row| (&row.method, row.path) == (&operation.method, operation.path);
         let permission = rows.iter().find(takes).map_or(Permission::Open, |row| row.permission);

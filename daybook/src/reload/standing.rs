@@ -38,7 +38,7 @@ impl Standing {
         self.show();
     }
 
-    /// Everything is as it was.
+    /// Everything is as it was, but for what is withdrawn.
     pub(super) fn refused(&mut self, why: &str) {
         counter!("daybook_reloads_total", "outcome" => "refused").increment(1);
         tracing::error!(why, "new settings are refused as a whole; the old ones stay in force");

@@ -6,12 +6,13 @@ use edge::{Quota, RouteQuotas};
 use std::sync::LazyLock;
 
 impl Settings {
-    /// Commands, and queries.
-    pub fn quotas(&self) -> (Option<Quota>, Option<Quota>) {
-        (
+    /// Commands, queries, and what is read of logs.
+    pub fn quotas(&self) -> [Option<Quota>; 3] {
+        [
             Quota::of(self.commands_per_s, self.commands_burst),
             Quota::of(self.queries_per_s, self.queries_burst),
-        )
+            Quota::of(self.logs_per_s, self.logs_burst),
+        ]
     }
 
     /// Of the routes that have a limit of their own.

@@ -6,8 +6,9 @@ mod secrets;
 
 use crate::shop::{eventually, order, sell};
 use crate::support::{Daybook, LIMIT, World, binary, http};
+use daybook::table::Table;
 use edge::access::{SigningKeys, Wanted};
-use edge::{Permission, Role, Routes, Row, Scope, clock};
+use edge::{Permission, Role, Row, Scope, clock};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -87,13 +88,7 @@ pub(crate) fn shows(credential: &str) -> Client {
 
 /// Every route that there is.
 fn rows() -> Vec<Row> {
-    let health = edge::health::routes();
-    let (commands, queries) = (command_api::routes(), projections::routes());
-    let (many, access) = (command_api::many(), edge::access::routes());
-    let pages = [daybook::problems::routes(), daybook::contracts::routes(true)];
-    let pages = pages.iter().flat_map(Routes::rows).cloned();
-    let rows = commands.rows().chain(queries.rows()).chain(health.rows()).chain(access.rows());
-    rows.chain(many.rows()).cloned().chain(pages).collect()
+    Table::new(true).rows()
 }
 
 fn path(row: &Row, id: &str) -> String {

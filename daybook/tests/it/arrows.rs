@@ -77,6 +77,33 @@ fn bounded_contexts_do_not_import_each_other() {
     }
 }
 
+/// What is routed past the table is asked of nobody's permission, and no test walks it.
+#[test]
+fn nothing_is_routed_but_what_stands_in_the_one_table() {
+    let members = ["edge", "command-api", "projections", "daybook"];
+    let sources = members.iter().flat_map(|member| sources(&root().join(member).join("src")));
+    let sources = sources.filter(|(path, _)| !path.ends_with("tests.rs"));
+    let (table, others): (Vec<_>, Vec<_>) =
+        sources.partition(|(path, _)| path.ends_with("daybook/src/table.rs"));
+    let [(_, table)] = &*table else { panic!("there is one table") };
+    let mut parts = 0;
+    for (path, text) in &others {
+        let of_the_table = |name: &str| table.contains(&format!("::{name}("));
+        for made in text.lines().filter(|line| line.contains("-> Routes<")) {
+            let name = made.split("fn ").nth(1).and_then(|it| it.split('(').next()).unwrap();
+            assert!(of_the_table(name), "{}: {made}", path.display());
+            parts += 1;
+        }
+        for past in
+            [".route(", "::routes(", "::many(", ".nest(", "route_service(", "fallback_service("]
+        {
+            let is_routes = path.ends_with("edge/src/routes.rs");
+            assert!(is_routes || !text.contains(past), "{} routes by {past}", path.display());
+        }
+    }
+    assert_eq!(parts, table.matches(": Routes<").count(), "a part is not in the table");
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace above us").to_owned()
 }

@@ -1,5 +1,6 @@
 //! The real gateway, with the file that containers use, in front of the real program.
 
+mod forged;
 mod lists;
 mod upstream;
 

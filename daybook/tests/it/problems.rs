@@ -70,11 +70,24 @@ fn of_the_router() -> BTreeSet<String> {
     ["bad-request", "method-not-allowed", "not-found"].map(str::to_owned).into()
 }
 
+/// Each line of the gateway's file that makes an answer.
+fn answers_of_the_gateway() -> Vec<String> {
+    let config = std::fs::read_to_string(root().join("deploy/gateway/haproxy.cfg")).unwrap();
+    config.lines().filter(|line| line.contains(PROBLEM_JSON)).map(str::to_owned).collect()
+}
+
+/// What a proxy refuses that no service of ours does.
+fn of_the_gateway() -> BTreeSet<String> {
+    let slug = |line: String| line.split(PROBLEM_URN).nth(1)?.split('"').next().map(str::to_owned);
+    answers_of_the_gateway().into_iter().filter_map(slug).collect()
+}
+
 #[test]
 fn every_problem_has_a_page_and_every_page_a_problem() {
     let (ours, rejections) = (of_problems(), of_rejections());
     assert!(ours.len() > 30 && rejections.len() > 30, "{ours:?} {rejections:?}");
-    let all: BTreeSet<String> = ours.into_iter().chain(rejections).chain(of_the_router()).collect();
+    let all = ours.into_iter().chain(rejections).chain(of_the_router()).chain(of_the_gateway());
+    let all: BTreeSet<String> = all.collect();
     let pages: BTreeSet<String> = kinds().map(|kind| kind.slug.to_owned()).collect();
     let lacking: Vec<_> = all.difference(&pages).collect();
     assert!(lacking.is_empty(), "no row in docs/problems.md: {lacking:?}");
@@ -99,10 +112,9 @@ fn a_slug_that_is_not_written_where_its_problem_is_made_comes_from_where_it_is_l
 
 #[test]
 fn what_the_gateway_answers_by_itself_is_what_the_page_of_its_problem_says() {
-    let config = std::fs::read_to_string(root().join("deploy/gateway/haproxy.cfg")).unwrap();
-    let answers: Vec<_> = config.lines().filter(|line| line.contains(PROBLEM_JSON)).collect();
-    assert!(answers.len() >= 9, "{answers:?}");
-    for answer in answers {
+    let answers = answers_of_the_gateway();
+    assert!(answers.len() >= 10, "{answers:?}");
+    for answer in answers.iter().map(String::as_str) {
         let (when, rest) = answer.split_once(" string '").expect(answer);
         let (problem, headers) = rest.split_once('\'').expect(answer);
         let problem: Value = serde_json::from_str(problem).expect(answer);

@@ -82,6 +82,7 @@ async fn a_route_has_a_limit_of_its_own_which_changes_at_a_hangup_and_not_by_a_b
     // Only a hangup has it read again.
     file.set("reload_look_ms", "86400000");
     file.set("commands_per_s", "1000");
+    file.set("logs_per_s", "2000");
     file.set("route_limits", "POST /v1/stock/{sku}/receive=1:2");
     let daybook = file.serve();
     daybook.is_ready().await;
@@ -105,6 +106,13 @@ async fn a_route_has_a_limit_of_its_own_which_changes_at_a_hangup_and_not_by_a_b
     assert_ne!(status, 429);
     assert_eq!(policy, "\"commands\";q=1000;w=1");
     assert_eq!(daybook.get("/v1/stock").await.0, 200);
+    let policy = async |path: &str| {
+        let answer = daybook.http.get(format!("{}{path}", daybook.url)).send().await.unwrap();
+        answer.headers()["ratelimit-policy"].to_str().unwrap().to_owned()
+    };
+    for log in ["/v1/log/orders", "/v1/log/orders/0", "/v1/log/orders/streams/order-none"] {
+        assert_eq!(policy(log).await, "\"logs\";q=2000;w=1", "{log}");
+    }
 
     let read_again = async |count: &str| {
         let before = daybook.metric(count).await.unwrap();
@@ -117,12 +125,16 @@ async fn a_route_has_a_limit_of_its_own_which_changes_at_a_hangup_and_not_by_a_b
     let refused = standing(&daybook).await["refused"]["why"].to_string();
     assert!(refused.contains("POST /v1/stock/{sku}/receive"), "{refused}");
     assert_eq!(receive().await.1, "\"POST /v1/stock/{sku}/receive\";q=2;w=2");
-    file.set("route_limits", "POST /v1/stock/{sku}/receive=1:9,GET /v1/stock=1:5");
+    file.set(
+        "route_limits",
+        "POST /v1/stock/{sku}/receive=1:9,GET /v1/stock=1:5,GET /v1/log/{service}=1:3",
+    );
     file.write();
     read_again(TAKEN).await;
     assert_eq!(receive().await.1, "\"POST /v1/stock/{sku}/receive\";q=9;w=9");
-    let stock = daybook.http.get(format!("{}/v1/stock", daybook.url)).send().await.unwrap();
-    assert_eq!(stock.headers()["ratelimit-policy"], "\"GET /v1/stock\";q=5;w=5");
+    assert_eq!(policy("/v1/stock").await, "\"GET /v1/stock\";q=5;w=5");
+    assert_eq!(policy("/v1/log/orders").await, "\"GET /v1/log/{service}\";q=3;w=3");
+    assert_eq!(policy("/v1/log/orders/0").await, "\"logs\";q=2000;w=1");
     file.set("route_limits", "");
     file.write();
     read_again(TAKEN).await;

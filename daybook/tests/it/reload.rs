@@ -2,6 +2,7 @@
 
 mod peers;
 mod refused;
+mod withdrawn;
 
 use crate::authority::{Authority, files};
 use crate::batch;

@@ -79,6 +79,13 @@ impl ApiKeys {
         Ok(ApiKeys { keys })
     }
 
+    /// Keeps those that are among these too, as they are; gives whether it had others.
+    pub(super) fn keep(&mut self, these: &Self) -> bool {
+        let before = self.keys.len();
+        self.keys.retain(|hash, identity| these.keys.get(hash) == Some(identity));
+        self.keys.len() < before
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<&Arc<Identity>> {
         self.keys.get(&hashed(key))
     }

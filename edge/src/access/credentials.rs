@@ -4,7 +4,7 @@ use super::api_keys::{ApiKeys, PREFIX};
 use super::file::SecretFileError;
 use super::issuers::{Issuer, IssuerSettings, read_issuers};
 use super::signing::SigningKeys;
-use super::token::{Believed, Key, Signer, Trust, believe};
+use super::token::{Believed, KIND, Key, Signer, Trust, believe};
 use super::{AccessLimits, Why};
 use crate::Proxies;
 use jsonwebtoken::dangerous::insecure_decode_claims;
@@ -51,6 +51,7 @@ pub enum AccessError {
 }
 
 /// Never changed: another file makes other credentials.
+#[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) signing: SigningKeys,
     own: HashMap<String, Key>,
@@ -84,9 +85,27 @@ impl Credentials {
             roles_claim: "roles".to_owned(),
             customer_claim: "customer".to_owned(),
             grants_scopes: true,
+            kinds: &[Some(KIND)],
         };
         let (own, skew_s) = (signing.verifying(), settings.limits.skew_s);
         Ok(Credentials { signing, own, trust, api_keys, issuers, skew_s })
+    }
+
+    /// What is left of it, if the files that can be read do not have all of it any more.
+    pub(super) fn left(&self, settings: &AccessSettings) -> Option<Self> {
+        let (mut left, mut is_less) = (self.clone(), false);
+        if let Ok(now) = SigningKeys::read(&settings.keys_file) {
+            is_less |= left.signing.keep(&now);
+            left.own = left.signing.verifying();
+        }
+        if let Ok(now) = ApiKeys::read(&settings.api_keys_file) {
+            is_less |= left.api_keys.keep(&now);
+        }
+        if let Ok(now) = read_issuers(&settings.issuers_file) {
+            left.issuers.retain(|issuer| now.contains(&issuer.settings));
+            is_less |= left.issuers.len() < self.issuers.len();
+        }
+        is_less.then_some(left)
     }
 
     pub(super) fn jwks(&self) -> Value {

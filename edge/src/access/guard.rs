@@ -123,7 +123,7 @@ impl Guard {
 }
 
 /// 401: nobody knows who asks. Of a credential that is wrong it is not said why.
-fn unknown_caller(unknown: Unknown) -> Problem {
+pub(super) fn unknown_caller(unknown: Unknown) -> Problem {
     let why = unknown.why;
     why.count();
     let challenge = |text| (header::WWW_AUTHENTICATE, HeaderValue::from_static(text));

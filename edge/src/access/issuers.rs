@@ -1,7 +1,7 @@
 //! Issuers of tokens elsewhere: what is configured of them, and their keys by OpenID Connect Discovery 1.0.
 
 use super::file::SecretFileError;
-use super::token::{Key, Trust};
+use super::token::{Key, Trust, USUAL_KINDS};
 use super::{AccessLimits, Why};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -113,6 +113,7 @@ impl Issuer {
             roles_claim: settings.roles_claim.clone(),
             customer_claim: settings.customer_claim.clone(),
             grants_scopes: false,
+            kinds: USUAL_KINDS,
         };
         let (keys, asked) = (RwLock::default(), tokio::sync::Mutex::default());
         Ok(Issuer { settings, trust, client, limits, keys, asked })

@@ -22,6 +22,18 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Stops trusting what the files do not have any more, or have otherwise, and trusts nothing new: so what is withdrawn
+    /// waits for nothing. A file that cannot be read takes nothing away. Gives whether there was anything.
+    pub fn withdraw(&self) -> bool {
+        let Some(inner) = &self.inner else { return false };
+        let left = inner.credentials().left(&inner.settings);
+        let is_less = left.is_some();
+        left.into_iter().for_each(|left| inner.replace(left));
+        is_less
+    }
+}
+
 impl NewTrust {
     /// From now on this is trusted, and every credential is verified anew.
     pub fn trust(self) {

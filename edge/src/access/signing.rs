@@ -1,7 +1,7 @@
 //! The keys of the issuer inside: Ed25519, in a file of their own.
 
 use super::file::{self, SecretFileError, hex, random};
-use super::token::{Claims, Key};
+use super::token::{Claims, KIND, Key};
 use super::{Role, Scope};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -131,6 +131,13 @@ impl SigningKeys {
         known.or_else(|| self.newest())
     }
 
+    /// Keeps those that are among these too; gives whether it had others.
+    pub(super) fn keep(&mut self, these: &Self) -> bool {
+        let before = self.keys.len();
+        self.keys.retain(|key| these.keys.iter().any(|it| it.id == key.id));
+        self.keys.len() < before
+    }
+
     /// The id of the key that signs what is shown to others who share the file.
     pub(super) fn id_among_us(&self, now: DateTime<Utc>) -> Option<&str> {
         self.known_to_all(now).map(|key| &*key.id)
@@ -179,7 +186,7 @@ impl SigningKey {
         super::ring::install();
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(self.id.clone());
-        header.typ = Some("at+jwt".to_owned());
+        header.typ = Some(KIND.to_owned());
         let claims = Claims::of(wanted, now, hex(&random::<16>()));
         encode(&header, &claims, &EncodingKey::from_ed_der(&self.pkcs8)).ok()
     }

@@ -1,7 +1,8 @@
 //! How long somebody may stay who is answered without an end.
 
-use super::{Inner, Known, identify};
-use crate::clock;
+use super::guard::unknown_caller;
+use super::{Inner, Known, Unknown, Why, identify};
+use crate::{Problem, clock};
 use http::HeaderValue;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,6 +34,12 @@ impl Stay {
                 _ = changed.changed() => {}
             }
         }
+    }
+
+    /// 401, as for whoever shows it once more.
+    #[must_use]
+    pub fn refusal(&self) -> Problem {
+        unknown_caller(Unknown { why: Why::Ended, waits: None })
     }
 
     /// By what is trusted now.

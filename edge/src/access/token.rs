@@ -53,6 +53,23 @@ pub(super) struct Trust {
     pub(super) customer_claim: String,
     /// The scopes that a token names are granted; else they only narrow what its roles give.
     pub(super) grants_scopes: bool,
+    /// What kind of token its header may say that it is: a token that is good for something else is none of access
+    /// (RFC 8725, section 3.11). None: it says nothing.
+    pub(super) kinds: &'static [Option<&'static str>],
+}
+
+/// What our own tokens are, RFC 9068.
+pub(super) const KIND: &str = "at+jwt";
+/// Many issuers call every token a JWT, or nothing.
+pub(super) const USUAL_KINDS: &[Option<&str>] = &[None, Some("jwt"), Some(KIND)];
+
+impl Trust {
+    /// Media types are the same in capitals, and `application/` may be left out (RFC 7515, section 4.1.9).
+    fn takes(&self, kind: Option<&str>) -> bool {
+        let kind = kind.map(str::to_ascii_lowercase);
+        let kind = kind.as_deref().map(|it| it.strip_prefix("application/").unwrap_or(it));
+        self.kinds.contains(&kind)
+    }
 }
 
 /// What our own tokens say.
@@ -128,7 +145,11 @@ pub(super) fn believe(token: &str, key: &Key, trust: &Trust, skew_s: u64) -> Res
     let audiences: Vec<_> = trust.services.keys().chain([&trust.audience]).collect();
     validation.set_audience(&audiences);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    let told = decode::<Told>(token, &key.decoding, &validation).map_err(why)?.claims;
+    let token = decode::<Told>(token, &key.decoding, &validation).map_err(why)?;
+    let (header, told) = (token.header, token.claims);
+    if !trust.takes(header.typ.as_deref()) {
+        return Err(Why::WrongKind);
+    }
     let until = (told.exp as i64).saturating_add_unsigned(skew_s);
     Ok(Believed { identity: Arc::new(identity(told, trust)?), until, signer: None })
 }

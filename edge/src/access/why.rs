@@ -8,9 +8,13 @@ pub enum Why {
     WrongAlgorithm,
     WrongIssuer,
     WrongAudience,
+    /// It is signed well, and is no token of access.
+    WrongKind,
     UnknownKey,
     BadSignature,
     Expired,
+    /// It was good when the request came, and is not any more.
+    Ended,
     NotYetValid,
     /// The claims are signed, but say what cannot be.
     BadClaims,
@@ -26,15 +30,17 @@ pub enum Why {
 }
 
 impl Why {
-    pub const ALL: [Why; 15] = [
+    pub const ALL: [Why; 17] = [
         Why::NoToken,
         Why::Malformed,
         Why::WrongAlgorithm,
         Why::WrongIssuer,
         Why::WrongAudience,
+        Why::WrongKind,
         Why::UnknownKey,
         Why::BadSignature,
         Why::Expired,
+        Why::Ended,
         Why::NotYetValid,
         Why::BadClaims,
         Why::IssuerAway,
@@ -52,9 +58,11 @@ impl Why {
             Why::WrongAlgorithm => "wrong-algorithm",
             Why::WrongIssuer => "wrong-issuer",
             Why::WrongAudience => "wrong-audience",
+            Why::WrongKind => "wrong-kind",
             Why::UnknownKey => "unknown-key",
             Why::BadSignature => "bad-signature",
             Why::Expired => "expired",
+            Why::Ended => "ended",
             Why::NotYetValid => "not-yet-valid",
             Why::BadClaims => "bad-claims",
             Why::IssuerAway => "issuer-away",
@@ -65,7 +73,8 @@ impl Why {
         }
     }
 
-    /// A credential that is wrong, and may have been guessed. One that is for another service is signed well.
+    /// A credential that is wrong, and may have been guessed. One that is for another service, or for another
+    /// purpose, is signed well.
     pub(super) fn is_a_guess(self) -> bool {
         match self {
             Why::Malformed
@@ -77,7 +86,9 @@ impl Why {
             | Why::UnknownApiKey => true,
             Why::NoToken
             | Why::WrongAudience
+            | Why::WrongKind
             | Why::Expired
+            | Why::Ended
             | Why::NotYetValid
             | Why::IssuerAway
             | Why::Forbidden

@@ -3,6 +3,7 @@
 mod forge;
 mod issuer;
 mod issuers;
+mod rates;
 mod reload;
 mod stay;
 mod tokens;

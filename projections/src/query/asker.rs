@@ -113,6 +113,19 @@ impl Asker {
         self.stay.clone()
     }
 
+    /// Waits for as long as what he showed is good; who may not know any more is not told.
+    ///
+    /// # Errors
+    /// 401, when it is not good any more.
+    pub(crate) async fn staying<T>(&self, waiting: impl Future<Output = T>) -> Result<T, Problem> {
+        let Some(mut stay) = self.stay() else { return Ok(waiting.await) };
+        tokio::select! {
+            biased;
+            () = stay.ended() => Err(stay.refusal()),
+            waited = waiting => Ok(waited),
+        }
+    }
+
     /// The same, who has seen this too.
     pub(crate) fn having_seen(mut self, position: Position) -> Self {
         self.min.push(position);

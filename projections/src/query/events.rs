@@ -84,7 +84,7 @@ struct Going<A> {
 }
 
 async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible>, Going<A>)> {
-    while going.ready.is_empty() {
+    loop {
         let stay = &mut going.stay;
         let ended = async {
             match stay {
@@ -92,9 +92,12 @@ async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible
                 None => std::future::pending().await,
             }
         };
+        // Who is slow to take what is ready may stay no longer for it.
         let next = tokio::select! {
-            next = going.leaving.run_until_cancelled(going.ahead.next()) => next?,
+            biased;
             () = ended => return None,
+            () = std::future::ready(()), if !going.ready.is_empty() => Ok(Vec::new()),
+            next = going.leaving.run_until_cancelled(going.ahead.next()) => next?,
         };
         match next {
             Ok(events) => going.ready.extend(events),
@@ -103,8 +106,10 @@ async fn step<A: Ahead>(mut going: Going<A>) -> Option<(Result<Event, Infallible
                 return None;
             }
         }
+        if let Some(event) = going.ready.pop_front() {
+            return Some((Ok(event), going));
+        }
     }
-    Some((Ok(going.ready.pop_front()?), going))
 }
 
 pub(crate) fn lost_what_was_told() -> StoreError {

@@ -109,6 +109,12 @@ pub(super) const KEYS: &[Key] = &[
     key("queries_burst", "0", "NUMBER", "Queries of one caller at once; 0: those of a second")
         .bound("daybook_rate_limited_total")
         .live(),
+    key("logs_per_s", "0", "NUMBER", "Looks at logs a second of one caller, services not counted; more get 429. 0: any number")
+        .bound("daybook_rate_limited_total")
+        .live(),
+    key("logs_burst", "0", "NUMBER", "Looks at logs of one caller at once; 0: those of a second")
+        .bound("daybook_rate_limited_total")
+        .live(),
     key(
         "route_limits",
         "",

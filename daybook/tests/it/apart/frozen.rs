@@ -56,7 +56,7 @@ async fn each_service_is_frozen_and_restarted_in_turn_under_load_and_no_order_is
             }
             if asked_of(service).is_some() {
                 listed_as_due(&world, service).await;
-                is_left_alone(&parts[&CHECKOUTS]).await;
+                is_left_alone(&[&parts[&CHECKOUTS]]).await;
             }
             sleep_until(thaws).await;
             drop(frost);

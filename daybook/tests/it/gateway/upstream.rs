@@ -17,25 +17,30 @@ use tokio::task::JoinHandle;
 
 /// What becomes of a request that the service has read.
 #[derive(Clone, Copy, PartialEq)]
-enum Fate {
+pub(super) enum Fate {
     Answered,
     /// The connection is closed.
     BrokenOff,
 }
 
-/// At which of its addresses it was asked, and the first line of the request.
-type Asked = (Ipv4Addr, String);
+/// At which of its addresses it was asked, and the lines of the request's head.
+type Asked = (Ipv4Addr, Vec<String>);
 
 /// Every service of the shop, as two processes at two addresses of one name, with the gateway before them.
-struct Upstream {
-    gateway: Gateway,
+pub(super) struct Upstream {
+    pub(super) gateway: Gateway,
     /// Whether it is ready is not counted.
     asked: Arc<Mutex<Vec<Asked>>>,
     listening: Vec<JoinHandle<()>>,
 }
 
 impl Upstream {
-    async fn new(fate: Fate, settings: &[(&str, &str)]) -> Self {
+    pub(super) async fn new(fate: Fate, settings: &[(&str, &str)]) -> Self {
+        Self::listing(fate, EVERYBODY, settings).await
+    }
+
+    /// The same, where these alone are operators and services.
+    pub(super) async fn listing(fate: Fate, welcome: &str, settings: &[(&str, &str)]) -> Self {
         let (asked, port) = (Arc::<Mutex<Vec<Asked>>>::default(), free_port());
         let (hosts, mut listening) = (Shape::Gateway.hosts(), Vec::new());
         for host in hosts {
@@ -50,7 +55,7 @@ impl Upstream {
         }
         let (shop, names) = (format!("shop:{port}"), names::lead_to(hosts).await.to_string());
         let told = [("SHOP", &*shop), ("GATEWAY_NAMESERVER", &*names)];
-        let gateway = found(EVERYBODY, &[settings, &told].concat()).await;
+        let gateway = found(welcome, &[settings, &told].concat()).await;
         Upstream { gateway, asked, listening }
     }
 
@@ -61,7 +66,7 @@ impl Upstream {
     }
 
     /// What it was asked since it was last looked at.
-    fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
@@ -89,13 +94,12 @@ async fn is_answered(stream: &mut TcpStream) -> bool {
 async fn serve(stream: TcpStream, host: Ipv4Addr, fate: Fate, asked: Arc<Mutex<Vec<Asked>>>) {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
-    while let Some((line, length)) = head(&mut reading).await {
-        let is_check = line.contains(" /health/ready ");
+    while let Some(head) = head(&mut reading).await {
+        let is_check = head[0].contains(" /health/ready ");
         if !is_check {
-            asked.lock().unwrap().push((host, line));
+            asked.lock().unwrap().push((host, head.clone()));
         }
-        let mut body = vec![0; length];
-        let has_all = reading.read_exact(&mut body).await.is_ok();
+        let has_all = body(&mut reading, &head).await.is_some();
         if !has_all || (fate == Fate::BrokenOff && !is_check) {
             return;
         }
@@ -106,22 +110,38 @@ async fn serve(stream: TcpStream, host: Ipv4Addr, fate: Fate, asked: Arc<Mutex<V
     }
 }
 
-/// The first line of a request, and how many bytes follow its headers.
-async fn head(reading: &mut BufReader<OwnedReadHalf>) -> Option<(String, usize)> {
-    let (mut first, mut length) = (None, 0);
+async fn line(reading: &mut BufReader<OwnedReadHalf>) -> Option<String> {
+    let mut line = String::new();
+    let read = reading.read_line(&mut line).await.ok()?;
+    (read > 0).then(|| line.trim_end().to_owned())
+}
+
+async fn head(reading: &mut BufReader<OwnedReadHalf>) -> Option<Vec<String>> {
+    let mut lines = Vec::new();
     loop {
-        let mut line = String::new();
-        if reading.read_line(&mut line).await.ok()? == 0 {
-            return None;
+        match line(reading).await? {
+            last if last.is_empty() => return (!lines.is_empty()).then_some(lines),
+            line => lines.push(line),
         }
-        let line = line.trim_end();
-        if line.is_empty() {
-            return Some((first?, length));
+    }
+}
+
+/// Reads what follows a head, and gives how much that is.
+async fn body(reading: &mut BufReader<OwnedReadHalf>, head: &[String]) -> Option<usize> {
+    let said = |name: &str| head.iter().find_map(|line| line.strip_prefix(name));
+    if said("transfer-encoding: ").is_none() {
+        let length = said("content-length: ").map_or(Some(0), |it| it.parse().ok())?;
+        return reading.read_exact(&mut vec![0; length]).await.ok();
+    }
+    let mut whole = 0;
+    loop {
+        let length = usize::from_str_radix(&line(reading).await?, 16).ok()?;
+        reading.read_exact(&mut vec![0; length]).await.ok()?;
+        line(reading).await?;
+        whole += length;
+        if length == 0 {
+            return Some(whole);
         }
-        if let Some(said) = line.strip_prefix("content-length: ") {
-            length = said.parse().ok()?;
-        }
-        first.get_or_insert_with(|| line.to_owned());
     }
 }
 
@@ -211,6 +231,58 @@ async fn a_body_longer_than_the_gateway_lets_through_never_comes_to_the_service(
             assert_eq!(answer.headers()["link"], "</problems/body-too-large>; rel=\"help\"");
             let problem: Value = answer.json().await.unwrap();
             assert_eq!(problem["type"], "urn:daybook:problem:body-too-large");
+        }
+    }
+}
+
+/// The head of the answer to a body that comes in chunks.
+async fn ask_in_chunks(upstream: &Upstream, path: &str, headers: &str, chunks: &[usize]) -> String {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n{headers}\r\n"
+    );
+    let mut stream = upstream.connect(&head).await.unwrap();
+    for length in chunks {
+        // Who is refused may be cut off while he sends.
+        let chunk = format!("{length:x}\r\n{}\r\n", " ".repeat(*length));
+        let _ = stream.write_all(chunk.as_bytes()).await;
+    }
+    let _ = stream.write_all(b"0\r\n\r\n").await;
+    let mut answer = BufReader::new(stream);
+    let mut told = String::new();
+    while !told.contains("\r\n\r\n") {
+        assert_ne!(answer.read_line(&mut told).await.unwrap(), 0, "{told}");
+    }
+    told.to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_say_how_long_it_is_is_counted_and_none_passes_that_cannot_be() {
+    let upstream = Upstream::new(Fate::Answered, &[("GATEWAY_BODY_BYTES", "10000")]).await;
+    let long_head = format!("x-long: {}\r\n", "y".repeat(14_000));
+    // It is not believed beside what comes in chunks.
+    let short = "content-length: 2\r\n".to_owned();
+    for (path, headers, chunks, status) in [
+        ("/v1/orders", "", vec![2], 200),
+        ("/v1/orders", "", vec![], 200),
+        ("/v1/orders", "", vec![4_096, 4_096], 200),
+        ("/v1/orders", "", vec![4_096, 4_096, 1], 411),
+        ("/v1/orders", "", vec![1; 8_193], 411),
+        ("/v1/orders", "", vec![10_001], 413),
+        ("/v1/orders", "", vec![1_000; 9], 411),
+        ("/v1/orders", &short, vec![8_193], 411),
+        // Of which no more than this would be in the buffer.
+        ("/v1/orders", &long_head, vec![1, 9_000], 411),
+        ("/v1/orders", &long_head, vec![], 200),
+        ("/at/inventory/internal/commands", "", vec![8_193], 411),
+        ("/v1/commands", "", vec![20_000], 200),
+    ] {
+        let what = format!("{path}, {} of headers: {chunks:?}", headers.len());
+        let told = ask_in_chunks(&upstream, path, headers, &chunks).await;
+        assert!(told.starts_with(&format!("http/1.1 {status} ")), "{what}: {told}");
+        let asked = upstream.asked();
+        assert_eq!(asked.len(), usize::from(status == 200), "{what}: {asked:?}");
+        if status == 411 {
+            assert!(told.contains("</problems/length-required>; rel=\"help\""), "{told}");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Tokens made by hand, as no library would make them.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
 use ring::rand::SystemRandom;
-use ring::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
+use ring::signature::{
+    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
+};
 use serde_json::{Value, json};
 
 pub(super) fn base64(bytes: impl AsRef<[u8]>) -> String {
@@ -28,6 +30,14 @@ pub(super) fn hs256(secret: &[u8], header: &Value, claims: &Value) -> String {
     format!("{message}.{signature}")
 }
 
+/// Signed by a key of the issuer inside, as its file has it, with a header of one's own.
+pub(super) fn ed25519(key: &Value, header: &Value, claims: &Value) -> String {
+    let private = STANDARD.decode(key["private"].as_str().unwrap()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(&private).unwrap();
+    let message = unsigned(header, claims);
+    format!("{message}.{}", base64(pair.sign(message.as_bytes())))
+}
+
 /// A key that is in this repository, and so protects nothing.
 pub(super) struct Rsa(RsaKeyPair);
 
@@ -47,7 +57,12 @@ impl Rsa {
     }
 
     pub(super) fn token(&self, id: &str, claims: &Value) -> String {
-        let message = unsigned(&json!({"alg": "RS256", "typ": "JWT", "kid": id}), claims);
+        self.headed(&json!({"alg": "RS256", "typ": "JWT", "kid": id}), claims)
+    }
+
+    /// With a header of one's own.
+    pub(super) fn headed(&self, header: &Value, claims: &Value) -> String {
+        let message = unsigned(header, claims);
         let mut signature = vec![0; self.0.public().modulus_len()];
         let random = SystemRandom::new();
         self.0.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();

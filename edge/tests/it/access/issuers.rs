@@ -88,6 +88,29 @@ async fn a_token_of_another_issuer_is_believed_by_the_keys_that_it_publishes() {
 }
 
 #[tokio::test]
+async fn a_token_of_another_issuer_is_one_of_access_or_does_not_say_what_it_is() {
+    let (issuer, rsa) = (Issuer::start().await, Rsa::new());
+    issuer.has(Some(vec![rsa.jwk("one")]));
+    let service = trusting(&issuer, Duration::from_secs(3600));
+    let of = |kind: Option<&str>| {
+        let mut header = json!({"alg": "RS256", "kid": "one"});
+        if let Some(kind) = kind {
+            header["typ"] = json!(kind);
+        }
+        rsa.headed(&header, &claims(&issuer))
+    };
+    for kind in [None, Some("JWT"), Some("jwt"), Some("at+jwt"), Some("application/at+JWT")] {
+        let answer = service.get("/stock", Some(&of(kind))).await;
+        assert_eq!(answer.0, StatusCode::OK, "{kind:?}");
+    }
+    for kind in ["logout+jwt", "dpop+jwt", "secevent+jwt", "JOSE", "", "application/json"] {
+        let token = of(Some(kind));
+        assert_eq!(service.why("/stock", &token).await.as_deref(), Some("wrong-kind"), "{kind}");
+        assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test]
 async fn an_issuer_is_asked_for_a_key_that_is_new_but_not_again_and_again() {
     let (issuer, rsa) = (Issuer::start().await, Rsa::new());
     let service = trusting(&issuer, Duration::from_secs(3600));

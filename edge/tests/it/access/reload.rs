@@ -1,5 +1,5 @@
 use super::{Service, as_role};
-use edge::access::{SigningKeys, api_keys};
+use edge::access::{AccessSettings, SigningKeys, api_keys};
 use edge::{Role, clock};
 use http::StatusCode;
 use serde_json::Value;
@@ -89,6 +89,44 @@ async fn a_bad_file_is_refused_and_what_was_in_force_stays() {
     let (_, another) = service.api_key(Role::Warehouse);
     assert!(service.reads_again());
     assert_eq!(service.get("/stock", Some(&another)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_is_believed_no_more_while_another_file_is_bad_and_nothing_new_is() {
+    let service = Service::new();
+    let AccessSettings { keys_file, api_keys_file, issuers_file, .. } = service.settings.clone();
+    let ((id, revoked), (_, kept)) =
+        (service.api_key(Role::Warehouse), service.api_key(Role::Warehouse));
+    assert!(service.reads_again());
+    let asks = async |credential: &str| service.get("/stock", Some(credential)).await.0.as_u16();
+    let token = service.token(as_role(Role::Warehouse));
+    assert!(!service.access.withdraw(), "nothing was");
+
+    std::fs::write(&issuers_file, "[[issuer]]").unwrap();
+    assert!(api_keys::revoke(&api_keys_file, &id, clock::now()).unwrap());
+    let (_, new) = service.api_key(Role::Warehouse);
+    assert!(!service.reads_again());
+    assert_eq!((asks(&revoked).await, asks(&kept).await), (200, 200));
+    assert!(service.access.withdraw());
+    assert_eq!((asks(&revoked).await, asks(&kept).await, asks(&new).await), (401, 200, 401));
+    assert!(!service.access.withdraw(), "it was taken away already");
+
+    // A file that cannot be read says of nothing that it is withdrawn.
+    let good = std::fs::read(&api_keys_file).unwrap();
+    std::fs::write(&api_keys_file, "{").unwrap();
+    SigningKeys::rotate(&keys_file, clock::now()).unwrap();
+    assert!(!service.access.withdraw());
+    assert_eq!((asks(&token).await, asks(&kept).await), (200, 200));
+    std::fs::remove_file(&keys_file).unwrap();
+    SigningKeys::ensure(&keys_file, clock::now()).unwrap();
+    assert!(service.access.withdraw());
+    assert_eq!((asks(&token).await, asks(&kept).await), (401, 200), "its key is gone");
+
+    std::fs::write(&api_keys_file, good).unwrap();
+    std::fs::remove_file(&issuers_file).unwrap();
+    assert!(service.reads_again());
+    let token = service.token(as_role(Role::Warehouse));
+    assert_eq!((asks(&token).await, asks(&new).await, asks(&revoked).await), (200, 200, 401));
 }
 
 #[tokio::test]

@@ -75,6 +75,33 @@ async fn a_token_that_is_wrong_in_any_way_is_refused_and_nobody_is_told_why() {
     assert_eq!(service.get("/stock", Some(&token)).await.0, StatusCode::OK);
 }
 
+/// Good for something else, perhaps, but not here.
+#[tokio::test]
+async fn our_own_tokens_are_of_the_kind_that_we_issue_and_of_no_other() {
+    let service = Service::new();
+    let claims = forge::claims(&service.token(as_role(Role::Warehouse)));
+    let stored = std::fs::read_to_string(&service.settings.keys_file).unwrap();
+    let stored: Value = serde_json::from_str(&stored).unwrap();
+    let key = &stored["keys"][0];
+    let of = |kind: Option<&str>| {
+        let mut header = json!({"alg": "EdDSA", "kid": key["id"]});
+        if let Some(kind) = kind {
+            header["typ"] = json!(kind);
+        }
+        forge::ed25519(key, &header, &claims)
+    };
+    for kind in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
+        assert_eq!(service.get("/stock", Some(&of(Some(kind)))).await.0, StatusCode::OK, "{kind}");
+    }
+    for kind in [None, Some("JWT"), Some("logout+jwt"), Some(""), Some("text/at+jwt")] {
+        let why = service.why("/stock", &of(kind)).await;
+        assert_eq!(why.as_deref(), Some("wrong-kind"), "{kind:?}");
+    }
+    let no_name =
+        forge::ed25519(key, &json!({"alg": "EdDSA", "kid": key["id"], "typ": 1}), &claims);
+    assert_eq!(service.why("/stock", &no_name).await.as_deref(), Some("malformed"));
+}
+
 #[tokio::test]
 async fn a_token_is_good_for_as_long_as_clocks_may_differ_and_not_longer() {
     let service = Service::new();
