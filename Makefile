@@ -42,9 +42,10 @@ torture: setup ## end the process and its servers at random for MINUTES=10, and 
 	@TORTURE_MINUTES=$(or $(MINUTES),10) scripts/test-servers run \
 	  cargo test -p daybook --locked --test it -- whatever_line --nocapture
 
+# Of the whole workspace, so that what `make test` has built is built.
 test-oidc: setup ## logins through a real Keycloak, which is fetched first (170 MB): its tokens, its keys, its absence
 	@scripts/setup oidc
-	@scripts/test-servers run cargo test -p daybook --features oidc --locked --test it oidc::
+	@scripts/test-servers run cargo test --workspace --features daybook/oidc --locked --test it oidc::
 
 # Sanitizers are behind a gate that only nightly passes by itself; what is fuzzed is the same code.
 fuzz: setup ## feed each reader of strangers' bytes with mutations for SECONDS=60; one of them: make fuzz ARGS=bodies
