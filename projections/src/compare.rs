@@ -252,7 +252,7 @@ impl Snapshot {
             compared.left_out = Some("only one side has it, or its key is another one");
             return Ok(compared);
         }
-        let (category, key) = layout.key;
+        let (_, key) = layout.key;
         let by_stream = both.iter().any(|column| column.name == key);
         if !parked.is_empty() && !by_stream {
             compared.left_out =
@@ -279,9 +279,9 @@ impl Snapshot {
         let sql = sql.replace("{table}", &mine).replace("{other}", &other);
         let rows = self.session.query(&sql, &[&ids, &NAMED]).await?;
         compared.differing = rows.first().map_or(0, |row| row.get(2));
-        let stream = by_stream.then_some((category, key, layout.of_others));
+        let by_stream = by_stream.then_some(layout);
         for row in &rows {
-            compared.differences.push(difference(row, &keys, stream)?);
+            compared.differences.push(difference(row, &keys, by_stream)?);
         }
         Ok(compared)
     }
@@ -382,7 +382,7 @@ fn parked_stream(row: &Row) -> ParkedStream {
 fn difference(
     row: &Row,
     keys: &[&Column],
-    stream: Option<(&str, &str, &[(&str, &str)])>,
+    by_stream: Option<&Layout>,
 ) -> Result<Difference, StoreError> {
     let side = |at| -> Result<Option<Map<String, Value>>, StoreError> {
         Ok(row.get::<_, Option<&str>>(at).map(serde_json::from_str).transpose()?)
@@ -401,9 +401,10 @@ fn difference(
             Columns::Differ(pairs.filter(|it| it.live != it.replayed).collect())
         }
     };
-    let stream = stream.and_then(|(category, column, of_others)| {
+    let stream = by_stream.and_then(|layout| {
+        let (category, column) = layout.key;
         let id = either.get(column)?.as_str()?;
-        Some(format!("{}-{id}", told_by(&columns, of_others).unwrap_or(category)))
+        Some(format!("{}-{id}", told_by(&columns, layout.of_others).unwrap_or(category)))
     });
     let key = either.into_iter().filter(|(column, _)| is_key(column)).collect();
     Ok(Difference { key, stream, columns })
