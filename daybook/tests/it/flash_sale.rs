@@ -1,8 +1,10 @@
 //! More callers than there is stock, all at once.
 
-use crate::shop::{Answer, audit, order, outcomes, post, sell, settled, their_book};
+use crate::shop::{Answer, audit, eventually, order, outcomes, post, sell, settled, their_book};
 use crate::support::{Daybook, World};
 use futures_util::future::join_all;
+use reqwest::Client;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const CALLERS: usize = 200;
@@ -37,7 +39,7 @@ pub(crate) async fn sale(world: &World, daybooks: &[Daybook]) {
     let placing = (0..CALLERS).map(|caller| {
         let daybook = &daybooks[caller % daybooks.len()];
         let (url, body) = (format!("{}/v1/orders", daybook.url), &body);
-        async move { post(&daybook.http, &url, None, body).await }
+        async move { placed_for(&daybook.http, &url, &format!("caller-{caller}"), body).await }
     });
     let answers = join_all(placing).await;
     let placed: BTreeSet<String> = answers.iter().map(Answer::order).collect();
@@ -55,14 +57,24 @@ pub(crate) async fn sale(world: &World, daybooks: &[Daybook]) {
     }
 }
 
+/// A gateway that reaches nobody in time says no more than that, and is asked again with the same key.
+async fn placed_for(http: &Client, url: &str, key: &str, body: &Value) -> Answer {
+    eventually("somebody takes the order", async || {
+        let answer = post(http, url, Some(key), body).await;
+        let of_gateway = answer.status == 503 && answer.body["detail"].is_null();
+        if of_gateway { Err(answer.body.to_string()) } else { Ok(answer) }
+    })
+    .await
+}
+
 async fn what_people_read_is_the_same(daybook: &Daybook, placed: &BTreeSet<String>) {
-    let count = |list: &serde_json::Value| list["items"].as_array().map_or(0, Vec::len);
+    let count = |list: &Value| list["items"].as_array().map_or(0, Vec::len);
     let mut seen = BTreeSet::new();
     for (status, reason, payment) in
         [("confirmed", None, "authorised"), ("cancelled", Some("out-of-stock"), "none")]
     {
         let path = format!("/v1/orders?status={status}&limit=1000");
-        let all_there = |list: &serde_json::Value| {
+        let all_there = |list: &Value| {
             count(list) == 100
                 && list["items"]
                     .as_array()

@@ -79,14 +79,7 @@ async fn a_postgres_without_room_for_a_connection_is_waited_for() {
     let mut open = Open::on(&server).await;
     let admin = open.world.sql().await;
     open.serves(SOME).await;
-    let mut others = Vec::new();
-    eventually("every place is somebody else's", async || {
-        take_what_is_free(&open.world, &mut others).await;
-        cut_off(&admin).await;
-        let taken = 1 + others.len();
-        if taken == PLACES { Ok(()) } else { Err(format!("{taken} of {PLACES}")) }
-    })
-    .await;
+    let others = every_place(&open.world, &admin).await;
     open.refuses(SOME).await;
     open.misses_postgres().await;
     drop(others);
@@ -176,10 +169,24 @@ async fn cut_off(admin: &Client) -> i64 {
     admin.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-/// Takes every place that nobody has. One that somebody just leaves, or is on his way to, is not free yet.
-async fn take_what_is_free(world: &World, others: &mut Vec<Client>) {
-    let database = event_store::Database::parse(&world.database_url).unwrap();
-    while let Ok(one) = database.connect("others").await {
-        others.push(one);
-    }
+/// Takes every place but the one of `admin`, from another database: meanwhile nobody is let into ours, who would be
+/// faster where few places are left.
+async fn every_place(world: &World, admin: &Client) -> Vec<Client> {
+    let (server, ours) = world.database_url.rsplit_once('/').unwrap();
+    let elsewhere = event_store::Database::parse(&format!("{server}/postgres")).unwrap();
+    let mut others = vec![elsewhere.connect("others").await.unwrap()];
+    let ours_lets = format!("alter database \"{ours}\" allow_connections");
+    others[0].batch_execute(&format!("{ours_lets} false")).await.unwrap();
+    eventually("every place is somebody else's", async || {
+        cut_off(admin).await;
+        // Of those who are just sent away each still has his place.
+        while let Ok(one) = elsewhere.connect("others").await {
+            others.push(one);
+        }
+        let taken = 1 + others.len();
+        if taken == PLACES { Ok(()) } else { Err(format!("{taken} of {PLACES}")) }
+    })
+    .await;
+    others[0].batch_execute(&format!("{ours_lets} true")).await.unwrap();
+    others
 }

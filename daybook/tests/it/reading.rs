@@ -8,6 +8,7 @@ use crate::rebuild_e2e::is_nearly_live;
 use crate::shop::{eventually, order, post, sell, settled};
 use crate::support::World;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::process::Output;
 
 /// How a command ended, and what it said.
@@ -186,7 +187,10 @@ async fn the_log_and_its_copy_are_checked_record_by_record() {
         let (told, lines): (Vec<_>, Vec<_>) = lines.partition(|it| it.get("progress").is_some());
         for of in ["log", "copy"] {
             let tells = |it: &Value| it["progress"]["of"] == of && it["progress"]["done"] == 0;
-            assert_eq!(told.iter().filter(|it| tells(it)).count(), 5, "{told:?}");
+            // On a slow machine also later, while there is nothing yet.
+            let services = told.iter().filter(|it| tells(it)).map(|it| &it["progress"]["service"]);
+            let services: BTreeSet<_> = services.map(Value::to_string).collect();
+            assert_eq!(services.len(), 5, "{told:?}");
         }
         (status.code().unwrap(), lines, String::from_utf8(stderr).unwrap())
     };

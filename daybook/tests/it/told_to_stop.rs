@@ -7,6 +7,7 @@ use crate::support::{LIMIT, World, binary};
 use serde_json::{Value, json};
 use std::process::{Output, Stdio};
 use tokio::process::{Child, Command};
+use tokio_postgres::Client;
 
 const STOPPED: Option<i32> = Some(130);
 
@@ -34,9 +35,22 @@ async fn who_stops_a_rebuild_or_a_verification_is_told_what_is_left_and_nothing_
         assert!(told.contains("nothing is left behind"), "{arguments:?}: {told}");
         assert_eq!(generations(world.command("generations list")).await, [json!([1, "live"])]);
         held.rollback().await.unwrap();
+        nobody_is_there_any_more(&watcher).await;
     }
     daybook.until("the live one answers", "/v1/stock/85123A", available).await;
     daybook.stop().await;
+}
+
+/// Who was stopped may have a session in Postgres that still waits: the next must not be taken for it.
+async fn nobody_is_there_any_more(watcher: &Client) {
+    let there = "select count(*) from pg_stat_activity \
+         where datname = current_database() and state <> 'idle' and query like $1";
+    eventually("nobody is at the checkpoint", async || {
+        let at = "%inventory_read.checkpoint%for update%";
+        let there: i64 = watcher.query_one(there, &[&at]).await.unwrap().get(0);
+        if there == 0 { Ok(()) } else { Err(format!("{there} are")) }
+    })
+    .await;
 }
 
 /// The tables of a new generation of the stock take no row before it is told to stop.
