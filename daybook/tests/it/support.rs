@@ -385,7 +385,8 @@ impl Daybook {
     pub(crate) async fn ended(mut self) {
         for child in &mut self.children {
             let ended = tokio::time::timeout(LIMIT, child.wait()).await;
-            assert!(ended.expect("it ends").unwrap().success());
+            let status = ended.expect("it ends").unwrap();
+            assert!(status.success(), "{status}");
         }
     }
 
